@@ -1,0 +1,63 @@
+"""Every exception that byzshield raises on purpose.
+
+A `RequestError` says that what the user asked for is wrong (exit status 2); any other `ByzShieldError` says that the run
+failed (exit status 1). What a peer sends wrongly is a `FrameError`: it is caught in one place and makes only that peer suspect.
+"""
+
+__all__ = [
+    "ByzShieldError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "FrameError",
+    "HandshakeError",
+    "ParameterError",
+    "PlacementError",
+    "RequestError",
+    "TooFewRowsError",
+    "TransportError",
+]
+
+
+class ByzShieldError(Exception):
+    """The root of every error that byzshield raises on purpose."""
+
+
+class RequestError(ByzShieldError, ValueError):
+    """What was asked for cannot be done; the message says which rule it breaks and what to change."""
+
+
+class ConfigError(RequestError):
+    """A run file or an override is wrong; the message starts with the dotted key."""
+
+
+class ParameterError(RequestError):
+    """A component was constructed or called with arguments outside its range."""
+
+
+class PlacementError(RequestError):
+    """No placement of that scheme has these sizes."""
+
+
+class DataError(RequestError):
+    """A data set is missing or its files are not what they should be."""
+
+
+class CheckpointError(RequestError):
+    """A checkpoint is missing, damaged, or belongs to another run."""
+
+
+class TooFewRowsError(ParameterError):
+    """An aggregator was given fewer rows than its guarantee needs."""
+
+
+class FrameError(ByzShieldError):
+    """Bytes from a peer are not the frame that the receiver expects."""
+
+
+class TransportError(ByzShieldError):
+    """The transport itself failed (not a peer's bytes)."""
+
+
+class HandshakeError(ByzShieldError):
+    """Too many workers differ from the parameter server in software, configuration or arithmetic."""

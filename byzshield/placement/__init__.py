@@ -1,0 +1,9 @@
+"""Which worker computes which file: sizes go in, an `Assignment` of K workers to f files comes out."""
+
+from byzshield.placement.assignment import PLACEMENTS, Assignment, build
+from byzshield.placement.baseline import baseline
+from byzshield.placement.frc import frc
+from byzshield.placement.mols import mols
+from byzshield.placement.ramanujan import ramanujan1, ramanujan2
+
+__all__ = ["PLACEMENTS", "Assignment", "baseline", "build", "frc", "mols", "ramanujan1", "ramanujan2"]

@@ -1,0 +1,86 @@
+"""Components by name: a rule, attack, placement, model or data set is one module that registers itself."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar, cast
+
+from byzshield.errors import ConfigError
+
+__all__ = ["Registry"]
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Maps a name, or "module:attribute" for a user's own component, to a class or function.
+
+    The modules of `package` are imported at the first look-up, so a new component is one new file and nothing else.
+
+    Args:
+        kind: what the entries are, in the singular, for messages ("attack").
+        package: the package whose modules register entries.
+        base: classes named as "module:Class" must derive from it; None for registries of functions.
+    """
+
+    def __init__(self, kind: str, package: str, *, base: type | None = None) -> None:
+        self.kind = kind
+        self._package = package
+        self._base = base
+        self._entries: dict[str, T] = {}
+        self._complete = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Returns a decorator that enters the decorated class or function under `name`."""
+
+        def decorate(entry: T) -> T:
+            if name in self._entries:
+                raise ConfigError(f"{self.kind} {name!r} is registered twice")
+            self._entries[name] = entry
+            return entry
+
+        return decorate
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        self._load()
+        return sorted(self._entries)
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Pairs of name and entry, sorted by name."""
+        return ((name, self._entries[name]) for name in self.names())
+
+    def get(self, name: str) -> T:
+        """Returns the entry called `name`.
+
+        Raises:
+            ConfigError: the name is unknown; the message suggests the nearest or lists the known ones.
+        """
+        if ":" in name:
+            return self._import(name)
+        self._load()
+        try:
+            return self._entries[name]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._entries, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self._entries))}"
+            raise ConfigError(f"unknown {self.kind} {name!r}; {hint}") from None
+
+    def _load(self) -> None:
+        if self._complete:
+            return
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")
+        self._complete = True
+
+    def _import(self, name: str) -> T:
+        module_name, _, attribute = name.partition(":")
+        try:
+            entry = getattr(importlib.import_module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"{self.kind} {name!r} cannot be imported: {error}") from error
+        if self._base is not None and not (isinstance(entry, type) and issubclass(entry, self._base)):
+            raise ConfigError(f"{self.kind} {name!r} must be a subclass of {self._base.__name__}")
+        return cast(T, entry)

