@@ -61,7 +61,7 @@ class Aggregator(ABC):
 
             if isinstance(gradients, torch.Tensor):
                 result = torch.from_numpy(self(gradients.detach().cpu().numpy()))
-                    return cast(M, result.to(gradients.device))
+                return cast(M, result.to(gradients.device))
             raise ParameterError(f"gradients must be a numpy array or a torch tensor; got {type(gradients).__name__}")
         if gradients.ndim != 2 or gradients.dtype not in (np.float32, np.float64):
             raise ParameterError(
