@@ -61,13 +61,14 @@ def crop_and_flip(images: NDArray[np.uint8], rng: np.random.Generator, *, paddin
     Returns:
         a new array of the same shape.
     """
-    count, _, height, width = images.shape
+    count, _, height, width = map(int, images.shape)
     padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode="reflect")
     tops = rng.integers(0, 2 * padding + 1, count)
     lefts = rng.integers(0, 2 * padding + 1, count)
-    flips = rng.random(count) < 0.5
+    flips = rng.random(count)
     out = np.empty_like(images)
     for row in range(count):
-        crop = padded[row, :, tops[row] : tops[row] + height, lefts[row] : lefts[row] + width]
-        out[row] = crop[:, :, ::-1] if flips[row] else crop
+        top, left = int(tops[row]), int(lefts[row])
+        crop = padded[row, :, top : top + height, left : left + width]
+        out[row] = crop[:, :, ::-1] if flips[row] < 0.5 else crop
     return out
