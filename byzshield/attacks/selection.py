@@ -22,7 +22,7 @@ class Selection:
         num_byzantine: q, 0 <= q <= K.
         rule: "worst" takes a set that corrupts c_max(q) files; "first" takes workers 0 to q - 1; "fixed" takes `workers`;
             "random" draws q workers anew in each step.
-        workers: the q workers of rule "fixed", from 0.
+        workers: the q workers of rule "fixed", from 0; for "worst" a set that was computed before, or nothing.
         seed: the run's seed, for rule "random".
 
     Raises:
@@ -43,10 +43,10 @@ class Selection:
             raise ParameterError(f"selection must be one of {', '.join(get_args(Rule))}; got {rule!r}")
         if not 0 <= num_byzantine <= num_workers:
             raise ParameterError(f"num_byzantine must be between 0 and {num_workers} workers; got {num_byzantine}")
-        if rule == "fixed":
+        if rule == "fixed" or (rule == "worst" and workers):
             if len(set(workers)) != num_byzantine or any(not 0 <= worker < num_workers for worker in workers):
                 raise ParameterError(
-                    f"a fixed selection needs workers = {num_byzantine} different numbers from 0 to {num_workers - 1}; "
+                    f"a {rule} selection needs workers = {num_byzantine} different numbers from 0 to {num_workers - 1}; "
                     f"got {list(workers)}"
                 )
         elif workers:
@@ -72,7 +72,7 @@ class Selection:
 
     @cached_property
     def _constant(self) -> tuple[int, ...]:
-        if self.rule == "fixed":
+        if self._listed or self.num_byzantine == 0:
             return self._listed
         if self.rule == "first":
             return tuple(range(self.num_byzantine))

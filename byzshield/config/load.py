@@ -93,7 +93,7 @@ def configuration_hash(config: RunConfig) -> str:
         name: {key: value for key, value in section.items() if key not in _FREE.get(name, ())}
         for name, section in asdict(config).items()
     }
-    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(table, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _override(table: dict[str, Any], override: str) -> None:

@@ -33,6 +33,7 @@ class Kind(IntEnum):
     GRADIENT = 5
     STOP = 6
     GOODBYE = 7
+    WELCOME = 8
 
 
 class DType(IntEnum):

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from byzshield.errors import FrameError
 from byzshield.wire.array_codec import ArrayEncoder, decode_into
 from byzshield.wire.digest import ChunkLayout, digest
-from byzshield.wire.frame import ALL_CHUNKS, DIGEST_BYTES, HEADER_BYTES, DType, Frame, Kind
+from byzshield.wire.frame import ALL_CHUNKS, DIGEST_BYTES, DType, Frame, Kind
 
 __all__ = [
     "accepted_by_adversary",
     "accepted_by_server",
     "accepted_by_worker",
+    "accepted_on_arrival",
     "digests",
     "fetch",
     "forged",
@@ -23,19 +24,24 @@ __all__ = [
     "hello",
     "parameters",
     "read_goodbye",
-    "read_hello",
+    "read_greeting",
     "read_vector",
     "stop",
+    "welcome",
 ]
 
-HELLO_BYTES: Final = 4096
+GREETING_BYTES: Final = 1 << 16
 Floats = NDArray[np.float32]
 
 
+def accepted_on_arrival() -> dict[int, int]:
+    """Kinds that the server accepts before training, each with its bound in raw payload bytes."""
+    return {Kind.HELLO: GREETING_BYTES}
+
+
 def accepted_by_server(layout: ChunkLayout) -> dict[int, int]:
-    """Kinds that the server accepts, each with its bound in raw payload bytes."""
-    return {
-        Kind.HELLO: HELLO_BYTES,
+    """Kinds that the server accepts during training; a greeting may come late."""
+    return accepted_on_arrival() | {
         Kind.DIGESTS: DIGEST_BYTES * layout.num_chunks,
         Kind.GRADIENT: 4 * min(layout.chunk_elements, layout.size),
         Kind.GOODBYE: 8,
@@ -44,7 +50,7 @@ def accepted_by_server(layout: ChunkLayout) -> dict[int, int]:
 
 def accepted_by_worker(num_parameters: int) -> dict[int, int]:
     """Kinds that a worker accepts from the server."""
-    return {Kind.PARAMETERS: 4 * num_parameters, Kind.FETCH: 0, Kind.STOP: 0}
+    return {Kind.WELCOME: GREETING_BYTES, Kind.PARAMETERS: 4 * num_parameters, Kind.FETCH: 0, Kind.STOP: 0}
 
 
 def accepted_by_adversary(layout: ChunkLayout) -> dict[int, int]:
@@ -52,19 +58,20 @@ def accepted_by_adversary(layout: ChunkLayout) -> dict[int, int]:
     return {Kind.GRADIENT: 4 * layout.size, Kind.PARAMETERS: 4 * layout.size}
 
 
-def frame_bytes(raw_bytes: int) -> int:
-    """The longest message with that much raw payload; compressed payloads are always shorter."""
-    return HEADER_BYTES + raw_bytes
-
-
 def hello(worker: int, facts: dict[str, Any]) -> Frame:
-    """Worker to server, once: what the worker runs, for the handshake. At most 4096 bytes of JSON."""
+    """Worker to server, once: what the worker runs, for the handshake. At most 64 KiB of JSON."""
     payload = json.dumps(facts, sort_keys=True).encode()
     return Frame(kind=Kind.HELLO, worker=worker, count=len(payload), payload=payload)
 
 
-def read_hello(frame: Frame) -> dict[str, Any]:
-    """Returns the facts of a HELLO.
+def welcome(facts: dict[str, Any]) -> Frame:
+    """Server to every rank, once: what only the server works out. At most 64 KiB of JSON."""
+    payload = json.dumps(facts, sort_keys=True).encode()
+    return Frame(kind=Kind.WELCOME, count=len(payload), payload=payload)
+
+
+def read_greeting(frame: Frame) -> dict[str, Any]:
+    """Returns the facts of a HELLO or a WELCOME.
 
     Raises:
         FrameError: not a JSON object.
