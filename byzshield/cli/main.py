@@ -9,12 +9,12 @@ from typing import NoReturn
 
 import byzshield
 from byzshield import log
-from byzshield.cli import data, evaluate, listing, placement, simulate, train
+from byzshield.cli import data, evaluate, listing, placement, report, simulate, train
 from byzshield.errors import ByzShieldError, RequestError
 
 __all__ = ["entry_point", "main"]
 
-COMMANDS = (placement, train, simulate, evaluate, listing, data)
+COMMANDS = (placement, train, simulate, evaluate, report, listing, data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
