@@ -6,9 +6,9 @@ from byzshield.errors import TransportError
 from byzshield.runtime.idling import Idler
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
-from byzshield.wire import Frame, Kind
+from byzshield.wire import HEADER_BYTES, Frame, Kind, messages
 
-__all__ = ["run_round", "stop_workers", "work_until_stopped"]
+__all__ = ["await_dismissal", "run_round", "stop_workers", "work_until_stopped"]
 
 MOST_WAITING = 8  # messages that a rank may leave untaken before it gets no more parameters
 
@@ -44,7 +44,24 @@ def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float)
             idler.rest()
         else:
             server.receive(packet, time.monotonic())
-    return sorted(set(server.ranks) - set(server.goodbyes))
+    missing = sorted(set(server.ranks) - set(server.goodbyes))
+    news = messages.dismiss(complete=not missing and not endpoint.lost())
+    for rank in server.ranks:
+        endpoint.send(rank, news.kind, news.encoded)
+    return missing
+
+
+def await_dismissal(endpoint: Endpoint, *, timeout: float) -> bool:
+    """At a worker's rank, after its goodbye: returns whether all ranks end together, so that MPI can be finalized."""
+    ends = time.monotonic() + timeout
+    idler = Idler()
+    while time.monotonic() < ends:
+        packet = endpoint.receive({Kind.DISMISS: HEADER_BYTES})
+        if packet is None:
+            idler.rest()
+        elif packet.source == 0 and packet.data is not None:
+            return Frame.decode(packet.data, bounds={Kind.DISMISS: 0}).file == 1
+    return False
 
 
 def work_until_stopped(worker: Worker, endpoint: Endpoint, channel: Endpoint | None, *, patience: float) -> None:
