@@ -176,7 +176,7 @@ class Builder:
         section = self.config.aggregation
         num_corrupted = section.num_corrupted
         if num_corrupted == "auto":
-            num_byzantine = self.config.attack.num_byzantine
+            num_byzantine = self.selection.num_byzantine
             num_corrupted = worst_case(self.assignment, num_byzantine=num_byzantine).c_max if num_byzantine else 0
         known = frozenset(field.name for field in fields(section))
         rule = construct(AGGREGATORS.get(section.rule), "aggregation", section.options, known=known, num_corrupted=num_corrupted)
