@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -239,6 +240,7 @@ class Builder:
         if self.config.cluster.device != "cpu":
             if not torch.cuda.is_available():
                 raise ConfigError(f'cluster.device: this machine has no {self.config.cluster.device!r}; use "cpu"')
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False
 
