@@ -42,7 +42,7 @@ def choose(graph: Graph, node: Node, worker: int) -> None:
         node.open[file] = room - 1
         if held + 1 == graph.majority:
             node.totals[CORRUPTED] += 1
-    for other in range(graph.shared.shape[0]):
+    for other in range(len(graph.shared)):
         node.gain[other] += graph.shared[worker, other]
 
 
@@ -60,7 +60,7 @@ def unchoose(graph: Graph, node: Node, worker: int) -> None:
         node.open[file] = room + 1
         if held == graph.majority:
             node.totals[CORRUPTED] -= 1
-    for other in range(graph.shared.shape[0]):
+    for other in range(len(graph.shared)):
         node.gain[other] -= graph.shared[worker, other]
 
 
@@ -104,7 +104,7 @@ def top_sum(histogram: Ints, size: int, count: int) -> int:
 def pairs_by_group(graph: Graph, node: Node) -> int:
     """The most sharing pairs that completing the node can add, from the groups; O(K l)."""
     count = int(node.totals[TO_CHOOSE])
-    num_workers = graph.shared.shape[0]
+    num_workers = len(graph.shared)
     less = graph.across - graph.within
     shift = less * num_workers
     histogram = node.scratch[num_workers:]
@@ -133,7 +133,7 @@ def pairs_by_group(graph: Graph, node: Node) -> int:
 def pairs_by_row(graph: Graph, node: Node) -> int:
     """The same bound from each worker's largest overlaps; better than the groups where overlaps differ much. O(K)."""
     count = int(node.totals[TO_CHOOSE])
-    num_workers = graph.shared.shape[0]
+    num_workers = len(graph.shared)
     histogram = node.scratch[num_workers:]
     highest = 0
     for worker in range(num_workers):
@@ -228,7 +228,7 @@ def pick(graph: Graph, node: Node) -> int:
 @compiled
 def complete(graph: Graph, node: Node) -> None:
     """Fills a node that already has its files with the first candidates."""
-    for worker in range(graph.shared.shape[0]):
+    for worker in range(len(graph.shared)):
         if node.totals[TO_CHOOSE] == 0:
             break
         if node.status[worker] == CANDIDATE:
