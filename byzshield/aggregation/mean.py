@@ -9,6 +9,7 @@ __all__ = ["Mean"]
 class Mean(Aggregator):
     """Arithmetic mean of the rows. Breakdown point 0; the reference for runs without an attack. O(n d).
 
+    >>> import numpy as np
     >>> Mean()(np.array([[1.0, 2.0], [3.0, 6.0]])).tolist()
     [2.0, 4.0]
     """

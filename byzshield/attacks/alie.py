@@ -1,0 +1,55 @@
+"""A Little Is Enough."""
+
+from statistics import NormalDist
+
+import numpy as np
+
+from byzshield.attacks.attack import ATTACKS, Attack, Floats, Situation
+from byzshield.errors import ParameterError
+
+__all__ = ["ALIE"]
+
+
+@ATTACKS.register("alie")
+class ALIE(Attack):
+    """Sends mean + sign * z * std of each coordinate, close enough to honest gradients to pass for one.
+
+    Reference: Baruch, Baruch and Goldberg, "A Little Is Enough: Circumventing Defenses for Distributed Learning",
+    NeurIPS 2019, algorithm 3 (the standard deviation is that of the population, as in the authors' code).
+
+    Args:
+        z: deviations from the mean, > 0; None takes the paper's z_max = Phi^-1((n - m - s) / (n - m)) with
+            s = floor(n / 2) + 1 - m, for the n files of a step of which the adversary holds m. Where the fraction leaves
+            [1/2, 1 - 1/n] (m = 0, or m a majority of the files) it is moved to the nearer end.
+        sign: -1 or 1, on which side of the mean.
+
+    Raises:
+        ParameterError: z or sign out of range.
+    """
+
+    collusive = True
+
+    def __init__(self, *, z: float | None = None, sign: int = -1) -> None:
+        if z is not None and z <= 0:
+            raise ParameterError(f"z must be positive; got {z}")
+        if sign not in (-1, 1):
+            raise ParameterError(f"sign must be -1 or 1; got {sign}")
+        self.z = z
+        self.sign = sign
+
+    def forge(self, gradients: Floats, situation: Situation) -> Floats:
+        z = self.z if self.z is not None else z_max(situation.num_rows, situation.num_corrupted)
+        shift = self.sign * z * gradients.std(axis=0, dtype=np.float64)
+        return np.asarray(gradients.mean(axis=0, dtype=np.float64) + shift, dtype=gradients.dtype)
+
+
+def z_max(num_rows: int, num_corrupted: int) -> float:
+    """The paper's z for `num_corrupted` bad rows of `num_rows`; see `ALIE` for where it is bounded.
+
+    >>> round(z_max(50, 24), 2)
+    1.43
+    """
+    honest = num_rows - num_corrupted
+    needed = num_rows // 2 + 1 - num_corrupted
+    fraction = (honest - needed) / honest if honest > 0 else 1.0
+    return NormalDist().inv_cdf(min(max(fraction, 0.5), 1 - 1 / max(num_rows, 2)))

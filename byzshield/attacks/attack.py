@@ -1,0 +1,67 @@
+"""The contract of every attack: what Byzantine workers send instead of their gradients."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzshield.registry import Registry
+
+__all__ = ["ATTACKS", "Attack", "Situation"]
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What the adversary knows about the step in which it forges.
+
+    Args:
+        step: the training step, from 1.
+        num_rows: rows that the server's rule gets, the number of files f.
+        num_corrupted: files of which the adversary holds a majority in this step.
+        rng: the adversary's random stream for this forgery, the same in all accomplices.
+    """
+
+    step: int
+    num_rows: int
+    num_corrupted: int
+    rng: np.random.Generator
+
+
+class Attack(ABC):
+    """Turns true gradients into forged ones, inside the processes of the Byzantine workers.
+
+    A local attack sees one gradient, that of the file which it forges. A collusive one (`collusive = True`) sees the gradients
+    that the accomplices put together, and its one vector is sent for every file. Either way all accomplices send the same
+    bytes for a file, or they would lose the vote.
+    """
+
+    collusive: ClassVar[bool] = False
+
+    @abstractmethod
+    def forge(self, gradients: Floats, situation: Situation) -> Floats:
+        """Returns the forged gradient, float32 [d].
+
+        Args:
+            gradients: the file's true gradient [d]; for a collusive attack those of all known files [n, d], files ascending.
+            situation: the step.
+        """
+
+    def tamper(self, frames: list[Any], *, worker: int, step: int) -> list[Any]:
+        """Rewrites the outgoing frames of a Byzantine worker: drop, repeat, damage. The default sends them as they are.
+
+        Args:
+            frames: what the worker is about to send for one file: `wire.Frame`s.
+            worker: the Byzantine worker.
+            step: the training step.
+
+        Returns:
+            what it sends instead: `wire.Frame`s, or `bytes` that need not be a frame at all.
+        """
+        return frames
+
+
+ATTACKS: Registry[type[Attack]] = Registry("attack", "byzshield.attacks", base=Attack)

@@ -1,0 +1,1 @@
+"""The command line: words go in, text on stdout and an exit status come out."""

@@ -1,0 +1,94 @@
+"""`byzshield list`: what can be named in a run file."""
+
+import argparse
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from byzshield.registry import Registry
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "list",
+        help="what a run file can name",
+        description="Lists what a run file can name, with its keywords and defaults. Your own component is named module:Class.",
+        epilog="example: byzshield list attacks",
+    )
+    parser.add_argument("kind", choices=sorted(_KINDS), metavar="KIND", help=", ".join(sorted(_KINDS)))
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command."""
+    rows = [_describe(name, entry) for name, entry in _KINDS[arguments.kind]().items()]
+    if arguments.json:
+        print(json.dumps({arguments.kind: rows}))
+        return 0
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        print(f"{row['name']:<{width}}  {row['summary']}")
+        for keyword, default in row["keywords"].items():
+            print(f"{'':<{width}}    {keyword} = {'(required)' if default is _REQUIRED else json.dumps(default)}")
+    return 0
+
+
+_REQUIRED = "(required)"
+_GIVEN = {"self", "num_corrupted", "image_shape", "num_classes", "root", "download"}  # set by the program
+
+
+def _describe(name: str, entry: Any) -> dict[str, Any]:
+    parameters = inspect.signature(entry).parameters
+    return {
+        "name": name,
+        "summary": (inspect.getdoc(entry) or "").split("\n")[0],
+        "keywords": {
+            keyword: _REQUIRED if parameter.default is parameter.empty else parameter.default
+            for keyword, parameter in parameters.items()
+            if keyword not in _GIVEN
+        },
+    }
+
+
+def _placements() -> Registry[Any]:
+    from byzshield.placement import PLACEMENTS
+
+    return PLACEMENTS
+
+
+def _aggregators() -> Registry[Any]:
+    from byzshield.aggregation import AGGREGATORS
+
+    return AGGREGATORS
+
+
+def _attacks() -> Registry[Any]:
+    from byzshield.attacks import ATTACKS
+
+    return ATTACKS
+
+
+def _models() -> Registry[Any]:
+    from byzshield.models import MODELS
+
+    return MODELS
+
+
+def _datasets() -> Registry[Any]:
+    from byzshield.data import DATASETS
+
+    return DATASETS
+
+
+_KINDS: dict[str, Callable[[], Registry[Any]]] = {
+    "placements": _placements,
+    "aggregators": _aggregators,
+    "attacks": _attacks,
+    "models": _models,
+    "datasets": _datasets,
+}

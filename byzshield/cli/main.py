@@ -1,0 +1,64 @@
+"""The command line: parses, calls `runtime`, prints, and turns errors into one line and an exit status."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import byzshield
+from byzshield import log
+from byzshield.cli import data, evaluate, listing, placement, report, simulate, train
+from byzshield.errors import ByzShieldError, RequestError
+
+__all__ = ["entry_point", "main"]
+
+COMMANDS = (placement, train, simulate, evaluate, report, listing, data)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the words after the program's name; None takes them from the system.
+
+    Returns:
+        0 done; 1 the run failed; 2 the request was wrong.
+    """
+    parser = argparse.ArgumentParser(
+        prog="byzshield",
+        description="Trains PyTorch models on machines that cannot be fully trusted, and analyses how well that works.",
+    )
+    parser.add_argument("--version", action="version", version=f"byzshield {byzshield.__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    arguments = parser.parse_args(argv)
+    log.configure(arguments.command)
+    # Ending politely lets the run store its last step.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        status: int = arguments.run(arguments)
+    except RequestError as error:
+        return _fail(str(error), 2)
+    except ByzShieldError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def entry_point() -> NoReturn:
+    """What the `byzshield` script calls."""
+    sys.exit(main())
+
+
+def _fail(message: str, status: int) -> int:
+    # Under mpirun every rank finds the same mistake; one of them says so.
+    if os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0" or status == 1:
+        print(f"byzshield: {message}", file=sys.stderr)
+    return status

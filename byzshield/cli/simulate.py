@@ -1,0 +1,44 @@
+"""`byzshield simulate`: a job in one process."""
+
+import argparse
+from typing import Any
+
+from byzshield.cli.run_flags import TerminalProgress, add_run_flags, config_from, print_summary
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "simulate",
+        help="run a job in this process, without MPI",
+        description="Runs the server and all workers of a run file in this process. Every file is computed once, and the weights "
+        "equal those of the MPI job bit for bit.",
+        epilog="example: byzshield simulate configs/runs/quickstart.toml --set attack.num_byzantine=5",
+    )
+    add_run_flags(parser)
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        default=2,
+        metavar="N",
+        help="simulated processes, one of them the server (default 2: all workers in one)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command."""
+    config = config_from(arguments)
+    from byzshield.runtime import simulate
+
+    directory, summary = simulate(
+        config,
+        num_ranks=arguments.ranks,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        progress=TerminalProgress(),
+    )
+    print_summary(directory.path, summary)
+    return 0

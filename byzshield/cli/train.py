@@ -1,0 +1,36 @@
+"""`byzshield train`: one rank of the distributed job."""
+
+import argparse
+from typing import Any
+
+from byzshield import log
+from byzshield.cli.run_flags import TerminalProgress, add_run_flags, config_from, print_summary
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "train",
+        help="run a job under mpirun",
+        description="Runs one rank of a distributed job: the server at rank 0, workers elsewhere. With fewer ranks than "
+        "workers + 1, a rank hosts several workers and computes a file that they share once.",
+        epilog="example: mpirun -n 16 python -m mpi4py -m byzshield train configs/runs/quickstart.toml",
+    )
+    add_run_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command."""
+    config = config_from(arguments)
+    from byzshield.runtime import train_mpi
+    from byzshield.transport import mpi
+
+    rank = mpi.world_rank()
+    log.configure("PS" if rank == 0 else f"rank {rank}")
+    result = train_mpi(config, resume=arguments.resume, overwrite=arguments.overwrite, progress=TerminalProgress(plain=True))
+    if result is not None:
+        print_summary(result[0].path, result[1])
+    return 0

@@ -1,0 +1,175 @@
+"""TOML to `RunConfig` and back, with errors that name the dotted key."""
+
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from byzshield.config.schema import RunConfig
+from byzshield.errors import ConfigError
+
+__all__ = ["configuration_hash", "dump", "from_table", "load"]
+
+_FREE = {"run": {"name", "steps", "eval_every", "checkpoint_every", "output_dir"}, "data": {"root"}, "metrics": {"log_every"}}
+_LEAST: Mapping[str, float] = {
+    "run.seed": 0,
+    "run.steps": 1,
+    "run.eval_every": 0,
+    "run.checkpoint_every": 0,
+    "cluster.num_workers": 1,
+    "cluster.num_threads": 1,
+    "cluster.quorum": 0,
+    "cluster.round_timeout": 0.001,
+    "cluster.startup_timeout": 0.001,
+    "cluster.chunk_elements": 1,
+    "data.batch_size": 1,
+    "aggregation.num_corrupted": 0,
+    "attack.num_byzantine": 0,
+    "metrics.log_every": 0,
+}
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Reads a run file.
+
+    Args:
+        path: a TOML file.
+        overrides: "section.key=value", the value in TOML (bare words count as strings).
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or a key or value is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    for override in overrides:
+        _override(table, override)
+    return from_table(table)
+
+
+def from_table(table: Mapping[str, Any]) -> RunConfig:
+    """Builds a `RunConfig` from nested tables; keys that a section does not know become options where it has them.
+
+    Raises:
+        ConfigError: a key is unknown or a value has the wrong type or range.
+    """
+    sections = get_type_hints(RunConfig)
+    built: dict[str, Any] = {}
+    for name, values in table.items():
+        if name not in sections:
+            raise ConfigError(f"{name}: no such section{_nearest(name, sections)}")
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{name}: must be a section, [{name}]; got {values!r}")
+        built[name] = _section(name, sections[name], values)
+    return RunConfig(**built)
+
+
+def dump(config: RunConfig) -> str:
+    """The resolved configuration as TOML, which `load` reads back to an equal one."""
+    table: dict[str, dict[str, Any]] = {}
+    for name, section in asdict(config).items():
+        values = {**section, **section.get("options", {})}
+        values.pop("options", None)
+        table[name] = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if value is not None
+        }
+    return tomli_w.dumps(table)
+
+
+def configuration_hash(config: RunConfig) -> str:
+    """A hash of all that the results depend on; names, folders and how long to run do not count."""
+    table = {
+        name: {key: value for key, value in section.items() if key not in _FREE.get(name, ())}
+        for name, section in asdict(config).items()
+    }
+    return hashlib.sha256(json.dumps(table, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    dotted, separator, text = override.partition("=")
+    section, dot, key = dotted.strip().partition(".")
+    if not (separator and dot and section and key):
+        raise ConfigError(f"--set wants section.key=value; got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    target = table.setdefault(section, {})
+    if not isinstance(target, dict):
+        raise ConfigError(f"{section}: must be a section, [{section}]; got {target!r}")
+    target[key] = value
+
+
+def _section(name: str, cls: Any, values: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(cls)
+    known = {entry.name for entry in fields(cls)} - {"options"}
+    arguments: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for key, value in values.items():
+        dotted = f"{name}.{key}"
+        if key in known:
+            arguments[key] = _checked(dotted, hints[key], value)
+        elif "options" in hints and key != "options":
+            options[key] = value
+        else:
+            raise ConfigError(f"{dotted}: no such key{_nearest(key, known)}")
+    if "options" in hints:
+        arguments["options"] = options
+    missing = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.default_factory is MISSING]
+    for key in missing:
+        if key not in arguments:
+            raise ConfigError(f"{name}.{key}: is required")
+    return cls(**arguments)
+
+
+def _checked(dotted: str, hint: Any, value: Any) -> Any:
+    """Returns `value` as the type of `hint`, or raises ConfigError."""
+    for choice in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
+        accepted, result = _as_type(choice, value)
+        if accepted:
+            least = _LEAST.get(dotted)
+            if least is not None and isinstance(result, int | float) and not result >= least:
+                raise ConfigError(f"{dotted}: must be at least {least:g}; got {value!r}")
+            return result
+    raise ConfigError(f"{dotted}: must be {_describe(hint)}; got {value!r}")
+
+
+def _as_type(hint: Any, value: Any) -> tuple[bool, Any]:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint), value
+    if get_origin(hint) is tuple:
+        accepted = isinstance(value, list | tuple) and all(_as_type(get_args(hint)[0], entry)[0] for entry in value)
+        return accepted, tuple(value) if accepted else value
+    if hint is float:
+        accepted = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return accepted, float(value) if accepted else value
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    return isinstance(value, hint) and value is not None, value
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_describe(choice) for choice in get_args(hint) if choice is not type(None))
+    if get_origin(hint) is Literal:
+        return " or ".join(repr(choice) for choice in get_args(hint))
+    if get_origin(hint) is tuple:
+        return "a list of whole numbers"
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

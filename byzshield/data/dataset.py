@@ -1,0 +1,68 @@
+"""Images in memory: what every data set is once it is loaded."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from byzshield.registry import Registry
+
+__all__ = ["DATASETS", "Dataset", "default_root"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Training and test images with their labels.
+
+    Args:
+        train_images: uint8 [n, channels, height, width].
+        train_labels: int64 [n], 0 <= label < num_classes.
+        test_images: as train_images.
+        test_labels: as train_labels.
+        num_classes: number of classes.
+        mean: per channel, of pixels scaled to [0, 1]; subtracted.
+        std: per channel, of pixels scaled to [0, 1]; divided by.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    num_classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        channels, height, width = self.train_images.shape[1:]
+        return int(channels), int(height), int(width)
+
+    def normalise(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """uint8 [b, channels, height, width] -> float32 of the same shape, normalised per channel."""
+        scale = torch.tensor([255.0 * std for std in self.std]).view(-1, 1, 1)
+        shift = torch.tensor([mean / std for mean, std in zip(self.mean, self.std, strict=True)]).view(-1, 1, 1)
+        return torch.from_numpy(np.ascontiguousarray(images)).float() / scale - shift
+
+
+# Each entry is called as load(root=Path, download=bool, **own keywords) -> Dataset.
+DATASETS: Registry[Callable[..., Dataset]] = Registry("data set", "byzshield.data")
+
+
+def default_root() -> Path:
+    """Where data sets are kept unless the run file says otherwise: $XDG_CACHE_HOME/byzshield, or ~/.cache/byzshield."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byzshield"
+
+
+def load(name: str, *, root: Path, download: bool = False, **options: Any) -> Dataset:
+    """Loads a data set by name.
+
+    Raises:
+        DataError: its files are missing or damaged.
+    """
+    return DATASETS.get(name)(root=root, download=download, **options)

@@ -1,0 +1,97 @@
+"""A model as one flat vector of parameters, and its gradient and batch statistics as another."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+__all__ = ["FlatModel"]
+
+Floats = NDArray[np.float32]
+LossOf = Callable[[nn.Module], torch.Tensor]
+
+
+class FlatModel:
+    """A view of a module's parameters, gradients and BatchNorm statistics as flat float32 vectors.
+
+    The parameters and their gradients become slices of two contiguous tensors, so neither loading nor reading copies
+    parameter by parameter. The gradient vector has d = p + s elements: the gradients of all p parameters, then the batch mean
+    and variance of each BatchNorm layer in order, which a training forward pass leaves in that layer's running buffers.
+
+    Args:
+        module: the network; it is changed in place.
+        device: where it computes.
+    """
+
+    def __init__(self, module: nn.Module, *, device: str | torch.device = "cpu") -> None:
+        self.module = module.to(device)
+        self._device = torch.device(device)
+        tensors = list(self.module.parameters())
+        self.num_parameters = sum(tensor.numel() for tensor in tensors)
+        self.parameters = torch.empty(self.num_parameters, device=self._device)
+        self.gradients = torch.zeros(self.num_parameters, device=self._device)
+        start = 0
+        for tensor in tensors:
+            part = slice(start, start + tensor.numel())
+            self.parameters[part] = tensor.detach().reshape(-1)
+            tensor.data = self.parameters[part].view(tensor.shape)
+            tensor.grad = self.gradients[part].view(tensor.shape)
+            start = part.stop
+        self._norms = [
+            layer for layer in self.module.modules() if isinstance(layer, _BatchNorm) and layer.running_mean is not None
+        ]
+        self._momenta = [0.1 if layer.momentum is None else layer.momentum for layer in self._norms]
+        self.num_statistics = sum(buffer.numel() for buffer in self._running())
+
+    @property
+    def size(self) -> int:
+        """d, the length of the gradient vector."""
+        return self.num_parameters + self.num_statistics
+
+    def load_parameters(self, vector: Floats) -> None:
+        """Sets the parameters from `vector`, float32 [p]."""
+        self.parameters.copy_(torch.from_numpy(vector))
+
+    def parameter_vector(self) -> Floats:
+        """A copy of the parameters, float32 [p]."""
+        vector: Floats = self.parameters.detach().cpu().numpy().copy()
+        return vector
+
+    def gradient(self, loss_of: LossOf) -> Floats:
+        """Runs forward and backward in training mode.
+
+        Args:
+            loss_of: maps the module to a scalar loss.
+
+        Returns:
+            [gradients | batch statistics], float32 [d], a new array.
+        """
+        self.module.train()
+        for layer in self._norms:
+            layer.momentum = 1.0  # the running buffers then hold this batch's statistics, nothing else
+        self.gradients.zero_()
+        loss_of(self.module).backward()  # type: ignore[no-untyped-call]
+        vector = np.empty(self.size, dtype=np.float32)
+        vector[: self.num_parameters] = self.gradients.cpu().numpy()
+        if self._norms:
+            vector[self.num_parameters :] = torch.cat([buffer.reshape(-1) for buffer in self._running()]).cpu().numpy()
+        return vector
+
+    def blend_statistics(self, statistics: Floats) -> None:
+        """Moves the running buffers towards combined batch statistics, float32 [s], by each layer's momentum."""
+        start = 0
+        values = torch.from_numpy(statistics).to(self._device)
+        for layer, momentum in zip(self._norms, self._momenta, strict=True):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            for buffer in (layer.running_mean, layer.running_var):
+                part = values[start : start + buffer.numel()].view(buffer.shape)
+                buffer.lerp_(part, momentum)
+                start += buffer.numel()
+            layer.running_var.clamp_(min=0)
+
+    def _running(self) -> list[torch.Tensor]:
+        return [buffer for layer in self._norms for buffer in (layer.running_mean, layer.running_var) if buffer is not None]

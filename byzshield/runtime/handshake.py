@@ -1,0 +1,97 @@
+"""Before training: does every worker run the same software, configuration and arithmetic as the server?"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+import byzshield
+from byzshield.config import RunConfig, configuration_hash
+from byzshield.errors import FrameError, HandshakeError
+from byzshield.log import get_logger
+from byzshield.runtime.idling import Idler
+from byzshield.training import GradientComputer
+from byzshield.transport import Endpoint
+from byzshield.wire import HEADER_BYTES, Frame, Kind, digest, messages
+
+__all__ = ["facts", "greet_server", "greet_workers"]
+
+LOG = get_logger(__name__)
+
+
+def facts(config: RunConfig, computer: GradientComputer) -> dict[str, Any]:
+    """What must be equal in all processes; the last one is the digest of a probe gradient that each computes itself."""
+    return {
+        "byzshield": byzshield.__version__,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "configuration": configuration_hash(config),
+        "probe gradient": digest(computer(1, 0)).hex(),
+    }
+
+
+def greet_workers(
+    endpoint: Endpoint, ranks: list[int], own: dict[str, Any], *, welcome: dict[str, Any], timeout: float
+) -> dict[int, str]:
+    """At the server: sends every rank its welcome, awaits all greetings, and compares them with its own facts.
+
+    Returns:
+        for each rank that differs or is silent, what is wrong with it.
+
+    Raises:
+        HandshakeError: more than half of the ranks differ or are silent, so the server itself is the odd one out.
+    """
+    news = messages.welcome(welcome).encoded
+    for rank in ranks:
+        endpoint.send(rank, Kind.WELCOME, news)
+    waiting, wrong = set(ranks), dict[int, str]()
+    bounds = messages.accepted_on_arrival()
+    envelope = {kind: HEADER_BYTES + bound for kind, bound in bounds.items()}
+    ends = time.monotonic() + timeout
+    idler = Idler()
+    while waiting and time.monotonic() < ends:
+        waiting -= endpoint.lost()
+        packet = endpoint.receive(envelope)
+        if packet is None:
+            idler.rest()
+            continue
+        idler.wake()
+        waiting.discard(packet.source)
+        try:
+            if packet.data is None:
+                raise FrameError("an oversized greeting")
+            theirs = messages.read_greeting(Frame.decode(packet.data, bounds=bounds))
+        except FrameError as error:
+            wrong[packet.source] = str(error)
+            continue
+        differing = [
+            f"{key} {theirs.get(key)!r:.80} instead of {value!r}" for key, value in own.items() if theirs.get(key) != value
+        ]
+        if differing:
+            wrong[packet.source] = "; ".join(differing)
+    wrong |= dict.fromkeys(sorted(waiting), f"no greeting within {timeout:g} s")
+    for rank, reason in sorted(wrong.items()):
+        LOG.warning("rank %d differs from the server, and may lose every vote: %s", rank, reason)
+    if 2 * len(wrong) > len(ranks):
+        first = min(wrong)
+        raise HandshakeError(f"{len(wrong)} of {len(ranks)} ranks differ from the server; rank {first}: {wrong[first]}")
+    return wrong
+
+
+def greet_server(endpoint: Endpoint, worker: int, own: Callable[[], dict[str, Any]], *, timeout: float) -> dict[str, Any]:
+    """At a worker's rank: sends the greeting and returns the server's welcome.
+
+    Raises:
+        HandshakeError: the server stays silent.
+    """
+    endpoint.send(0, Kind.HELLO, messages.hello(worker, own()).encoded)
+    bounds = messages.accepted_by_worker(0)
+    ends = time.monotonic() + timeout
+    idler = Idler()
+    while time.monotonic() < ends:
+        packet = endpoint.receive({Kind.WELCOME: HEADER_BYTES + bounds[Kind.WELCOME]})
+        if packet is not None and packet.source == 0 and packet.data is not None:
+            return messages.read_greeting(Frame.decode(packet.data, bounds=bounds))
+        idler.rest()
+    raise HandshakeError(f"the server sent no welcome within {timeout:g} s")

@@ -1,0 +1,118 @@
+"""The two ways to run a job: under MPI, and simulated in one process."""
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from byzshield.config import RunConfig
+from byzshield.errors import HandshakeError
+from byzshield.log import get_logger
+from byzshield.runtime import handshake, loop, pump
+from byzshield.runtime.build import Builder
+from byzshield.runtime.run_directory import RunDirectory, open_run
+from byzshield.runtime.simulator import Simulation
+from byzshield.wire import Kind, messages
+
+__all__ = ["simulate", "train_mpi"]
+
+LOG = get_logger(__name__)
+GOODBYE_SECONDS = 20.0
+
+
+def simulate(
+    config: RunConfig,
+    *,
+    num_ranks: int = 2,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: loop.Progress | None = None,
+) -> tuple[RunDirectory, dict[str, Any]]:
+    """Runs a job in this process; its weights equal those of an MPI job of any number of ranks, bit for bit.
+
+    Args:
+        config: the run file.
+        num_ranks: simulated processes, of which rank 0 is the server; with 2, each file is computed once.
+        resume: go on from the newest checkpoint.
+        overwrite: replace an existing run of this name.
+        progress: is told of every step.
+
+    Returns:
+        the run's directory, and the contents of summary.json.
+
+    Raises:
+        RequestError: the configuration is impossible.
+    """
+    builder = Builder(config, num_ranks=num_ranks)
+    builder.set_threads()
+    server = builder.server()
+    simulation = Simulation(builder)
+    directory = open_run(config, resume=resume, overwrite=overwrite)
+    if resume:
+        loop.resume(server, directory, config)
+    metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent())
+    summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=loop.peak_rss_bytes())
+    directory.write_summary(summary)
+    return directory, summary
+
+
+def train_mpi(
+    config: RunConfig, *, resume: bool = False, overwrite: bool = False, progress: loop.Progress | None = None
+) -> tuple[RunDirectory, dict[str, Any]] | None:
+    """Runs this rank's part of an MPI job: the server at rank 0, workers elsewhere.
+
+    Args:
+        config: the run file; every rank has read the same.
+        resume: go on from the newest checkpoint.
+        overwrite: replace an existing run of this name.
+        progress: is told of every step, at rank 0.
+
+    Returns:
+        at rank 0 the run's directory and the contents of summary.json; None elsewhere.
+
+    Raises:
+        RequestError: the configuration is impossible.
+        HandshakeError: most workers differ from the server.
+    """
+    from byzshield.transport import mpi
+
+    builder = Builder(config, num_ranks=mpi.world_size())
+    builder.set_threads()
+    builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
+    endpoint, channel = mpi.MPIEndpoint(), mpi.MPIEndpoint()
+    if endpoint.rank:
+        _run_worker(builder, endpoint, channel)
+        return None
+    server = builder.server()
+    directory = open_run(config, resume=resume, overwrite=overwrite)
+    if resume:
+        loop.resume(server, directory, config)
+    witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
+    own = handshake.facts(config, builder.computer)
+    handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
+    metrics = loop.train(builder, server, partial(pump.run_round, endpoint=endpoint), directory, progress or loop.Silent())
+    missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
+    summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
+    directory.write_summary(summary)
+    if missing or endpoint.refused or endpoint.lost():
+        LOG.warning("the results are stored; the job is ended by force because ranks %s did not stop", missing)
+        mpi.abort(0)
+    return directory, summary
+
+
+def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
+    cluster = builder.config.cluster
+    first = builder.rank_of.index(endpoint.rank)
+    welcome = handshake.greet_server(
+        endpoint, first, partial(handshake.facts, builder.config, builder.computer), timeout=cluster.startup_timeout
+    )
+    witness = welcome.get("witness", [])
+    if not isinstance(witness, list):
+        raise HandshakeError("the server's welcome has no witness")
+    # Only the server works out the witness; the model and the data set of the probe serve on.
+    worker = replace(builder, witness=tuple(witness)).worker(endpoint.rank, builder.computer)
+    pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)
+    endpoint.send(0, Kind.GOODBYE, messages.goodbye(first, loop.peak_rss_bytes()).encoded)
+    ends = time.monotonic() + GOODBYE_SECONDS
+    while not endpoint.flush() and time.monotonic() < ends:
+        time.sleep(0.002)

@@ -1,0 +1,169 @@
+"""The training loop at the server, the same for an MPI job and for a simulation."""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from byzshield.config import RunConfig, configuration_hash
+from byzshield.log import get_logger
+from byzshield.runtime.build import Builder
+from byzshield.runtime.run_directory import RunDirectory
+from byzshield.training import ParameterServer
+from byzshield.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from byzshield.training.evaluation import evaluate
+from byzshield.training.metrics import MetricsLog
+
+__all__ = ["Progress", "Silent", "peak_rss_bytes", "resume", "summarise", "train"]
+
+LOG = get_logger(__name__)
+
+
+class Progress(Protocol):
+    """Is told how far training has come."""
+
+    def start(self, *, at: int, steps: int) -> None:
+        """Training begins after step `at` of `steps`."""
+
+    def advance(self, line: dict[str, Any]) -> None:
+        """A step is done; `line` is its line of metrics.jsonl."""
+
+    def finish(self) -> None:
+        """Training is over, one way or the other."""
+
+
+class Silent:
+    """Progress that nobody wants to see."""
+
+    def start(self, *, at: int, steps: int) -> None:
+        """Does nothing."""
+
+    def advance(self, line: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def finish(self) -> None:
+        """Does nothing."""
+
+
+def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) -> None:
+    """Restores the newest checkpoint of the run, if it has one.
+
+    Raises:
+        CheckpointError: it is damaged or belongs to another run.
+    """
+    path = latest_checkpoint(directory.checkpoints)
+    if path is not None:
+        server.load_state_dict(load_checkpoint(path, configuration=configuration_hash(config)))
+        LOG.info("resumed from %s", path)
+
+
+def train(
+    builder: Builder,
+    server: ParameterServer,
+    run_round: Callable[[ParameterServer], None],
+    directory: RunDirectory,
+    progress: Progress,
+) -> MetricsLog:
+    """Trains from the server's step to run.steps; evaluates, records and checkpoints on the way.
+
+    Whatever ends it early, the last finished step is in a checkpoint.
+
+    Args:
+        builder: the run.
+        server: at the step to go on from.
+        run_round: plays one round until the server has all winners.
+        directory: where the results go.
+        progress: is told of every step.
+
+    Returns:
+        the metrics of all steps.
+    """
+    config = builder.config
+    run = config.run
+    metrics = MetricsLog(directory.metrics, resumed_at=server.step)
+    saved = server.step
+    progress.start(at=server.step, steps=run.steps)
+    try:
+        while server.step < run.steps:
+            line = _step(builder, server, run_round)
+            if server.step == run.steps or (run.eval_every and server.step % run.eval_every == 0):
+                line["test_accuracy"], line["test_loss"] = evaluate(
+                    server.model.module, builder.dataset, device=config.cluster.device
+                )
+            metrics.write(line)
+            progress.advance(line)
+            if config.metrics.log_every and server.step % config.metrics.log_every == 0:
+                LOG.info("step %d: %s", server.step, {key: value for key, value in line.items() if key != "step"})
+            if run.checkpoint_every and server.step % run.checkpoint_every == 0:
+                save_checkpoint(directory.checkpoints, server.state_dict(), configuration=configuration_hash(config))
+                saved = server.step
+    finally:
+        progress.finish()
+        metrics.close()
+        if server.step > saved:
+            save_checkpoint(directory.checkpoints, server.state_dict(), configuration=configuration_hash(config))
+    return metrics
+
+
+def summarise(
+    builder: Builder, server: ParameterServer, metrics: MetricsLog, *, worker_peak_rss_bytes: int | None
+) -> dict[str, Any]:
+    """The contents of summary.json."""
+    config, lines = builder.config, metrics.lines
+    evaluated = [line for line in lines if "test_accuracy" in line]
+    if evaluated and evaluated[-1]["step"] == server.step:
+        accuracy, loss = evaluated[-1]["test_accuracy"], evaluated[-1]["test_loss"]
+    else:
+        accuracy, loss = evaluate(server.model.module, builder.dataset, device=config.cluster.device)
+    return {
+        "steps": server.step,
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+        "step_seconds_median": statistics.median(line["seconds"] for line in lines),
+        "server_bytes_received_per_step": round(statistics.median(line["bytes_received"] for line in lines)),
+        "server_bytes_sent_per_step": round(statistics.median(line["bytes_sent"] for line in lines)),
+        "server_peak_rss_bytes": peak_rss_bytes(),
+        "worker_peak_rss_bytes": worker_peak_rss_bytes,
+        "aggregation_seconds_median": statistics.median(line["aggregation_seconds"] for line in lines),
+        "corrupted_files_max": max(line["corrupted_files"] for line in lines),
+        "num_files": builder.assignment.num_files,
+        "undecided_files": sum(line["undecided_files"] for line in lines),
+        "skipped_steps": sum(not line["applied"] for line in lines),
+        "blamed": server.blame.report(),
+        "scheme": config.placement.scheme,
+        "attack": config.attack.name if config.attack.num_byzantine else "none",
+        "num_workers": builder.assignment.num_workers,
+        "num_byzantine": config.attack.num_byzantine,
+        "aggregator": config.aggregation.rule,
+        "exchange": config.cluster.exchange,
+        "seed": config.run.seed,
+    }
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _step(builder: Builder, server: ParameterServer, run_round: Callable[[ParameterServer], None]) -> dict[str, Any]:
+    received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.learning_rate
+    began = time.perf_counter()
+    run_round(server)
+    exchanged = time.perf_counter()
+    aggregate = server.aggregate()
+    aggregated = time.perf_counter()
+    outcome = server.close_round(aggregate)
+    return {
+        "step": outcome.step,
+        "seconds": time.perf_counter() - began,
+        "exchange_seconds": exchanged - began,
+        "aggregation_seconds": aggregated - exchanged,
+        "bytes_received": server.bytes_received - received,
+        "bytes_sent": server.bytes_sent - sent,
+        "lr": learning_rate,
+        "corrupted_files": len(builder.selection.corrupted_at(outcome.step)),
+        "undecided_files": len(outcome.undecided),
+        "non_finite_files": len(outcome.non_finite),
+        "applied": outcome.applied,
+    }

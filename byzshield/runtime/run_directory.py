@@ -1,0 +1,93 @@
+"""runs/<name>/: what a run leaves behind."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from byzshield.config import RunConfig, configuration_hash, dump, load
+from byzshield.errors import CheckpointError, ConfigError
+
+__all__ = ["RunDirectory", "open_finished", "open_run"]
+
+
+class RunDirectory:
+    """The paths of a run's directory, and its writers.
+
+    Args:
+        path: the directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.toml"
+        self.metrics = path / "metrics.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.summary = path / "summary.json"
+
+    def write_config(self, config: RunConfig) -> None:
+        """Stores the resolved run file."""
+        _write(self.config, dump(config))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Stores summary.json."""
+        _write(self.summary, json.dumps(summary, indent=2) + "\n")
+
+
+def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirectory:
+    """Chooses and makes the directory of a run.
+
+    A name that is taken gets the next free suffix (-2, -3, ...), so that no result is overwritten by accident.
+
+    Args:
+        config: its run.output_dir and run.name.
+        resume: go on in the existing directory, if there is one.
+        overwrite: empty the existing directory, if there is one.
+
+    Raises:
+        ConfigError: the name is not that of a directory, or both flags are given.
+        CheckpointError: to resume, the existing run has another configuration.
+    """
+    name = config.run.name
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        raise ConfigError(f"run.name: must be the name of a directory; got {name!r}")
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other")
+    parent = Path(config.run.output_dir).expanduser()
+    path = parent / name
+    if path.exists() and resume:
+        stored = path / "config.toml"
+        if stored.exists() and configuration_hash(load(stored)) != configuration_hash(config):
+            raise CheckpointError(f"{path} belongs to a run with another configuration; resume with {stored}, or start afresh")
+    elif path.exists() and overwrite:
+        if any(path.iterdir()) and not (path / "config.toml").exists():
+            raise ConfigError(f"run.name: {path} is not a run's directory, so it is not overwritten")
+        shutil.rmtree(path)
+    elif path.exists():
+        number = 2
+        while (parent / f"{name}-{number}").exists():
+            number += 1
+        path = parent / f"{name}-{number}"
+    path.mkdir(parents=True, exist_ok=True)
+    directory = RunDirectory(path)
+    directory.write_config(config)
+    return directory
+
+
+def open_finished(path: Path) -> tuple[RunDirectory, RunConfig]:
+    """Opens the directory of a run that exists.
+
+    Raises:
+        ConfigError: it is not a run's directory.
+    """
+    directory = RunDirectory(path)
+    if not directory.config.exists():
+        raise ConfigError(f"{path} is not a run's directory: it has no config.toml")
+    return directory, load(directory.config)
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

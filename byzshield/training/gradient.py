@@ -1,0 +1,71 @@
+"""The gradient of one file: the only computation that a worker does."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from byzshield.data import Dataset, FileSampler, crop_and_flip
+from byzshield.models import FlatModel
+from byzshield.seeding import generator, torch_seed
+
+__all__ = ["GradientComputer"]
+
+Floats = NDArray[np.float32]
+
+
+class GradientComputer:
+    """Computes gradients of the mean cross-entropy over a file's samples.
+
+    For one step and file the result is the same bytes in every process with the same software, hardware kind and thread
+    count: samples, augmentation and dropout all come from (seed, step, file).
+
+    Args:
+        model: the network that computes; its parameters are overwritten by `load`.
+        dataset: where the samples come from.
+        sampler: which samples are in which file.
+        seed: the run's seed.
+        augment: whether to crop and flip at random.
+        device: where the model computes.
+    """
+
+    def __init__(
+        self, model: FlatModel, dataset: Dataset, sampler: FileSampler, *, seed: int, augment: bool = False, device: str = "cpu"
+    ) -> None:
+        self._model = model
+        self._dataset = dataset
+        self._sampler = sampler
+        self._seed = seed
+        self._augment = augment
+        self._device = torch.device(device)
+
+    @property
+    def num_parameters(self) -> int:
+        """p, the length of a parameter vector."""
+        return self._model.num_parameters
+
+    @property
+    def size(self) -> int:
+        """d, the length of a gradient vector."""
+        return self._model.size
+
+    def load(self, parameters: Floats) -> None:
+        """Sets the parameters, float32 [p]."""
+        self._model.load_parameters(parameters)
+
+    def __call__(self, step: int, file: int) -> Floats:
+        """The gradient vector of `file` in `step`, float32 [d]."""
+        rows = self._sampler.indices(step)[file]
+        images = self._dataset.train_images[rows]
+        if self._augment:
+            images = crop_and_flip(images, generator(self._seed, "augmentation", step, file))
+        inputs = self._dataset.normalise(images).to(self._device)
+        labels = torch.from_numpy(self._dataset.train_labels[rows]).to(self._device)
+
+        def loss_of(module: nn.Module) -> torch.Tensor:
+            return functional.cross_entropy(module(inputs), labels)
+
+        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(torch_seed(self._seed, "forward", step, file))
+            return self._model.gradient(loss_of)

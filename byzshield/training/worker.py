@@ -1,0 +1,181 @@
+"""The logical workers of one process as a state machine: frames in, one file of work at a time, frames out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzshield.errors import FrameError
+from byzshield.placement import Assignment
+from byzshield.training.byzantine import Adversary
+from byzshield.training.gradient import GradientComputer
+from byzshield.training.server import Exchange
+from byzshield.transport import Packet
+from byzshield.wire import HEADER_BYTES, ArrayEncoder, ChunkLayout, Frame, Kind, messages
+
+__all__ = ["Worker"]
+
+Floats = NDArray[np.float32]
+Message = tuple[int, bytes]
+
+
+class Worker:
+    """Hosts one or several logical workers on one rank; a file that several of them hold is computed once.
+
+    The caller hands in every message first (`receive`, `receive_from_accomplice`), then calls `work` for one file, and sends
+    what either returns. New parameters end the step before: a worker that fell behind drops the rest and catches up.
+
+    A worker computes first the files in whose list of r workers its turn comes among the first r' = (r + 1) / 2; turns rotate
+    with the file's number. If all are honest and equally fast, every file is decided after about r' / r of the work.
+
+    Args:
+        workers: the logical workers hosted here.
+        assignment: who holds which file.
+        computer: computes gradients.
+        layout: the chunks of a gradient.
+        encoder: compresses chunks.
+        exchange: "digest" or "full".
+        adversary: what the Byzantine ones among `workers` do; None in a run without an attack.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: Sequence[int],
+        assignment: Assignment,
+        computer: GradientComputer,
+        layout: ChunkLayout,
+        encoder: ArrayEncoder,
+        exchange: Exchange = "digest",
+        adversary: Adversary | None = None,
+    ) -> None:
+        self.workers = tuple(sorted(workers))
+        self.stopped = False
+        self.step = 0
+        self._assignment = assignment
+        self._computer = computer
+        self._layout = layout
+        self._encoder = encoder
+        self._exchange = exchange
+        self.adversary = adversary
+        self._parameters = np.empty(computer.num_parameters, dtype=np.float32)
+        self._honest: tuple[int, ...] = ()
+        self._byzantine: tuple[int, ...] = ()
+        self._queue: list[int] = []
+        self._gradients: dict[int, Floats] = {}
+        self._unsent: set[tuple[int, int]] = set()
+        self._accepted = messages.accepted_by_worker(computer.num_parameters)
+        self.bounds = {kind: HEADER_BYTES + bound for kind, bound in self._accepted.items()}
+
+    @property
+    def busy(self) -> bool:
+        """Whether `work` has something to compute."""
+        return bool(self._queue) and not self.stopped
+
+    def receive(self, packet: Packet) -> list[Message]:
+        """Takes a message from the parameter server, which is trusted; returns what to send back to it.
+
+        Raises:
+            FrameError: the message is not one of the server's; the job is broken.
+        """
+        if packet.data is None:
+            raise FrameError(f"the server sent {packet.num_bytes} bytes with tag {packet.tag}")
+        frame = Frame.decode(packet.data, bounds=self._accepted)
+        if frame.kind is Kind.STOP:
+            self.stopped = True
+            return []
+        if frame.kind is Kind.FETCH:
+            return self._serve(frame)
+        self._begin(frame)
+        return []
+
+    def receive_from_accomplice(self, packet: Packet) -> list[Message]:
+        """Takes a message from the adversary's own channel; returns what to send to the server."""
+        if self.adversary is None:
+            return []
+        self.adversary.receive(packet)
+        return self._send_forged()
+
+    def work(self) -> list[Message]:
+        """Computes one file; returns what to send to the server."""
+        file = self._queue.pop(0)
+        gradient = self._computer(self.step, file)
+        messages_out: list[Message] = []
+        holders = [worker for worker in self._honest if file in self._assignment.files_of[worker]]
+        if holders:
+            self._gradients[file] = gradient
+            joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
+            for worker in holders:
+                messages_out += [(frame.kind, frame.encoded) for frame in self._vote(worker, file, gradient, joined)]
+        if self.adversary is not None:
+            self.adversary.learn(file, gradient)
+            messages_out += self._send_forged()
+        return messages_out
+
+    def _begin(self, frame: Frame) -> None:
+        messages.read_vector(frame, self._parameters)
+        self._computer.load(self._parameters)
+        self.step = frame.step
+        self._gradients.clear()
+        wanted: list[int] = []
+        self._byzantine = ()
+        if self.adversary is not None:
+            wanted += self.adversary.begin(self.step)
+            self._byzantine = self.adversary.members_here
+        self._honest = tuple(worker for worker in self.workers if worker not in self._byzantine)
+        wanted += sorted({file for worker in self._honest for file in self._order(worker)}, key=self._first_turn)
+        self._queue = list(dict.fromkeys(wanted))
+        self._unsent = {(worker, file) for worker in self._byzantine for file in self._assignment.files_of[worker].tolist()}
+
+    def _order(self, worker: int) -> list[int]:
+        files: list[int] = self._assignment.files_of[worker].tolist()
+        return files
+
+    def _first_turn(self, file: int) -> tuple[int, int]:
+        """The earliest turn that a worker hosted here has for `file`, and the file."""
+        holders: list[int] = self._assignment.workers_of[file].tolist()
+        turns = [(place + file) % len(holders) for place, worker in enumerate(holders) if worker in self._honest]
+        return (0 if min(turns) < self._assignment.majority else 1, file)
+
+    def _serve(self, frame: Frame) -> list[Message]:
+        if frame.step != self.step or frame.worker not in self.workers:
+            return []
+        byzantine = frame.worker in self._byzantine
+        if byzantine and self.adversary is not None:
+            vector = self.adversary.forged(frame.file)
+        else:
+            vector = self._gradients.get(frame.file)
+        if vector is None:
+            return []
+        frames = messages.gradient_chunks(
+            frame.worker, frame.step, frame.file, vector, layout=self._layout, encoder=self._encoder, chunk=frame.chunk
+        )
+        return self._tampered(frame.worker, frames) if byzantine else [(answer.kind, answer.encoded) for answer in frames]
+
+    def _vote(self, worker: int, file: int, vector: Floats, joined: bytes) -> list[Frame]:
+        if self._exchange == "digest":
+            return [messages.digests(worker, self.step, file, joined)]
+        return messages.gradient_chunks(worker, self.step, file, vector, layout=self._layout, encoder=self._encoder)
+
+    def _send_forged(self) -> list[Message]:
+        """Votes for every forged vector that has become known."""
+        if self.adversary is None:
+            return []
+        messages_out: list[Message] = []
+        cache: dict[int, bytes] = {}
+        for worker, file in sorted(self._unsent):
+            vector = self.adversary.forged(file)
+            if vector is None:
+                continue
+            self._unsent.discard((worker, file))
+            if self._exchange == "digest" and id(vector) not in cache:
+                cache[id(vector)] = self._layout.digests(vector)
+            messages_out += self._tampered(worker, self._vote(worker, file, vector, cache.get(id(vector), b"")))
+        return messages_out
+
+    def _tampered(self, worker: int, frames: list[Frame]) -> list[Message]:
+        assert self.adversary is not None
+        return [
+            (message.kind, message.encoded) if isinstance(message, Frame) else message
+            for message in self.adversary.attack.tamper(frames, worker=worker, step=self.step)
+        ]

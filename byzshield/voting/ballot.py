@@ -1,0 +1,89 @@
+"""The vote on one file: equal copies, or equal digests of them, against the rest."""
+
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+from byzshield.errors import FrameError
+
+__all__ = ["Ballot"]
+
+V = TypeVar("V", bound=Hashable)
+
+
+class Ballot(Generic[V]):
+    """Collects the votes of a file's workers and decides as soon as r' of them agree.
+
+    Of r voters at most one value can reach r' = (r + 1) / 2 votes, so neither the order nor the timing of votes can change
+    what wins. A wrong value wins only if at least r' voters send it.
+
+    Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 3 (majority over r copies).
+
+    Args:
+        voters: the r workers that hold the file.
+
+    >>> ballot = Ballot([0, 5, 10])
+    >>> ballot.cast(0, "a"), ballot.cast(5, "b"), ballot.cast(10, "a")
+    (False, False, True)
+    >>> ballot.winner, ballot.dissenters
+    ('a', [5])
+    """
+
+    def __init__(self, voters: Iterable[int]) -> None:
+        self.voters = frozenset(voters)
+        self.majority = len(self.voters) // 2 + 1
+        self.winner: V | None = None
+        self._votes: dict[int, V] = {}
+        self._silent: set[int] = set(self.voters)
+
+    def cast(self, worker: int, value: V) -> bool:
+        """Enters a vote; returns whether this very vote decided the file.
+
+        Raises:
+            FrameError: `worker` has no vote here, or has voted already.
+        """
+        if worker not in self.voters:
+            raise FrameError(f"worker {worker} does not hold this file")
+        if worker in self._votes:
+            raise FrameError(f"worker {worker} voted twice on a file")
+        self._votes[worker] = value
+        self._silent.discard(worker)
+        if self.winner is None and len(self.supporters_of(value)) >= self.majority:
+            self.winner = value
+            return True
+        return False
+
+    def give_up_on(self, worker: int) -> None:
+        """Stops waiting for a worker that is lost."""
+        self._silent.discard(worker)
+
+    @property
+    def silent(self) -> list[int]:
+        """Workers that have not voted and may yet do so, ascending."""
+        return sorted(self._silent)
+
+    @property
+    def open(self) -> bool:
+        """Whether no value has won and one still can."""
+        if self.winner is not None:
+            return False
+        most = max((len(self.supporters_of(value)) for value in set(self._votes.values())), default=0)
+        return most + len(self._silent) >= self.majority
+
+    def supporters_of(self, value: V) -> list[int]:
+        """Workers that voted for `value`, ascending."""
+        return sorted(worker for worker, vote in self._votes.items() if vote == value)
+
+    @property
+    def supporters(self) -> list[int]:
+        """Workers that voted for the winner, ascending; empty while there is none."""
+        return [] if self.winner is None else self.supporters_of(self.winner)
+
+    @property
+    def dissenters(self) -> list[int]:
+        """Workers that voted against the winner, ascending; empty while there is none."""
+        return [] if self.winner is None else sorted(set(self._votes) - set(self.supporters))
+
+    @property
+    def voted(self) -> frozenset[int]:
+        """Workers that have voted."""
+        return frozenset(self._votes)

@@ -1,0 +1,150 @@
+"""One frame: a fixed header and a payload, decoded as if the sender were hostile."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Final
+
+from byzshield.errors import FrameError
+
+__all__ = ["ALL_CHUNKS", "DIGEST_BYTES", "FLAG_BLOSC", "HEADER_BYTES", "SERVER", "DType", "Frame", "Kind"]
+
+MAGIC: Final = b"BZSH"
+VERSION: Final = 1
+FLAG_BLOSC: Final = 1
+DIGEST_BYTES: Final = 32
+SERVER: Final = 0xFFFF_FFFF  # the `worker` of a frame that concerns no single worker
+ALL_CHUNKS: Final = 0xFFFF_FFFF  # the `chunk` of a request for a whole file
+
+# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length, digest
+_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQ32s")
+HEADER_BYTES: Final = _HEADER.size
+
+
+class Kind(IntEnum):
+    """What a frame is; also its message tag, so that its size can be refused before it is received."""
+
+    HELLO = 1
+    PARAMETERS = 2
+    DIGESTS = 3
+    FETCH = 4
+    GRADIENT = 5
+    STOP = 6
+    GOODBYE = 7
+    WELCOME = 8
+
+
+class DType(IntEnum):
+    """Element types on the wire, little-endian."""
+
+    UINT8 = 1
+    FLOAT32 = 2
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return 4 if self is DType.FLOAT32 else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """A decoded frame. The fields are checked against each other, not against what the receiver expects.
+
+    Args:
+        kind: what it is.
+        worker: the logical worker that it comes from or is for; `SERVER` for none.
+        step: the training step, from 1; 0 before training.
+        file: the file, from 0.
+        chunk: the chunk of that file's gradient, from 0; `ALL_CHUNKS` in a request for all.
+        dtype: element type of the raw payload.
+        count: elements of the raw payload.
+        compressed: whether the payload is a blosc buffer.
+        digest: BLAKE3 of the raw payload where the kind has one, else zeros.
+        payload: the bytes that follow the header.
+    """
+
+    kind: Kind
+    worker: int = SERVER
+    step: int = 0
+    file: int = 0
+    chunk: int = 0
+    dtype: DType = DType.UINT8
+    count: int = 0
+    compressed: bool = False
+    digest: bytes = bytes(DIGEST_BYTES)
+    payload: bytes | memoryview = b""
+
+    @property
+    def raw_bytes(self) -> int:
+        """Length of the payload once decompressed."""
+        return self.count * self.dtype.itemsize
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """Header and payload, as they travel."""
+        header = _HEADER.pack(
+            MAGIC,
+            VERSION,
+            self.kind,
+            FLAG_BLOSC if self.compressed else 0,
+            self.dtype,
+            self.worker,
+            self.step,
+            self.file,
+            self.chunk,
+            self.count,
+            self.raw_bytes,
+            len(self.payload),
+            self.digest,
+        )
+        return b"".join((header, self.payload))
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray | memoryview, *, bounds: Mapping[int, int]) -> "Frame":
+        """Decodes exactly one frame; allocates nothing, the payload is a view of `data`.
+
+        Args:
+            data: a whole message.
+            bounds: for each kind that may come from this peer, the most raw payload bytes that it may have.
+
+        Raises:
+            FrameError: anything at all is wrong with it.
+        """
+        view = memoryview(data).toreadonly()
+        if len(view) < HEADER_BYTES:
+            raise FrameError(f"a frame has at least {HEADER_BYTES} bytes; got {len(view)}")
+        (magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes, digest) = (
+            _HEADER.unpack_from(view)
+        )
+        if magic != MAGIC or version != VERSION:
+            raise FrameError("not a frame of this protocol version")
+        if kind not in bounds:
+            raise FrameError(f"a frame of kind {kind} is not accepted here")
+        if flags & ~FLAG_BLOSC:
+            raise FrameError(f"unknown flags {flags:#x}")
+        if dtype not in DType._value2member_map_:
+            raise FrameError(f"unknown dtype {dtype}")
+        payload = view[HEADER_BYTES:]
+        if payload_bytes != len(payload):
+            raise FrameError(f"the header announces {payload_bytes} payload bytes; got {len(payload)}")
+        if raw_bytes > bounds[kind]:
+            raise FrameError(f"{raw_bytes} bytes are over the bound of {bounds[kind]} for this kind")
+        if raw_bytes != count * DType(dtype).itemsize:
+            raise FrameError(f"{count} elements do not make {raw_bytes} bytes")
+        compressed = bool(flags & FLAG_BLOSC)
+        if payload_bytes >= raw_bytes if compressed else payload_bytes != raw_bytes:
+            raise FrameError(f"a payload of {payload_bytes} bytes does not fit a raw length of {raw_bytes}")
+        return cls(
+            kind=Kind(kind),
+            worker=worker,
+            step=step,
+            file=file,
+            chunk=chunk,
+            dtype=DType(dtype),
+            count=count,
+            compressed=compressed,
+            digest=digest,
+            payload=payload,
+        )

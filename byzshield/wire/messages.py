@@ -1,0 +1,176 @@
+"""What the frames say: one function to make each message, and the bounds on what each side accepts."""
+
+import json
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzshield.errors import FrameError
+from byzshield.wire.array_codec import ArrayEncoder, decode_into
+from byzshield.wire.digest import ChunkLayout, digest
+from byzshield.wire.frame import ALL_CHUNKS, DIGEST_BYTES, DType, Frame, Kind
+
+__all__ = [
+    "accepted_by_adversary",
+    "accepted_by_server",
+    "accepted_by_worker",
+    "accepted_on_arrival",
+    "digests",
+    "fetch",
+    "forged",
+    "goodbye",
+    "gradient_chunks",
+    "hello",
+    "parameters",
+    "read_goodbye",
+    "read_greeting",
+    "read_vector",
+    "stop",
+    "welcome",
+]
+
+GREETING_BYTES: Final = 1 << 16
+Floats = NDArray[np.float32]
+
+
+def accepted_on_arrival() -> dict[int, int]:
+    """Kinds that the server accepts before training, each with its bound in raw payload bytes."""
+    return {Kind.HELLO: GREETING_BYTES}
+
+
+def accepted_by_server(layout: ChunkLayout) -> dict[int, int]:
+    """Kinds that the server accepts during training; a greeting may come late."""
+    return accepted_on_arrival() | {
+        Kind.DIGESTS: DIGEST_BYTES * layout.num_chunks,
+        Kind.GRADIENT: 4 * min(layout.chunk_elements, layout.size),
+        Kind.GOODBYE: 8,
+    }
+
+
+def accepted_by_worker(num_parameters: int) -> dict[int, int]:
+    """Kinds that a worker accepts from the server."""
+    return {Kind.WELCOME: GREETING_BYTES, Kind.PARAMETERS: 4 * num_parameters, Kind.FETCH: 0, Kind.STOP: 0}
+
+
+def accepted_by_adversary(layout: ChunkLayout) -> dict[int, int]:
+    """Kinds on the adversary's own channel: whole gradients from accomplices, the forged vector from the leader."""
+    return {Kind.GRADIENT: 4 * layout.size, Kind.PARAMETERS: 4 * layout.size}
+
+
+def hello(worker: int, facts: dict[str, Any]) -> Frame:
+    """Worker to server, once: what the worker runs, for the handshake. At most 64 KiB of JSON."""
+    payload = json.dumps(facts, sort_keys=True).encode()
+    return Frame(kind=Kind.HELLO, worker=worker, count=len(payload), payload=payload)
+
+
+def welcome(facts: dict[str, Any]) -> Frame:
+    """Server to every rank, once: what only the server works out. At most 64 KiB of JSON."""
+    payload = json.dumps(facts, sort_keys=True).encode()
+    return Frame(kind=Kind.WELCOME, count=len(payload), payload=payload)
+
+
+def read_greeting(frame: Frame) -> dict[str, Any]:
+    """Returns the facts of a HELLO or a WELCOME.
+
+    Raises:
+        FrameError: not a JSON object.
+    """
+    try:
+        facts = json.loads(bytes(frame.payload))
+    except (ValueError, RecursionError) as error:
+        raise FrameError("the greeting is not JSON") from error
+    if frame.compressed or not isinstance(facts, dict):
+        raise FrameError("the greeting is not a JSON object")
+    return facts
+
+
+def parameters(step: int, vector: Floats, encoder: ArrayEncoder) -> Frame:
+    """Server to every rank: the parameters of `step`, float32 [p]."""
+    return _array(Kind.PARAMETERS, vector, encoder, step=step)
+
+
+def digests(worker: int, step: int, file: int, joined: bytes) -> Frame:
+    """Worker to server: its vote on one file, the digests of all chunks of the gradient."""
+    return Frame(kind=Kind.DIGESTS, worker=worker, step=step, file=file, count=len(joined), payload=joined)
+
+
+def fetch(worker: int, step: int, file: int, chunk: int = ALL_CHUNKS) -> Frame:
+    """Server to worker: send this chunk (or all chunks) of the file's gradient."""
+    return Frame(kind=Kind.FETCH, worker=worker, step=step, file=file, chunk=chunk)
+
+
+def gradient_chunks(
+    worker: int, step: int, file: int, vector: Floats, *, layout: ChunkLayout, encoder: ArrayEncoder, chunk: int = ALL_CHUNKS
+) -> list[Frame]:
+    """Worker to server: the chunks of a gradient, float32 [d], or the one that was asked for."""
+    wanted = range(layout.num_chunks) if chunk == ALL_CHUNKS else [chunk]
+    return [
+        _array(Kind.GRADIENT, vector[layout.slice(index)], encoder, worker=worker, step=step, file=file, chunk=index, hashed=True)
+        for index in wanted
+    ]
+
+
+def forged(kind: Kind, step: int, file: int, vector: Floats) -> Frame:
+    """Between accomplices: a file's whole gradient (GRADIENT) or the vector to send for all files (PARAMETERS)."""
+    return _array(kind, vector, ArrayEncoder("off"), step=step, file=file)
+
+
+def stop() -> Frame:
+    """Server to every rank: training is over."""
+    return Frame(kind=Kind.STOP)
+
+
+def goodbye(worker: int, peak_rss_bytes: int) -> Frame:
+    """Worker to server, last: its peak memory."""
+    return Frame(kind=Kind.GOODBYE, worker=worker, count=8, payload=peak_rss_bytes.to_bytes(8, "little"))
+
+
+def read_goodbye(frame: Frame) -> int:
+    """Returns the peak memory in bytes that a GOODBYE claims.
+
+    Raises:
+        FrameError: not 8 bytes.
+    """
+    if frame.compressed or len(frame.payload) != 8:
+        raise FrameError("a goodbye has 8 bytes")
+    return int.from_bytes(frame.payload, "little")
+
+
+def read_vector(frame: Frame, out: Floats) -> None:
+    """Writes the float32 payload of a frame into `out`, which has the expected length.
+
+    Raises:
+        FrameError: another dtype or length, or a damaged payload.
+    """
+    if frame.dtype is not DType.FLOAT32 or frame.count != out.size:
+        raise FrameError(f"expected {out.size} float32 values; got {frame.count} of {frame.dtype.name.lower()}")
+    decode_into(frame.payload, compressed=frame.compressed, out=out)
+
+
+def _array(
+    kind: Kind,
+    values: Floats,
+    encoder: ArrayEncoder,
+    *,
+    step: int,
+    worker: int | None = None,
+    file: int = 0,
+    chunk: int = 0,
+    hashed: bool = False,
+) -> Frame:
+    compressed, payload = encoder.encode(values)
+    fields: dict[str, Any] = {} if worker is None else {"worker": worker}
+    if hashed:
+        fields["digest"] = digest(values)
+    return Frame(
+        kind=kind,
+        step=step,
+        file=file,
+        chunk=chunk,
+        dtype=DType.FLOAT32,
+        count=values.size,
+        compressed=compressed,
+        payload=payload,
+        **fields,
+    )

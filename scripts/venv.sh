@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# Sourced by the other scripts: makes .venv and installs the project into it, once for each state of the requirements.
+
+# ensure_venv EXTRAS: the extras of setup.py that must be there, for example "mnist5k" or "mnist5k,test".
+ensure_venv() {
+    local extras=$1 stamp
+    stamp=".venv/.installed-${extras//,/-}-$(cat setup.py requirements-remote.txt | cksum | cut -d ' ' -f 1)"
+    if [[ -e $stamp ]]; then
+        return
+    fi
+    if [[ ! -x .venv/bin/python ]]; then
+        local python
+        python=$(find_python)
+        echo "Making .venv with $python ..."
+        "$python" -m venv .venv || {
+            echo "scripts: $python cannot make a virtual environment; set PYTHON to one that can (with venv and ensurepip)" >&2
+            exit 1
+        }
+    fi
+    echo "Installing byzshield[$extras] into .venv (a few gigabytes the first time) ..."
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+    touch "$stamp"
+}
+
+# find_python: prints the first Python >= 3.11 on the path, or $PYTHON.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "scripts: no Python >= 3.11 on the path; set PYTHON to one" >&2
+    exit 1
+}

@@ -1,0 +1,82 @@
+"""What many tests share: a tiny run, and ways to run it."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from byzshield.config import RunConfig, from_table
+
+REPOSITORY = Path(__file__).parent.parent
+Tables = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def tiny_run(tmp_path: Path) -> Callable[..., RunConfig]:
+    """Returns a maker of run configurations that train in a second: 15 workers, MOLS l=5 r=3, a small MLP."""
+
+    def make(**sections: dict[str, Any]) -> RunConfig:
+        table: Tables = {
+            "run": {"name": "tiny", "steps": 4, "output_dir": str(tmp_path / "runs")},
+            "cluster": {"num_workers": 15, "chunk_elements": 200},
+            "data": {"name": "synthetic", "batch_size": 75, "image_shape": [1, 8, 8], "num_train": 300, "num_test": 50},
+            "model": {"name": "mlp", "hidden": [8]},
+            "placement": {"scheme": "mols", "replication": 3},
+            "aggregation": {"rule": "median"},
+            "attack": {"num_byzantine": 0},
+            "optimizer": {"name": "SGD", "lr": 0.1, "momentum": 0.9},
+        }
+        for section, values in sections.items():
+            table.setdefault(section, {}).update(values)
+        return from_table(table)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def threads_are_restored() -> Iterator[None]:
+    """A run sets torch's thread count; the next test must not feel it."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def weights_of() -> Callable[[Path], dict[str, torch.Tensor]]:
+    """Returns a reader of the last checkpoint's weights in a run's directory."""
+    from byzshield.training.checkpoint import latest_checkpoint, load_checkpoint
+
+    def read(run_directory: Path) -> dict[str, torch.Tensor]:
+        path = latest_checkpoint(run_directory / "checkpoints")
+        assert path is not None
+        weights: dict[str, torch.Tensor] = load_checkpoint(path)["model"]
+        return weights
+
+    return read
+
+
+@pytest.fixture
+def same_weights() -> Callable[[dict[str, torch.Tensor], dict[str, torch.Tensor]], bool]:
+    """Returns a comparison of weights that counts every bit."""
+
+    def compare(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
+        return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def mpi_environment() -> dict[str, str]:
+    """The environment that scripts/mpi_env.sh makes, for an mpirun on this machine."""
+    import subprocess
+
+    shell = f". '{REPOSITORY}/scripts/mpi_env.sh' && env -0"
+    output = subprocess.run(["bash", "-c", shell], check=True, capture_output=True, text=True).stdout
+    environment = dict(entry.split("=", 1) for entry in output.split("\0") if "=" in entry)
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    return environment

@@ -1,0 +1,112 @@
+"""Every registered placement, through every property that a placement must have."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from byzshield.errors import PlacementError
+from byzshield.placement import PLACEMENTS, Assignment, build
+
+# For each scheme: sizes, and the files that two different workers may share.
+EXAMPLES: dict[str, list[tuple[dict[str, int], set[int]]]] = {
+    "baseline": [({"num_workers": 7}, {0})],
+    "frc": [({"num_workers": 15, "replication": 3}, {0, 1}), ({"num_workers": 25, "replication": 5}, {0, 1})],
+    "mols": [
+        ({"load": 5, "replication": 3}, {0, 1}),
+        ({"load": 7, "replication": 5}, {0, 1}),
+        ({"num_workers": 21, "replication": 3}, {0, 1}),
+    ],
+    "ramanujan1": [({"load": 5, "replication": 3}, {0, 1}), ({"load": 7, "replication": 5}, {0, 1})],
+    "ramanujan2": [
+        ({"m": 5, "replication": 5}, {0, 1}),
+        ({"m": 3, "num_workers": 9}, {0, 1}),
+        ({"m": 10, "replication": 5}, {0, 2}),
+    ],
+}
+CASES = [(scheme, sizes, shared) for scheme, examples in EXAMPLES.items() for sizes, shared in examples]
+
+
+def test_every_registered_scheme_has_examples() -> None:
+    assert set(PLACEMENTS.names()) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
+def test_the_graph_is_biregular(scheme: str, sizes: dict[str, int], shared: set[int]) -> None:
+    assignment = build(scheme, **sizes)
+    incidence = assignment.incidence
+    assert set(incidence.sum(axis=1)) == {assignment.load}
+    assert set(incidence.sum(axis=0)) == {assignment.replication}
+    assert assignment.num_workers * assignment.load == assignment.num_files * assignment.replication
+    assert assignment.replication % 2 == 1
+    assert assignment.majority == (assignment.replication + 1) // 2
+
+
+@pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
+def test_two_workers_share_as_many_files_as_the_scheme_promises(scheme: str, sizes: dict[str, int], shared: set[int]) -> None:
+    files_of = [set(files) for files in build(scheme, **sizes).files_of.tolist()]
+    assert {len(ours & theirs) for ours, theirs in combinations(files_of, 2)} == shared
+
+
+@pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
+def test_workers_of_and_files_of_say_the_same(scheme: str, sizes: dict[str, int], shared: set[int]) -> None:
+    assignment = build(scheme, **sizes)
+    pairs = {(worker, file) for worker, files in enumerate(assignment.files_of.tolist()) for file in files}
+    assert pairs == {(worker, file) for file, workers in enumerate(assignment.workers_of.tolist()) for worker in workers}
+    assert (np.diff(assignment.workers_of, axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("scheme", ["mols", "ramanujan1"])
+def test_workers_of_one_square_share_nothing(scheme: str) -> None:
+    assignment = build(scheme, load=5, replication=3)
+    for square in range(3):
+        files = assignment.files_of[5 * square : 5 * square + 5]
+        assert sorted(files.ravel().tolist()) == list(range(25))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "sizes", "words"),
+    [
+        ("mols", {"load": 6, "replication": 3}, "prime"),
+        ("mols", {"load": 5, "replication": 5}, "replication < load"),
+        ("mols", {"load": 5, "replication": 2}, "odd"),
+        ("mols", {"load": 5}, "two of"),
+        ("mols", {"num_workers": 16, "replication": 3}, "does not divide"),
+        ("mols", {"num_workers": 14, "load": 5, "replication": 3}, "use 15 workers"),
+        ("ramanujan1", {"load": 9, "replication": 3}, "prime"),
+        ("ramanujan1", {"load": 5, "replication": 7}, "replication < load"),
+        ("ramanujan1", {"load": 5, "replication": 4}, "odd"),
+        ("ramanujan2", {"m": 9, "replication": 9}, "prime"),
+        ("ramanujan2", {"m": 7, "replication": 5}, "divides"),
+        ("ramanujan2", {"m": 4, "replication": 2}, "odd"),
+        ("ramanujan2", {"m": 5, "num_workers": 24}, "replication"),
+        ("frc", {"num_workers": 16, "replication": 3}, "divides"),
+        ("frc", {"num_workers": 16, "replication": 4}, "odd"),
+        ("frc", {"num_workers": 15}, "needs"),
+        ("baseline", {}, "number of workers"),
+        ("baseline", {"num_workers": 0}, "at least 1"),
+    ],
+)
+def test_impossible_sizes_get_one_clear_line(scheme: str, sizes: dict[str, int], words: str) -> None:
+    with pytest.raises(PlacementError, match=words) as caught:
+        build(scheme, **sizes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files_of", "words"),
+    [
+        ([[0, 0], [1, 1]], "twice"),
+        ([[0, 1], [1, 2]], "equally many"),
+        ([[0], [0]], "odd"),
+        ([[-1], [0]], "from 0"),
+    ],
+)
+def test_lists_that_are_no_placement_are_refused(files_of: list[list[int]], words: str) -> None:
+    with pytest.raises(PlacementError, match=words):
+        Assignment(scheme="custom", files_of=np.array(files_of))
+
+
+def test_the_first_worker_of_mols_is_the_papers() -> None:
+    # L_1(i, j) = i + j mod 5 = 0 at (0,0) (1,4) (2,3) (3,2) (4,1), by hand.
+    assert build("mols", load=5, replication=3).files_of[0].tolist() == [0, 9, 13, 17, 21]
