@@ -11,6 +11,8 @@ from byzshield.errors import PlacementError
 
 __all__ = ["Field", "field", "prime_power"]
 
+MOST_ELEMENTS = 1024
+
 
 class Field(NamedTuple):
     """GF(order): element e stands for the polynomial over GF(p) whose coefficients are the base-p digits of e, lowest first.
@@ -51,8 +53,10 @@ def field(order: int) -> Field:
     The modulus is the first irreducible monic polynomial of degree k, so that every process numbers the elements alike.
 
     Raises:
-        PlacementError: `order` is not a prime power, so no such field exists.
+        PlacementError: `order` is not a prime power, so no such field exists; or it is more than the tables are meant for.
     """
+    if order > MOST_ELEMENTS:
+        raise PlacementError(f"a finite field is supported up to {MOST_ELEMENTS} elements; got {order}")
     power = prime_power(order)
     if power is None:
         raise PlacementError(f"a finite field needs a prime-power order; got {order}")
