@@ -10,10 +10,8 @@ __all__ = ["first_worst_set"]
 
 
 def first_worst_set(assignment: Assignment, num_byzantine: int) -> tuple[int, ...]:
-    """The lexicographically first of the q-sets that corrupt the most files; O(C(K, q) f) time, O(K^2 f) memory."""
+    """The lexicographically first of the q-sets that corrupt the most files, for q >= 2; O(C(K, q) f) time, O(K^2 f) memory."""
     num_workers = assignment.num_workers
-    if num_byzantine < assignment.majority or num_byzantine == 1:
-        return tuple(range(num_byzantine))
     incidence = assignment.incidence.astype(np.int16)
     best, witness = -1, tuple(range(num_byzantine))
     for head in combinations(range(num_workers - 2), num_byzantine - 2):

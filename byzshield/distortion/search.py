@@ -43,6 +43,10 @@ def worst_case(
         raise ParameterError(f"num_byzantine must be between 0 and the number of workers; got {num_byzantine} of {num_workers}")
     if time_limit is not None and not time_limit > 0:
         raise ParameterError(f"the time limit must be positive; got {time_limit} seconds")
+    if num_byzantine < assignment.majority or assignment.replication == 1:
+        # No majority is within reach, or every set of q workers corrupts its own q l files.
+        witness = tuple(range(num_byzantine))
+        return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
     if comb(num_workers, num_byzantine) <= MOST_ENUMERATED:
         witness = first_worst_set(assignment, num_byzantine)
         return result_of(assignment, witness, len(corrupted_files(assignment, witness)))

@@ -11,9 +11,10 @@ __all__ = ["automorphisms", "is_automorphism", "orbit", "preserving"]
 
 MOST_ELEMENTS = 20_000
 MOST_REFINEMENTS = 4_000
+ORBIT_SAMPLE = 128
 
 Colours = NDArray[np.uint64]
-Permutations = NDArray[np.int64]
+Permutations = NDArray[np.int16]
 
 
 @lru_cache(maxsize=16)
@@ -26,7 +27,7 @@ def automorphisms(assignment: Assignment) -> Permutations:
     return _Finder(assignment).elements()
 
 
-def is_automorphism(assignment: Assignment, permutation: NDArray[np.int64]) -> bool:
+def is_automorphism(assignment: Assignment, permutation: Permutations) -> bool:
     """Whether permuting the workers gives the same collection of files, each file seen as the set of its workers."""
     if not np.array_equal(np.sort(permutation), np.arange(assignment.num_workers)):
         return False
@@ -43,13 +44,19 @@ def preserving(permutations: Permutations, workers: NDArray[np.int64]) -> NDArra
 
 
 def orbit(permutations: Permutations, worker: int) -> NDArray[np.int64]:
-    """The workers that products of the permutations map `worker` to, ascending."""
-    reached = np.array([worker])
-    while True:
-        images = np.union1d(reached, permutations[:, reached].ravel())
-        if len(images) == len(reached):
-            return images
-        reached = images
+    """Workers that products of the permutations map `worker` to, ascending.
+
+    Uses an even sample where there are many: it nearly always generates the same orbits, and smaller ones are sound too.
+    """
+    sample = permutations[:: -(-len(permutations) // ORBIT_SAMPLE)]
+    member = np.zeros(permutations.shape[1], dtype=bool)
+    member[worker] = True
+    new = np.array([worker])
+    while len(new):
+        before = member.copy()
+        member[sample[:, new]] = True
+        new = np.flatnonzero(member & ~before)
+    return np.flatnonzero(member)
 
 
 class _Finder:
@@ -66,13 +73,13 @@ class _Finder:
 
     def elements(self) -> Permutations:
         """The group, level by level from its smallest stabilizer up, or a part of it."""
-        stabilizer = np.arange(self._assignment.num_workers)[None, :]
-        generators: list[NDArray[np.int64]] = []
+        stabilizer = np.arange(self._assignment.num_workers, dtype=np.int16)[None, :]
+        generators: list[Permutations] = []
         for level in reversed(range(len(self._base))):
             stabilizer = self._extend(level, stabilizer, generators)
         return stabilizer
 
-    def _extend(self, level: int, stabilizer: Permutations, generators: list[NDArray[np.int64]]) -> Permutations:
+    def _extend(self, level: int, stabilizer: Permutations, generators: list[Permutations]) -> Permutations:
         """Adds generators that fix the base before `level` until they reach all that base[level] can be mapped to.
 
         Returns the elements of the group so generated; `stabilizer` holds those that fix base[level] too.
@@ -90,10 +97,11 @@ class _Finder:
             else:
                 generators.append(found)
                 cosets = _transversal(generators, point, group[0])
-                group = cosets[:, stabilizer].transpose(1, 0, 2).reshape(-1, len(colours))[:MOST_ELEMENTS]
+                kept = stabilizer[: -(-MOST_ELEMENTS // len(cosets))]
+                group = cosets[:, kept].transpose(1, 0, 2).reshape(-1, len(colours))[:MOST_ELEMENTS]
         return group
 
-    def _search(self, level: int, colours: Colours, image: int, group: Permutations) -> NDArray[np.int64] | None:
+    def _search(self, level: int, colours: Colours, image: int, group: Permutations) -> Permutations | None:
         """An automorphism that maps base[level] to `image` and agrees with the refinement so far, or None.
 
         `group` holds known automorphisms that fix the images so far: of the candidates that they make equivalent, one will do.
@@ -105,7 +113,7 @@ class _Finder:
         if not np.array_equal(np.sort(refined), np.sort(wanted)):
             return None
         if level + 1 == len(self._base):
-            permutation = np.empty(len(wanted), dtype=np.int64)
+            permutation = np.empty(len(wanted), dtype=np.int16)
             permutation[np.argsort(wanted)] = np.argsort(refined)
             return permutation if is_automorphism(self._assignment, permutation) else None
         group = group[group[:, image] == image]
@@ -143,7 +151,7 @@ class _Finder:
         return int(sizes.argmax()) if sizes.max() > 1 else None
 
 
-def _transversal(generators: list[NDArray[np.int64]], point: int, identity: NDArray[np.int64]) -> Permutations:
+def _transversal(generators: list[Permutations], point: int, identity: Permutations) -> Permutations:
     """For each worker that the generators map `point` to, one product of them that does; the identity first."""
     found = {point: identity}
     queue = [point]
