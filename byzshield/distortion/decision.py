@@ -99,7 +99,7 @@ def _search_all(graph: Graph, parts: list[Node], target: int, deadline: float) -
                 witnesses.append(_chosen(part))
                 stop.set()
 
-    num_threads = min(len(os.sched_getaffinity(0)), len(parts))
+    num_threads = min(_num_cores(), len(parts))
     if num_threads <= 1:
         work()
     else:
@@ -110,6 +110,13 @@ def _search_all(graph: Graph, parts: list[Node], target: int, deadline: float) -
             finally:
                 stop.set()
     return witnesses[0] if witnesses else None
+
+
+def _num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _chosen(node: Node) -> tuple[int, ...]:
