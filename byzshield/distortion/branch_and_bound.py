@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from byzshield.distortion import kernel
-from byzshield.distortion.decision import OutOfTime, decide
+from byzshield.distortion.crew import OutOfTime
+from byzshield.distortion.decision import decide
 from byzshield.distortion.graph import CANDIDATE, CHOSEN, Graph, copy_of, graph_of, root
 from byzshield.distortion.result import SearchInterrupted, WorstCase, result_of
 from byzshield.distortion.symmetry import Permutations, automorphisms, orbit, preserving

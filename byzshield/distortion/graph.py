@@ -53,7 +53,7 @@ class Node(NamedTuple):
         gain: files that each worker shares with the chosen ones, counted with multiplicity, [K].
         trail: workers decided since the start, in order, [K].
         scratch: room for the bound: the gains of one group, [K], then a histogram of values up to across K + 3 shared_most.
-        totals: corrupted files, workers still to choose, candidates, length of the trail; [4].
+        totals: corrupted files, workers still to choose, candidates, length of the trail, and of its part that is fixed; [5].
     """
 
     status: Ints
@@ -111,7 +111,7 @@ def root(graph: Graph, num_byzantine: int) -> Node:
         gain=np.zeros(num_workers, dtype=np.int32),
         trail=np.zeros(num_workers, dtype=np.int32),
         scratch=np.zeros((graph.across + 1) * num_workers + 3 * most + 1, dtype=np.int32),
-        totals=np.array([0, num_byzantine, num_workers, 0], dtype=np.int64),
+        totals=np.array([0, num_byzantine, num_workers, 0, 0], dtype=np.int64),
     )
 
 

@@ -13,14 +13,29 @@ from numpy.typing import NDArray
 
 from byzshield.distortion.graph import CANDIDATE, CHOSEN, EXCLUDED, Graph, Ints, Node
 
-__all__ = ["EXHAUSTED", "FOUND", "PAUSED", "TO_CHOOSE", "advance", "anneal", "can_reach", "choose", "complete", "exclude", "pick"]
+__all__ = [
+    "EXHAUSTED",
+    "FIXED",
+    "FOUND",
+    "PAUSED",
+    "TO_CHOOSE",
+    "advance",
+    "anneal",
+    "can_reach",
+    "choose",
+    "complete",
+    "exclude",
+    "first_open",
+    "pick",
+    "turn_back",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 EXHAUSTED, FOUND, PAUSED = 0, 1, 2
 # Places in Node.totals.
-CORRUPTED, TO_CHOOSE, CANDIDATES, LENGTH = 0, 1, 2, 3
+CORRUPTED, TO_CHOOSE, CANDIDATES, LENGTH, FIXED = 0, 1, 2, 3, 4
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -241,7 +256,7 @@ def advance(graph: Graph, node: Node, target: int, budget: int) -> tuple[int, in
 
     Args:
         graph: the assignment.
-        node: where the search stands; it is changed. A fresh one has an empty trail.
+        node: where the search stands; it is changed. The search is over when it is back at the fixed part of the trail.
         target: corrupted files wanted.
         budget: nodes to visit before pausing.
 
@@ -259,7 +274,7 @@ def advance(graph: Graph, node: Node, target: int, budget: int) -> tuple[int, in
             totals[LENGTH] += 1
             choose(graph, node, worker)
             continue
-        while totals[LENGTH] > 0:
+        while totals[LENGTH] > totals[FIXED]:
             worker = node.trail[totals[LENGTH] - 1]
             if node.status[worker] == CHOSEN:
                 unchoose(graph, node, worker)
@@ -267,9 +282,33 @@ def advance(graph: Graph, node: Node, target: int, budget: int) -> tuple[int, in
                 break
             readmit(graph, node, worker)
             totals[LENGTH] -= 1
-        if totals[LENGTH] == 0:
+        if totals[LENGTH] == totals[FIXED]:
             return EXHAUSTED, visited + 1
     return PAUSED, budget
+
+
+@compiled
+def first_open(node: Node) -> int:
+    """The earliest place of the trail whose other branch, the exclusion, is still to be searched; -1 if there is none."""
+    for place in range(node.totals[FIXED], node.totals[LENGTH]):
+        if node.status[node.trail[place]] == CHOSEN:
+            return place
+    return -1
+
+
+@compiled
+def turn_back(graph: Graph, node: Node, place: int) -> None:
+    """Moves a node to the exclusion of trail[place], and fixes its trail up to there."""
+    while node.totals[LENGTH] > place:
+        node.totals[LENGTH] -= 1
+        worker = node.trail[node.totals[LENGTH]]
+        if node.status[worker] == CHOSEN:
+            unchoose(graph, node, worker)
+        else:
+            readmit(graph, node, worker)
+    exclude(graph, node, node.trail[place])
+    node.totals[LENGTH] = place + 1
+    node.totals[FIXED] = place + 1
 
 
 @compiled

@@ -11,7 +11,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from byzshield.distortion import SearchInterrupted, branch_and_bound, corrupted_files, decision, worst_case
+from byzshield.distortion import SearchInterrupted, branch_and_bound, corrupted_files, crew, worst_case
 from byzshield.errors import ParameterError
 from byzshield.placement import mols, ramanujan2
 
@@ -67,9 +67,9 @@ def test_threads_and_symmetry_do_not_change_the_witness(monkeypatch):
         usual = worst_case(assignment, num_byzantine=num_byzantine, use_cache=False)
         assert comb(25, num_byzantine) > 50_000
         with monkeypatch.context() as patch:
-            patch.setattr(decision, "_num_cores", lambda: 1)
+            patch.setattr(crew, "num_cores", lambda: 1)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
-            patch.setattr(decision, "_num_cores", lambda: 5)
+            patch.setattr(crew, "num_cores", lambda: 5)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
             patch.setattr(branch_and_bound, "automorphisms", lambda _: identity)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
