@@ -39,8 +39,13 @@ CORRUPTED, TO_CHOOSE, CANDIDATES, LENGTH, FIXED = 0, 1, 2, 3, 4
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles at the first call, keeps the machine code on disk, and releases the interpreter lock while it runs."""
-    return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))
+    """Compiles at the first call and keeps the machine code on disk; the code runs without the interpreter lock."""
+    try:
+        made = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        # numba finds no folder that it may write to; every process then compiles for itself.
+        made = numba.njit(nogil=True)(function)
+    return cast(Callable[P, R], made)
 
 
 @compiled

@@ -88,3 +88,17 @@ def test_a_failure_in_one_thread_ends_the_others_and_is_raised(num_threads, monk
     with pytest.raises(RuntimeError, match="broken"):
         Crew(GRAPH, [root(GRAPH, 9)], 10, math.inf).search()
     assert threading.active_count() == before
+
+
+def test_kernels_compile_where_no_folder_can_be_written(monkeypatch):
+    asked = []
+
+    def njit(*, nogil, cache=False):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(kernel.numba, "njit", njit)
+    assert kernel.compiled(len) is len
+    assert asked == [True, False]
