@@ -3,13 +3,12 @@
 import math
 import threading
 import time
-from collections import deque
 
 import pytest
 
 from byzshield.distortion import crew, kernel
 from byzshield.distortion.crew import Crew, OutOfTime
-from byzshield.distortion.graph import copy_of, graph_of, root
+from byzshield.distortion.graph import graph_of, root
 from byzshield.placement import mols, ramanujan2
 
 ASSIGNMENT = ramanujan2(m=5, replication=5)
@@ -24,20 +23,16 @@ def nodes_of(part, target):
 
 def test_giving_branches_away_loses_none_and_repeats_none():
     whole = nodes_of(root(GRAPH, 8), 8)
-    queue, visited, shared = deque([root(GRAPH, 8)]), 0, 0
-    while queue:
-        part = queue.popleft()
+    team = Crew(GRAPH, [root(GRAPH, 8)], 8, math.inf)
+    visited = shared = 0
+    while team._pending:
+        part = team._pending.popleft()
         outcome, step = kernel.advance(GRAPH, part, 8, 300)
         visited += step
         if outcome == kernel.PAUSED:
-            place = kernel.first_open(part)
-            if place >= 0:
-                branch = copy_of(part)
-                kernel.turn_back(GRAPH, branch, place)
-                part.totals[kernel.FIXED] = place + 1
-                queue.append(branch)
-                shared += 1
-            queue.append(part)
+            team._share(part)
+            shared += len(team._pending) > 0
+            team._pending.append(part)
     assert visited == whole
     assert shared > 50
 
