@@ -12,6 +12,8 @@ __all__ = ["worst_case"]
 
 # Up to so many sets numpy enumerates them in about a second, which is what loading the compiled search costs.
 MOST_ENUMERATED = 50_000
+# The enumeration takes K^2 f numbers of memory.
+MOST_NUMBERS = 40_000_000
 
 
 def worst_case(
@@ -47,7 +49,8 @@ def worst_case(
         # No majority is within reach, or every set of q workers corrupts its own q l files.
         witness = tuple(range(num_byzantine))
         return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
-    if comb(num_workers, num_byzantine) <= MOST_ENUMERATED:
+    numbers = num_workers**2 * assignment.num_files
+    if comb(num_workers, num_byzantine) <= MOST_ENUMERATED and numbers <= MOST_NUMBERS:
         witness = first_worst_set(assignment, num_byzantine)
         return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
     if use_cache and (known := cache.load(assignment, num_byzantine)) is not None:

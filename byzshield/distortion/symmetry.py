@@ -10,7 +10,7 @@ from byzshield.placement import Assignment
 __all__ = ["automorphisms", "is_automorphism", "orbit", "preserving"]
 
 MOST_ELEMENTS = 20_000
-MOST_REFINEMENTS = 4_000
+MOST_REFINED = 400_000  # workers recoloured, summed over the refinements
 ORBIT_SAMPLE = 128
 
 Colours = NDArray[np.uint64]
@@ -64,7 +64,7 @@ class _Finder:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._refinements = 0
+        self._refined = 0
         self._base: list[int] = []
         self._colours = [self._refine(np.zeros(assignment.num_workers, dtype=np.uint64))]
         while (cell := self._first_cell(self._colours[-1])) is not None:
@@ -106,7 +106,7 @@ class _Finder:
 
         `group` holds known automorphisms that fix the images so far: of the candidates that they make equivalent, one will do.
         """
-        if self._refinements > MOST_REFINEMENTS:
+        if self._refined > MOST_REFINED:
             return None
         refined = self._individualise(colours, image, level + 1)
         wanted = self._colours[level + 1]
@@ -133,7 +133,7 @@ class _Finder:
 
     def _refine(self, workers: Colours) -> Colours:
         """Recolours workers by the colours of their files and back until no cell splits; isomorphic inputs, equal colours."""
-        self._refinements += 1
+        self._refined += len(workers)
         cells = len(np.unique(workers))
         while True:
             files = _mix(_mix(workers)[self._assignment.workers_of].sum(axis=1, dtype=np.uint64))
