@@ -9,7 +9,8 @@ __all__ = ["generator", "torch_seed"]
 
 def _sequence(seed: int, purpose: str, keys: tuple[int, ...]) -> np.random.SeedSequence:
     name = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
-    return np.random.SeedSequence([seed, name, *keys])
+    # The number of keys comes first, or a trailing key of 0 would change nothing.
+    return np.random.SeedSequence([seed, name, len(keys), *keys])
 
 
 def generator(seed: int, purpose: str, *keys: int) -> np.random.Generator:

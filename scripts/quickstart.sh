@@ -11,7 +11,7 @@ a real MPI job of 16 processes with MOLS placement, then the same attack against
 Ends with a table and an HTML report. Safe to run again; the second time nothing is installed.
 
 FLAGs go to every `byzshield train`, for example: --set run.steps=20
-PYTHON names the Python (>= 3.11) that makes .venv.
+PYTHON names the Python (>= 3.11) that makes .venv; RUNS the folder of the results (default: runs).
 EOF
 }
 
@@ -24,6 +24,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ensure_venv mnist5k
 
 run_file=configs/runs/quickstart.toml
+runs=${RUNS:-runs}
 .venv/bin/byzshield data prepare mnist5k
 
 # train PROCESSES NAME SCHEME [FLAG ...]: one MPI job; with fewer processes than 16, a process hosts several workers.
@@ -33,7 +34,7 @@ train() {
     echo
     echo "$scheme: starting $processes processes ..."
     .venv/bin/mpirun -n "$processes" .venv/bin/python -m mpi4py -m byzshield train "$run_file" --overwrite \
-        --set "run.name=$name" --set "placement.scheme=$scheme" "$@"
+        --set "run.output_dir=$runs" --set "run.name=$name" --set "placement.scheme=$scheme" "$@"
 }
 
 train 16 quickstart mols "$@"
@@ -41,4 +42,4 @@ train 3 quickstart-frc frc "$@"
 train 3 quickstart-baseline baseline "$@"
 
 echo
-.venv/bin/byzshield report runs/quickstart runs/quickstart-frc runs/quickstart-baseline
+.venv/bin/byzshield report "$runs/quickstart" "$runs/quickstart-frc" "$runs/quickstart-baseline"

@@ -28,7 +28,7 @@ def tiny_run(tmp_path: Path) -> Callable[..., RunConfig]:
             "placement": {"scheme": "mols", "replication": 3},
             "aggregation": {"rule": "median"},
             "attack": {"num_byzantine": 0},
-            "optimizer": {"name": "SGD", "lr": 0.1, "momentum": 0.9},
+            "optimizer": {"name": "SGD", "lr": 0.1},
         }
         for section, values in sections.items():
             table.setdefault(section, {}).update(values)

@@ -1,6 +1,8 @@
 """Message-level attacks by (worker, step), named in run files as "fault_attacks:Class"."""
 
+import os
 import random
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -110,3 +112,11 @@ class NotFinite(Attack):
         forged = gradients.copy()
         forged[3] = np.nan
         return forged
+
+
+class Dies(_TrueGradients):
+    """Ends its own process without a word."""
+
+    def fault(self, frames: list[Any], worker: int, step: int) -> list[Any]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return frames

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ from byzshield.errors import ByzShieldError, RequestError
 
 __all__ = ["entry_point", "main"]
 
+GRACE_SECONDS = 15.0
 COMMANDS = (placement, train, simulate, evaluate, report, listing, data)
 
 
@@ -58,7 +60,11 @@ def entry_point() -> NoReturn:
 
 
 def _fail(message: str, status: int) -> int:
-    # Under mpirun every rank finds the same mistake; one of them says so.
-    if os.environ.get("OMPI_COMM_WORLD_RANK", "0") == "0" or status == 1:
-        print(f"byzshield: {message}", file=sys.stderr)
+    rank = os.environ.get("OMPI_COMM_WORLD_RANK", "0")
+    if rank != "0" and status == 2:
+        # Every rank finds a mistake in the run file; rank 0 says so and ends the job, this process included.
+        # Whoever is still here after that has a problem of its own.
+        time.sleep(GRACE_SECONDS)
+        message = f"rank {rank}: {message}"
+    print(f"byzshield: {message}", file=sys.stderr, flush=True)
     return status

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -176,7 +177,7 @@ class Builder:
         section = self.config.aggregation
         num_corrupted = section.num_corrupted
         if num_corrupted == "auto":
-            num_byzantine = self.config.attack.num_byzantine
+            num_byzantine = self.selection.num_byzantine
             num_corrupted = worst_case(self.assignment, num_byzantine=num_byzantine).c_max if num_byzantine else 0
         known = frozenset(field.name for field in fields(section))
         rule = construct(AGGREGATORS.get(section.rule), "aggregation", section.options, known=known, num_corrupted=num_corrupted)
@@ -239,6 +240,7 @@ class Builder:
         if self.config.cluster.device != "cpu":
             if not torch.cuda.is_available():
                 raise ConfigError(f'cluster.device: this machine has no {self.config.cluster.device!r}; use "cpu"')
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False
 

@@ -1,6 +1,5 @@
 """The two ways to run a job: under MPI, and simulated in one process."""
 
-import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -84,23 +83,27 @@ def train_mpi(
         _run_worker(builder, endpoint, channel)
         return None
     server = builder.server()
+    own = handshake.facts(config, builder.computer)
     directory = open_run(config, resume=resume, overwrite=overwrite)
     if resume:
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
-    own = handshake.facts(config, builder.computer)
     handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
     metrics = loop.train(builder, server, partial(pump.run_round, endpoint=endpoint), directory, progress or loop.Silent())
     missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
     summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
     directory.write_summary(summary)
-    if missing or endpoint.refused or endpoint.lost():
-        LOG.warning("the results are stored; the job is ended by force because ranks %s did not stop", missing)
-        mpi.abort(0)
+    if missing or endpoint.lost() or endpoint.refused:
+        LOG.warning(
+            "the results are stored; MPI is not finalized, since ranks %s are dead or hang", missing or sorted(endpoint.lost())
+        )
+        mpi.end_without_finalize(by_force=not endpoint.lost())
     return directory, summary
 
 
 def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
+    from byzshield.transport import mpi
+
     cluster = builder.config.cluster
     first = builder.rank_of.index(endpoint.rank)
     welcome = handshake.greet_server(
@@ -113,6 +116,5 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
     worker = replace(builder, witness=tuple(witness)).worker(endpoint.rank, builder.computer)
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)
     endpoint.send(0, Kind.GOODBYE, messages.goodbye(first, loop.peak_rss_bytes()).encoded)
-    ends = time.monotonic() + GOODBYE_SECONDS
-    while not endpoint.flush() and time.monotonic() < ends:
-        time.sleep(0.002)
+    if not pump.await_dismissal(endpoint, timeout=2 * GOODBYE_SECONDS):
+        mpi.end_without_finalize(by_force=False)

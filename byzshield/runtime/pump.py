@@ -6,9 +6,9 @@ from byzshield.errors import TransportError
 from byzshield.runtime.idling import Idler
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
-from byzshield.wire import Frame, Kind
+from byzshield.wire import HEADER_BYTES, Frame, Kind, messages
 
-__all__ = ["run_round", "stop_workers", "work_until_stopped"]
+__all__ = ["await_dismissal", "run_round", "stop_workers", "take_turn", "work_until_stopped"]
 
 MOST_WAITING = 8  # messages that a rank may leave untaken before it gets no more parameters
 
@@ -44,15 +44,32 @@ def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float)
             idler.rest()
         else:
             server.receive(packet, time.monotonic())
-    return sorted(set(server.ranks) - set(server.goodbyes))
+    missing = sorted(set(server.ranks) - set(server.goodbyes))
+    news = messages.dismiss(complete=not missing and not endpoint.lost())
+    for rank in server.ranks:
+        endpoint.send(rank, news.kind, news.encoded)
+    return missing
 
 
-def work_until_stopped(worker: Worker, endpoint: Endpoint, channel: Endpoint | None, *, patience: float) -> None:
+def await_dismissal(endpoint: Endpoint, *, timeout: float) -> bool:
+    """At a worker's rank, after its goodbye: returns whether all ranks end together, so that MPI can be finalized."""
+    ends = time.monotonic() + timeout
+    idler = Idler()
+    while time.monotonic() < ends:
+        packet = endpoint.receive({Kind.DISMISS: HEADER_BYTES})
+        if packet is None:
+            idler.rest()
+        elif packet.source == 0 and packet.data is not None:
+            return Frame.decode(packet.data, bounds={Kind.DISMISS: 0}).file == 1
+    return False
+
+
+def work_until_stopped(worker: Worker, endpoint: Endpoint, channel: Endpoint, *, patience: float) -> None:
     """Plays the workers of one rank until the server ends training.
 
     Args:
         worker: the workers.
-        endpoint: to the server; messages from any other rank are dropped.
+        endpoint: to the server.
         channel: the adversary's own.
         patience: seconds of silence after which the server is given up.
 
@@ -62,24 +79,9 @@ def work_until_stopped(worker: Worker, endpoint: Endpoint, channel: Endpoint | N
     idler = Idler()
     heard = time.monotonic()
     while not worker.stopped:
-        active = False
-        while (packet := endpoint.receive(worker.bounds)) is not None:
-            if packet.source != 0:
-                continue
-            heard, active = time.monotonic(), True
-            for tag, data in worker.receive(packet):
-                endpoint.send(0, tag, data)
-        if channel is not None and worker.adversary is not None:
-            while (packet := channel.receive(worker.adversary.bounds)) is not None:
-                active = True
-                for tag, data in worker.receive_from_accomplice(packet):
-                    endpoint.send(0, tag, data)
-        if worker.busy:
-            active = True
-            for tag, data in worker.work():
-                endpoint.send(0, tag, data)
-        if channel is not None:
-            send_to_accomplices(worker, channel)
+        active, from_server = take_turn(worker, endpoint, channel)
+        if from_server:
+            heard = time.monotonic()
         if active:
             idler.wake()
         elif time.monotonic() - heard > patience:
@@ -88,14 +90,36 @@ def work_until_stopped(worker: Worker, endpoint: Endpoint, channel: Endpoint | N
             idler.rest()
 
 
-def send_to_accomplices(worker: Worker, channel: Endpoint) -> bool:
-    """Empties the adversary's outbox into its channel; returns whether there was anything in it."""
-    if worker.adversary is None or not worker.adversary.outbox:
-        return False
-    outbox, worker.adversary.outbox = worker.adversary.outbox, []
-    for rank, frame in outbox:
-        channel.send(rank, frame.kind, frame.encoded)
-    return True
+def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bool, bool]:
+    """Lets the workers of one rank take all messages, compute one file, and send what comes of it.
+
+    Messages of any rank but the server's are dropped: a worker's bytes never reach another worker, except among accomplices.
+
+    Returns:
+        whether anything was done, and whether the server was heard.
+    """
+
+    def send(outgoing: list[tuple[int, bytes]]) -> None:
+        for tag, data in outgoing:
+            endpoint.send(0, tag, data)
+
+    active = from_server = False
+    while (packet := endpoint.receive(worker.bounds)) is not None:
+        if packet.source == 0:
+            active = from_server = True
+            send(worker.receive(packet))
+    adversary = worker.adversary
+    while adversary is not None and (packet := channel.receive(adversary.bounds)) is not None:
+        active = True
+        send(worker.receive_from_accomplice(packet))
+    if worker.busy:
+        active = True
+        send(worker.work())
+    if adversary is not None:
+        outbox, adversary.outbox = adversary.outbox, []
+        for rank, frame in outbox:
+            channel.send(rank, frame.kind, frame.encoded)
+    return active, from_server
 
 
 def _send(endpoint: Endpoint, outgoing: list[tuple[int, Frame]]) -> None:

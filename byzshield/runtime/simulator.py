@@ -2,7 +2,7 @@
 
 from byzshield.errors import TransportError
 from byzshield.runtime.build import Builder
-from byzshield.runtime.pump import send_to_accomplices
+from byzshield.runtime.pump import take_turn
 from byzshield.training import ParameterServer
 from byzshield.transport import in_process
 from byzshield.wire import Frame
@@ -34,35 +34,16 @@ class Simulation:
         """
         self._deliver(server.open_round(self.now))
         while not server.round_done:
-            active = [self._turn(rank) for rank in self._workers]
+            turns = [take_turn(worker, self._endpoints[rank], self._channels[rank]) for rank, worker in self._workers.items()]
             while (packet := self._endpoints[0].receive(server.bounds)) is not None:
-                active.append(True)
                 self._deliver(server.receive(packet, self.now))
-            if any(active) or server.round_done:
+            if any(active for active, _ in turns) or server.round_done:
                 continue
             deadline = server.next_deadline()
             if deadline is None:
                 raise TransportError("nothing is left to wait for, and yet the round is not over")
             self.now = max(self.now, deadline)
             self._deliver(server.tick(self.now))
-
-    def _turn(self, rank: int) -> bool:
-        """Lets one rank take its messages and compute one file; returns whether it did anything."""
-        worker, endpoint, channel = self._workers[rank], self._endpoints[rank], self._channels[rank]
-        active = False
-        while (packet := endpoint.receive(worker.bounds)) is not None:
-            active = True
-            for tag, data in worker.receive(packet):
-                endpoint.send(0, tag, data)
-        while worker.adversary is not None and (packet := channel.receive(worker.adversary.bounds)) is not None:
-            active = True
-            for tag, data in worker.receive_from_accomplice(packet):
-                endpoint.send(0, tag, data)
-        if worker.busy:
-            active = True
-            for tag, data in worker.work():
-                endpoint.send(0, tag, data)
-        return send_to_accomplices(worker, channel) or active
 
     def _deliver(self, outgoing: list[tuple[int, Frame]]) -> None:
         for rank, frame in outgoing:

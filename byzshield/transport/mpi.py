@@ -1,5 +1,8 @@
 """Messages between ranks over MPI: bytes only, point to point, every size known before it is received."""
 
+import atexit
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
@@ -11,7 +14,7 @@ from mpi4py import MPI  # noqa: E402 - the thread level counts only if it is set
 from byzshield.errors import TransportError  # noqa: E402
 from byzshield.transport.endpoint import Packet  # noqa: E402
 
-__all__ = ["MPIEndpoint", "abort", "world_rank", "world_size"]
+__all__ = ["MPIEndpoint", "end_without_finalize", "world_rank", "world_size"]
 
 _DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
 EAGER_BYTES: Final = 1 << 16  # messages up to this size have arrived already when they are probed
@@ -39,7 +42,7 @@ class MPIEndpoint:
         self._status = MPI.Status()
         self._sending: dict[int, list[tuple[Any, bytes]]] = {}
         self._lost: set[int] = set()
-        self.refused = False  # whether a message was left unreceived, so that MPI_Finalize may wait for its sender
+        self.refused = False  # whether a message was left unreceived, so that MPI_Finalize would wait for its sender
 
     def send(self, rank: int, tag: int, data: bytes) -> None:
         """Starts sending; the buffer is kept until MPI is done with it. A message to a dead rank is dropped."""
@@ -123,7 +126,18 @@ def world_size() -> int:
     return MPI.COMM_WORLD.Get_size()
 
 
-def abort(status: int) -> NoReturn:
-    """Ends every process of the job."""
-    MPI.COMM_WORLD.Abort(status)
-    raise TransportError("MPI_Abort returned")
+def end_without_finalize(*, by_force: bool) -> None:
+    """Makes this process skip MPI_Finalize, which waits for ranks that are dead or hang, once all of Python is done.
+
+    Args:
+        by_force: call MPI_Abort, which ends the ranks that hang (not under `--with-ft ulfm`, where each rank ends by itself).
+    """
+
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if by_force:
+            MPI.COMM_WORLD.Abort(0)
+        os._exit(0)
+
+    atexit.register(end)

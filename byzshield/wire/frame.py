@@ -34,6 +34,7 @@ class Kind(IntEnum):
     STOP = 6
     GOODBYE = 7
     WELCOME = 8
+    DISMISS = 9
 
 
 class DType(IntEnum):

@@ -17,6 +17,7 @@ __all__ = [
     "accepted_by_worker",
     "accepted_on_arrival",
     "digests",
+    "dismiss",
     "fetch",
     "forged",
     "goodbye",
@@ -50,7 +51,13 @@ def accepted_by_server(layout: ChunkLayout) -> dict[int, int]:
 
 def accepted_by_worker(num_parameters: int) -> dict[int, int]:
     """Kinds that a worker accepts from the server."""
-    return {Kind.WELCOME: GREETING_BYTES, Kind.PARAMETERS: 4 * num_parameters, Kind.FETCH: 0, Kind.STOP: 0}
+    return {
+        Kind.WELCOME: GREETING_BYTES,
+        Kind.PARAMETERS: 4 * num_parameters,
+        Kind.FETCH: 0,
+        Kind.STOP: 0,
+        Kind.DISMISS: 0,
+    }
 
 
 def accepted_by_adversary(layout: ChunkLayout) -> dict[int, int]:
@@ -121,8 +128,13 @@ def stop() -> Frame:
     return Frame(kind=Kind.STOP)
 
 
+def dismiss(*, complete: bool) -> Frame:
+    """Server to every rank, last: the process may end; whether all ranks are there to end with it (`file` is 0 or 1)."""
+    return Frame(kind=Kind.DISMISS, file=int(complete))
+
+
 def goodbye(worker: int, peak_rss_bytes: int) -> Frame:
-    """Worker to server, last: its peak memory."""
+    """Worker to server, after STOP: its peak memory."""
     return Frame(kind=Kind.GOODBYE, worker=worker, count=8, payload=peak_rss_bytes.to_bytes(8, "little"))
 
 

@@ -1,0 +1,148 @@
+"""Every registered data set, through every property that a data set must have; small files in the genuine formats."""
+
+import hashlib
+import pickle  # noqa: TID251 - CIFAR-10 is published in this format
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from byzshield.data import DATASETS, FileSampler, crop_and_flip, load
+from byzshield.errors import ConfigError, DataError, ParameterError
+
+NAMES = ("cifar10", "mnist", "mnist5k", "synthetic")
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    """An IDX file: magic (0, 0, 8 = unsigned byte, dimensions), big-endian sizes, bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
+    path.write_bytes(header + values.astype(np.uint8).tobytes())
+
+
+def write_mnist(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    for prefix, count in (("train", 60), ("t10k", 20)):
+        write_idx(root / "MNIST" / "raw" / f"{prefix}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28)))
+        write_idx(root / "MNIST" / "raw" / f"{prefix}-labels-idx1-ubyte", np.arange(count) % 10)
+
+
+def write_cifar10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python batches as published: pickled dicts of [n, 3072] bytes; their checksums replace the published ones."""
+    from torchvision.datasets import CIFAR10
+
+    folder = root / CIFAR10.base_folder
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    sums: dict[str, str] = {}
+    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
+    contents: dict[str, Any] = {
+        name: {"data": rng.integers(0, 256, (10, 3072), dtype=np.uint8), "labels": list(range(10))} for name in names
+    }
+    contents["batches.meta"] = {"label_names": [str(label) for label in range(10)]}
+    for name, content in contents.items():
+        data = pickle.dumps(content, protocol=2)
+        (folder / name).write_bytes(data)
+        sums[name] = hashlib.md5(data).hexdigest()
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name, _ in CIFAR10.train_list])
+    monkeypatch.setattr(CIFAR10, "test_list", [[name, sums[name]] for name, _ in CIFAR10.test_list])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
+
+
+@pytest.fixture(params=NAMES)
+def dataset(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    if request.param == "mnist":
+        write_mnist(tmp_path)
+    elif request.param == "cifar10":
+        write_cifar10(tmp_path, monkeypatch)
+    return load(request.param, root=tmp_path)
+
+
+def test_every_registered_data_set_is_tested() -> None:
+    assert set(DATASETS.names()) == set(NAMES)
+
+
+def test_images_and_labels_fit_together(dataset: Any) -> None:
+    for images, labels in ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels)):
+        assert images.dtype == np.uint8
+        assert images.shape == (len(labels), *dataset.image_shape)
+        assert labels.dtype == np.int64
+        assert set(labels) == set(range(dataset.num_classes))
+
+
+def test_normalised_images_are_centred_floats(dataset: Any) -> None:
+    images = dataset.normalise(dataset.train_images[:50])
+    assert images.dtype.is_floating_point
+    by_hand = (dataset.train_images[0, 0, 0, 0] / 255 - dataset.mean[0]) / dataset.std[0]
+    assert float(images[0, 0, 0, 0]) == pytest.approx(by_hand, rel=1e-4, abs=1e-5)
+
+
+def test_mnist5k_is_split_equally_and_never_differently(tmp_path: Path) -> None:
+    first, again = load("mnist5k", root=tmp_path), load("mnist5k", root=tmp_path)
+    assert np.bincount(first.train_labels).tolist() == [400] * 10
+    assert np.bincount(first.test_labels).tolist() == [100] * 10
+    assert first.test_images.tobytes() == again.test_images.tobytes()
+    train, test = ({image.tobytes() for image in images} for images in (first.train_images, first.test_images))
+    assert not train & test
+
+
+def test_mnist5k_reads_no_csv_once_it_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load("mnist5k", root=tmp_path)
+    monkeypatch.setattr(np, "loadtxt", lambda *_, **__: pytest.fail("the CSV file was read again"))
+    load("mnist5k", root=tmp_path)
+    assert [path.name for path in tmp_path.glob("*.npz")] == ["mnist5k.npz"]
+
+
+def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mnist5k.npz").write_bytes(b"PK not an archive")
+    with pytest.raises(DataError, match="delete it"):
+        load("mnist5k", root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_missing_files_say_how_to_get_them(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"byzshield data prepare {name}"):
+        load(name, root=tmp_path)
+
+
+def test_synthetic_sizes_are_checked() -> None:
+    with pytest.raises(ParameterError):
+        load("synthetic", root=Path(), image_shape=[3, 3])
+    with pytest.raises(ParameterError):
+        load("synthetic", root=Path(), num_train=0)
+
+
+def test_an_epoch_uses_every_sample_at_most_once_and_epochs_differ() -> None:
+    sampler = FileSampler(num_samples=100, batch_size=30, num_files=5, seed=1)
+    epochs = [np.concatenate([sampler.indices(3 * epoch + step).ravel() for step in (1, 2, 3)]) for epoch in range(3)]
+    assert all(len(set(epoch.tolist())) == 90 for epoch in epochs)
+    assert epochs[0].tolist() != epochs[1].tolist()
+    assert sampler.indices(1).shape == (5, 6)
+
+
+def test_sampling_depends_on_seed_and_step_alone() -> None:
+    forwards = FileSampler(num_samples=100, batch_size=30, num_files=5, seed=1)
+    backwards = FileSampler(num_samples=100, batch_size=30, num_files=5, seed=1)
+    wanted = {step: forwards.indices(step).tolist() for step in range(1, 9)}
+    assert wanted == {step: backwards.indices(step).tolist() for step in reversed(range(1, 9))}
+    assert FileSampler(num_samples=100, batch_size=30, num_files=5, seed=2).indices(1).tolist() != wanted[1]
+
+
+@pytest.mark.parametrize(("batch_size", "words"), [(31, "use 30"), (2, "use 5"), (105, "must not exceed")])
+def test_batches_that_cannot_be_cut_are_refused(batch_size: int, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        FileSampler(num_samples=100, batch_size=batch_size, num_files=5, seed=1)
+
+
+def test_cropping_keeps_shape_and_repeats_with_the_stream() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 16, 16), dtype=np.uint8)
+    ours = crop_and_flip(images, np.random.default_rng(5))
+    assert ours.shape == images.shape
+    assert ours.tobytes() == crop_and_flip(images, np.random.default_rng(5)).tobytes()
+    assert ours.tobytes() != crop_and_flip(images, np.random.default_rng(6)).tobytes()
+    without = crop_and_flip(images, np.random.default_rng(5), padding=0)
+    flipped = [bool((without[row] == images[row, :, :, ::-1]).all()) for row in range(40)]
+    assert all(flip or (without[row] == images[row]).all() for row, flip in enumerate(flipped))
+    assert 5 < sum(flipped) < 35

@@ -1,0 +1,100 @@
+"""Every registered model, through every property that a model and its flat view must have."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from byzshield.errors import ParameterError
+from byzshield.models import MODELS, FlatModel, LeNet, ResNet18
+
+EXAMPLES: dict[str, list[tuple[tuple[int, int, int], dict[str, Any]]]] = {
+    "lenet": [((1, 28, 28), {}), ((3, 32, 32), {})],
+    "mlp": [((1, 8, 8), {}), ((3, 4, 4), {"hidden": [5, 6], "dropout": 0.2})],
+    "resnet18": [((3, 16, 16), {})],
+}
+CASES = [(name, shape, options) for name, examples in EXAMPLES.items() for shape, options in examples]
+
+
+def build(name: str, shape: tuple[int, int, int], options: dict[str, Any]) -> FlatModel:
+    torch.manual_seed(0)
+    return FlatModel(MODELS.get(name)(image_shape=shape, num_classes=10, **options))
+
+
+def loss_of(shape: tuple[int, int, int]) -> Any:
+    images = torch.randn(4, *shape, generator=torch.Generator().manual_seed(1))
+
+    def loss(module: nn.Module) -> torch.Tensor:
+        torch.manual_seed(3)
+        return functional.cross_entropy(module(images), torch.tensor([0, 1, 2, 3]))
+
+    return loss
+
+
+def test_every_registered_model_has_examples() -> None:
+    assert set(MODELS.names()) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize(("name", "shape", "options"), CASES)
+def test_a_model_gives_one_logit_a_class(name: str, shape: tuple[int, int, int], options: dict[str, Any]) -> None:
+    assert build(name, shape, options).module(torch.zeros(2, *shape)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(("name", "shape", "options"), CASES)
+def test_the_flat_gradient_is_what_autograd_gives(name: str, shape: tuple[int, int, int], options: dict[str, Any]) -> None:
+    flat = build(name, shape, options)
+    vector = flat.gradient(loss_of(shape))
+    torch.manual_seed(0)
+    plain = MODELS.get(name)(image_shape=shape, num_classes=10, **options)
+    gradients = torch.autograd.grad(loss_of(shape)(plain), list(plain.parameters()))
+    expected = torch.cat([gradient.reshape(-1) for gradient in gradients]).numpy()
+    np.testing.assert_array_equal(vector[: flat.num_parameters], expected)
+    assert vector.shape == (flat.size,)
+
+
+@pytest.mark.parametrize(("name", "shape", "options"), CASES)
+def test_loaded_parameters_are_the_modules_parameters(name: str, shape: tuple[int, int, int], options: dict[str, Any]) -> None:
+    flat = build(name, shape, options)
+    vector = np.arange(flat.num_parameters, dtype=np.float32)
+    flat.load_parameters(vector)
+    in_module = torch.cat([parameter.detach().reshape(-1) for parameter in flat.module.parameters()])
+    np.testing.assert_array_equal(in_module.numpy(), vector)
+    np.testing.assert_array_equal(flat.parameter_vector(), vector)
+
+
+@pytest.mark.parametrize(("name", "shape", "options"), CASES)
+def test_the_same_inputs_give_the_same_bytes(name: str, shape: tuple[int, int, int], options: dict[str, Any]) -> None:
+    ours, theirs = build(name, shape, options), build(name, shape, options)
+    theirs.gradient(loss_of(shape))  # what was computed before must leave no trace
+    assert ours.gradient(loss_of(shape)).tobytes() == theirs.gradient(loss_of(shape)).tobytes()
+
+
+def test_the_published_sizes() -> None:
+    assert FlatModel(LeNet()).num_parameters == 431_080
+    assert FlatModel(ResNet18()).num_parameters == 11_173_962
+
+
+def test_batch_statistics_ride_at_the_end_and_are_those_of_the_batch() -> None:
+    module = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))
+    flat = FlatModel(module)
+    samples = torch.tensor([[1.0, 10.0], [3.0, 10.0]])
+    vector = flat.gradient(lambda network: network(samples).sum())
+    assert flat.size == flat.num_parameters + 4
+    assert vector[-4:].tolist() == [2.0, 10.0, 2.0, 0.0]  # means 2 and 10, unbiased variances 2 and 0, by hand
+
+
+def test_blending_moves_the_running_buffers_as_batch_norm_would() -> None:
+    module = nn.Sequential(nn.BatchNorm1d(2))
+    flat = FlatModel(module)
+    flat.blend_statistics(np.array([2, 10, 5, -40], np.float32))
+    norm = module[0]
+    np.testing.assert_allclose(norm.running_mean, [0.2, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(norm.running_var, [1.4, 0.0], rtol=1e-6)  # 0.9 - 4 is no variance: 0
+
+
+def test_lenet_refuses_images_that_are_too_small() -> None:
+    with pytest.raises(ParameterError, match="16 x 16"):
+        LeNet(image_shape=(1, 12, 12))

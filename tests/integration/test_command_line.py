@@ -1,0 +1,168 @@
+"""The commands as users type them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from byzshield.cli.main import COMMANDS, main
+from byzshield.config import RunConfig, dump
+
+REPOSITORY = Path(__file__).parents[2]
+Maker = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def run_file(tiny_run: Maker, tmp_path: Path) -> str:
+    path = tmp_path / "run.toml"
+    path.write_text(dump(tiny_run(run={"checkpoint_every": 2}, attack={"name": "alie", "num_byzantine": 3})))
+    return str(path)
+
+
+def test_placement_prints_the_document_that_other_tools_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["placement", "--scheme", "ramanujan2", "--m", "5", "--replication", "5", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {key: document[key] for key in ("scheme", "num_workers", "num_files", "load", "replication")} == {
+        "scheme": "ramanujan2",
+        "num_workers": 25,
+        "num_files": 25,
+        "load": 5,
+        "replication": 5,
+    }
+    assert len(document["files_of"]) == 25
+    assert all(files == sorted(files) and len(files) == 5 for files in document["files_of"])
+
+
+def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["placement", "--scheme", "frc", "--workers", "6", "--replication", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7
+    assert lines[-1] == "worker 5: files 1"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["placement", "--scheme", "mols", "--load", "6", "--replication", "3"], "prime"),
+        (["placement", "--scheme", "molls", "--load", "5", "--replication", "3"], "did you mean 'mols'"),
+        (["simulate", "nothing.toml"], "cannot be read"),
+        (["simulate", "RUN", "--set", "run.sed=1"], "run.sed: no such key; did you mean 'seed'?"),
+        (["simulate", "RUN", "--set", "attack.zz=1"], "attack.zz: ALIE has no such keyword"),
+        (["simulate", "RUN", "--set", "attack.z=-1"], "attack: z must be positive"),
+        (["simulate", "RUN", "--set", "attack.name=alee"], "unknown attack 'alee'; did you mean 'alie'?"),
+        (["simulate", "RUN", "--set", "attack.name=nowhere:Attack"], "cannot be imported"),
+        (["simulate", "RUN", "--set", "attack.name=json:JSONDecoder"], "must be a subclass of Attack"),
+        (["simulate", "RUN", "--set", "model.hiden=[3]"], "model.hiden: MLP has no such keyword; did you mean 'hidden'?"),
+        (["simulate", "RUN", "--set", "data.batch_size=76"], "multiple of the 25 files"),
+        (["simulate", "RUN", "--set", "optimizer.name=SDG"], "torch.optim has no 'SDG'"),
+        (["simulate", "RUN", "--set", "optimizer.momentun=0.9"], "did you mean 'momentum'?"),
+        (["simulate", "RUN", "--set", "schedule.name=Step"], "torch.optim.lr_scheduler has no 'Step'"),
+        (["simulate", "RUN", "--set", "attack.num_byzantine=7"], "aggregation: Median against 14 corrupted rows needs"),
+        (["simulate", "RUN", "--set", "attack.num_byzantine=16"], "attack: num_byzantine must be between 0 and 15"),
+        (["simulate", "RUN", "--set", "placement.scheme=frc", "--set", "placement.replication=4"], "placement: replication"),
+        (["simulate", "RUN", "--set", "run.name=../up"], "run.name"),
+        (["simulate", "RUN", "--ranks", "17"], "17 processes are more than"),
+        (["simulate", "RUN", "--ranks", "1"], "one process cannot train"),
+        (["simulate", "RUN", "--resume", "--overwrite"], "exclude each other"),
+        (["evaluate", "nowhere"], "not a run's directory"),
+        (["report", "nowhere"], "not the directory of a finished run"),
+        (["data", "prepare", "cifar"], "unknown data set 'cifar'; did you mean 'cifar10'?"),
+    ],
+)
+def test_a_wrong_request_gets_one_line_and_status_2(
+    words: list[str], message: str, run_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([run_file if word == "RUN" else word for word in words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("byzshield: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_simulate_evaluate_and_report_make_what_the_interface_promises(
+    run_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", run_file]) == 0
+    run_dir = tmp_path / "runs" / "tiny"
+    assert str(run_dir) in capsys.readouterr().out
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert set(summary) >= {
+        "steps",
+        "test_accuracy",
+        "test_loss",
+        "step_seconds_median",
+        "server_bytes_received_per_step",
+        "server_bytes_sent_per_step",
+        "server_peak_rss_bytes",
+        "worker_peak_rss_bytes",
+        "aggregation_seconds_median",
+        "corrupted_files_max",
+        "num_files",
+        "undecided_files",
+        "blamed",
+        "scheme",
+        "attack",
+        "aggregator",
+        "exchange",
+        "seed",
+    }
+    assert (summary["steps"], summary["corrupted_files_max"], summary["num_files"], summary["attack"]) == (4, 3, 25, "alie")
+
+    assert main(["evaluate", str(run_dir), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["checkpoints"]
+    assert [row["step"] for row in rows] == [2, 4]
+    assert rows[-1]["test_accuracy"] == summary["test_accuracy"]
+
+    page = tmp_path / "page.html"
+    assert main(["report", str(run_dir), "--output", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert "3 of 25 (12%)" in out
+    assert str(page) in out
+    assert "<svg" in page.read_text()
+    assert "3 of 25 (12%)" in page.read_text()
+
+
+@pytest.mark.parametrize("kind", ["placements", "aggregators", "attacks", "models", "datasets"])
+def test_list_shows_every_registered_name(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", kind, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)[kind]
+    assert main(["list", kind]) == 0
+    text = capsys.readouterr().out
+    assert len(rows) >= 3
+    assert all(row["summary"] and row["name"] in text for row in rows)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_every_command_explains_itself(command: object, capsys: pytest.CaptureFixture[str]) -> None:
+    name = command.__name__.rpartition(".")[2].replace("listing", "list")  # type: ignore[attr-defined]
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+def test_help_and_placement_import_neither_torch_nor_mpi() -> None:
+    heavy = ["torch", "torchvision", "mpi4py", "matplotlib", "scipy", "numba", "pandas", "blosc"]
+    code = f"import sys, byzshield.cli.main as cli; cli.main(sys.argv[1:]); print([m for m in {heavy} if m in sys.modules])"
+    words = ["placement", "--scheme", "mols", "--load", "5", "--replication", "3"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_workers_import_only_what_they_use() -> None:
+    heavy = ["torchvision", "matplotlib", "scipy", "numba", "pandas", "mpi4py"]
+    code = f"import sys, byzshield.runtime; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_silent_terminal_stays_silent(run_file: str) -> None:
+    command = [sys.executable, "-m", "byzshield", "simulate", run_file]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 3

@@ -1,0 +1,108 @@
+"""A run that was interrupted ends as if it had not been."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from byzshield.config import RunConfig
+from byzshield.errors import CheckpointError, ConfigError
+from byzshield.runtime import loop, simulate
+
+Maker = Callable[..., RunConfig]
+
+
+class Interrupt(loop.Silent):
+    """Stops a run from outside after a step."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def advance(self, line: dict[str, Any]) -> None:
+        if line["step"] == self.after:
+            raise KeyboardInterrupt
+
+
+RUNS = {
+    "momentum, schedule and an attack": {
+        "attack": {"name": "alie", "num_byzantine": 3, "selection": "random"},
+        "optimizer": {"momentum": 0.9},
+        "schedule": {"name": "StepLR", "step_size": 2, "gamma": 0.5},
+    },
+    "Adagrad and dropout": {"optimizer": {"name": "Adagrad", "lr": 0.01}, "model": {"dropout": 0.5}},
+}
+
+
+@pytest.mark.parametrize("sections", RUNS.values(), ids=RUNS.keys())
+def test_resumed_equals_uninterrupted(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    sections: dict[str, dict[str, Any]],
+) -> None:
+    whole, _ = simulate(tiny_run(run={"steps": 6, "name": "whole"}, **sections))
+    cut = tiny_run(run={"steps": 6, "name": "cut"}, **sections)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, progress=Interrupt(after=3))
+    resumed, summary = simulate(cut, resume=True)
+    assert resumed.path.name == "cut"
+    assert same_weights(weights_of(whole.path), weights_of(resumed.path))
+    assert summary["steps"] == 6
+    lines = [json.loads(line) for line in resumed.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+
+
+def test_blame_survives_an_interruption(tiny_run: Maker) -> None:
+    attack = {"name": "fault_attacks:LieInDigest", "num_byzantine": 1, "selection": "first"}
+    _, whole = simulate(tiny_run(attack=attack), num_ranks=16)
+    cut = tiny_run(attack=attack, run={"name": "cut"})
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, num_ranks=16, progress=Interrupt(after=2))
+    _, resumed = simulate(cut, num_ranks=16, resume=True)
+    assert resumed["blamed"] == whole["blamed"]
+
+
+def test_more_steps_may_be_asked_for_when_resuming(tiny_run: Maker) -> None:
+    simulate(tiny_run())
+    _, summary = simulate(tiny_run(run={"steps": 6}), resume=True)
+    assert summary["steps"] == 6
+
+
+def test_another_configuration_is_not_resumed(tiny_run: Maker) -> None:
+    simulate(tiny_run())
+    with pytest.raises(CheckpointError, match="another configuration"):
+        simulate(tiny_run(run={"seed": 2}), resume=True)
+
+
+def test_a_damaged_checkpoint_is_named(tiny_run: Maker) -> None:
+    directory, _ = simulate(tiny_run())
+    (path,) = directory.checkpoints.glob("step_*.pt")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(CheckpointError, match="step_4"):
+        simulate(tiny_run(run={"steps": 6}), resume=True)
+
+
+def test_a_checkpoint_that_carries_code_is_refused(tiny_run: Maker) -> None:
+    directory, _ = simulate(tiny_run())
+    torch.save({"configuration": "x", "code": Interrupt(after=1)}, directory.checkpoints / "step_9.pt")
+    with pytest.raises(CheckpointError, match="step_9"):
+        simulate(tiny_run(run={"steps": 10}), resume=True)
+
+
+def test_a_taken_name_gets_a_suffix_and_nothing_is_overwritten(tiny_run: Maker) -> None:
+    first, _ = simulate(tiny_run())
+    second, _ = simulate(tiny_run())
+    third, _ = simulate(tiny_run(), overwrite=True)
+    assert [first.path.name, second.path.name, third.path.name] == ["tiny", "tiny-2", "tiny"]
+
+
+def test_a_folder_that_is_no_run_is_not_overwritten(tiny_run: Maker, tmp_path: Path) -> None:
+    precious = tmp_path / "runs" / "tiny" / "thesis.tex"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("all my work")
+    with pytest.raises(ConfigError, match="not a run's directory"):
+        simulate(tiny_run(), overwrite=True)
+    assert precious.exists()

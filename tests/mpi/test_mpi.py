@@ -1,0 +1,127 @@
+"""Real mpirun jobs: the same bytes as the simulator, hostile ranks, and jobs that end."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from byzshield.config import RunConfig, dump
+from byzshield.runtime import simulate
+
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(280)]
+Maker = Callable[..., RunConfig]
+MPIRUN = str(Path(sys.executable).parent / "mpirun")
+ALIE = {"name": "alie", "num_byzantine": 3}
+
+
+def mpirun(num_ranks: int, words: list[str], environment: dict[str, str], *flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [MPIRUN, *flags, "-n", str(num_ranks), sys.executable, "-m", "mpi4py", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def train(config: RunConfig, tmp_path: Path, num_ranks: int, environment: dict[str, str], *flags: str) -> dict[str, Any]:
+    run_file = tmp_path / f"{config.run.name}.toml"
+    run_file.write_text(dump(config))
+    done = mpirun(num_ranks, ["-m", "byzshield", "train", str(run_file), "--overwrite"], environment, *flags)
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads((tmp_path / "runs" / config.run.name / "summary.json").read_text())
+    return summary
+
+
+@pytest.mark.parametrize(
+    ("num_ranks", "sections"),
+    [
+        (3, {"attack": {"name": "fall_of_empires", "num_byzantine": 4, "selection": "random", "knowledge": "own"}}),
+        (5, {"attack": ALIE, "cluster": {"exchange": "full"}}),
+        (16, {"attack": ALIE}),
+    ],
+)
+def test_an_mpi_job_trains_the_same_bits_as_the_simulator(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    num_ranks: int,
+    sections: dict[str, dict[str, Any]],
+) -> None:
+    config = tiny_run(run={"name": "mpi", "steps": 6}, **sections)
+    summary = train(config, tmp_path, num_ranks, mpi_environment)
+    simulated, in_simulation = simulate(tiny_run(run={"name": "simulated", "steps": 6}, **sections))
+    assert same_weights(weights_of(tmp_path / "runs" / "mpi"), weights_of(simulated.path))
+    assert summary["corrupted_files_max"] == in_simulation["corrupted_files_max"] > 0
+    assert summary["undecided_files"] == 0
+    assert summary["worker_peak_rss_bytes"] > 0
+
+
+def test_a_rank_that_sends_garbage_and_oversized_messages_is_outvoted(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+) -> None:
+    attack = {"name": "fault_attacks:Garbage", "num_byzantine": 5, "selection": "first"}
+    sections = {"cluster": {"num_workers": 15, "round_timeout": 20.0}, "aggregation": {"num_corrupted": 0}}
+    summary = train(tiny_run(run={"name": "hostile"}, attack=attack, **sections), tmp_path, 4, mpi_environment)
+    honest, _ = simulate(tiny_run(run={"name": "honest"}, **sections))
+    assert same_weights(weights_of(tmp_path / "runs" / "hostile"), weights_of(honest.path))
+    assert {worker for worker, counts in summary["blamed"].items() if counts["malformed"]} == {"0", "1", "2", "3", "4"}
+
+
+def test_silent_workers_cost_a_timeout_and_no_more(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
+    attack = {
+        "name": "fault_attacks:Silence",
+        "num_byzantine": 2,
+        "selection": "fixed",
+        "workers": [0, 5],
+        "at_steps": [2],
+    }
+    config = tiny_run(run={"name": "silent"}, attack=attack, cluster={"round_timeout": 2.0})
+    summary = train(config, tmp_path, 4, mpi_environment)
+    assert summary["undecided_files"] == 1
+    assert summary["steps"] == 4
+    assert {worker: counts["timeout"] for worker, counts in summary["blamed"].items() if counts["timeout"]} == {"0": 1, "5": 1}
+
+
+def test_an_impossible_request_ends_the_whole_job_with_one_line(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
+) -> None:
+    run_file = tmp_path / "run.toml"
+    run_file.write_text(dump(tiny_run(data={"batch_size": 76})))
+    done = mpirun(3, ["-m", "byzshield", "train", str(run_file)], mpi_environment)
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if line.startswith("byzshield:")] == [
+        "byzshield: data.batch_size must be a multiple of the 25 files; got 76: use 75, for instance"
+    ]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dead_rank_is_lost_and_the_job_goes_on(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
+    config = tiny_run(
+        run={"name": "dead", "steps": 12},
+        attack={"name": "fault_attacks:Dies", "num_byzantine": 1, "selection": "fixed", "workers": [14], "at_steps": [3]},
+    )
+    # Rank 5 hosts workers 12 to 14, all of one Latin square, so no file loses two copies.
+    summary = train(config, tmp_path, 6, mpi_environment, "--with-ft", "ulfm")
+    assert summary["steps"] == 12
+    assert summary["undecided_files"] == 0
+    assert {worker for worker, counts in summary["blamed"].items() if counts["lost"]} == {"12", "13", "14"}
+
+
+def test_pickling_over_mpi_is_switched_off(mpi_environment: dict[str, str]) -> None:
+    code = "from byzshield.transport import mpi; from mpi4py import MPI; MPI.COMM_WORLD.isend({'a': 1}, dest=0)"
+    done = mpirun(1, ["-c", code], mpi_environment)
+    assert done.returncode != 0
+    assert "pickling over MPI is switched off" in done.stderr

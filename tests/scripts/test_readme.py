@@ -1,0 +1,51 @@
+"""The commands of the README are run as they stand there."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+TWO_COMMANDS = ("bash scripts/quickstart.sh", "bash scripts/test.sh")
+pytestmark = pytest.mark.timeout(290)
+
+
+def test_the_two_commands_stand_first_and_ci_runs_the_second() -> None:
+    lines = [line.split("#")[0].strip() for line in BLOCKS[0].splitlines()]
+    assert tuple(line for line in lines if line) == TWO_COMMANDS
+    assert TWO_COMMANDS[1].removeprefix("bash ") in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", ["quickstart.sh", "test.sh"])
+def test_each_script_explains_itself(script: str) -> None:
+    done = subprocess.run(["bash", REPOSITORY / "scripts" / script, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"Usage: bash scripts/{script}")
+
+
+@pytest.mark.mpi
+def test_the_quickstart_ends_with_the_table_and_the_report(tmp_path: Path) -> None:
+    command = ["bash", REPOSITORY / "scripts" / "quickstart.sh", "--set", "run.steps=2", "--set", "run.eval_every=1"]
+    environment = {**os.environ, "RUNS": str(tmp_path / "runs")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "step 1 of 2: test accuracy" in done.stderr
+    *_, head, ours, groups, baseline, report = done.stdout.splitlines()
+    assert head.split()[:2] == ["run", "scheme"]
+    assert [ours.split()[1], re.search(r"\d+ of \d+ \(\d+%\)", ours)[0]] == ["mols", "3 of 25 (12%)"]  # type: ignore[index]
+    assert [groups.split()[1], re.search(r"\d+ of \d+ \(\d+%\)", groups)[0]] == ["frc", "1 of 5 (20%)"]  # type: ignore[index]
+    assert [baseline.split()[1], re.search(r"\d+ of \d+ \(\d+%\)", baseline)[0]] == ["baseline", "3 of 15 (20%)"]  # type: ignore[index]
+    assert Path(report.removeprefix("report: ")).is_file()
+
+
+@pytest.mark.mpi
+def test_the_other_commands_run_as_they_stand(tmp_path: Path) -> None:
+    for name in (".venv", "configs", "scripts"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    script = "set -euo pipefail\n" + "\n".join(BLOCKS[1:])
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs").iterdir())) == script.count("run.name=")

@@ -1,0 +1,81 @@
+"""Run files: what is read, what is refused, and by which name."""
+
+from pathlib import Path
+
+import pytest
+
+from byzshield.config import RunConfig, configuration_hash, dump, from_table, load
+from byzshield.errors import ConfigError
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "runs").glob("*.toml")), ids=lambda path: path.name)
+def test_every_shipped_run_file_is_read_and_survives_a_round_trip(path: Path, tmp_path: Path) -> None:
+    config = load(path)
+    assert load(write(tmp_path, dump(config))) == config
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "")) == RunConfig()
+
+
+def test_overrides_win_and_are_read_as_toml(tmp_path: Path) -> None:
+    path = write(tmp_path, "[run]\nsteps = 5\n[model]\nname = 'mlp'\n")
+    config = load(path, ["run.steps=7", "placement.scheme=frc", "model.hidden=[3, 4]", "data.augment=true", "run.name=a b"])
+    assert (config.run.steps, config.run.name, config.placement.scheme) == (7, "a b", "frc")
+    assert config.model.options == {"hidden": [3, 4]}
+    assert config.data.augment is True
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"run": {"sed": 1}}, "run.sed: no such key; did you mean 'seed'?"),
+        ({"runs": {}}, "runs: no such section; did you mean 'run'?"),
+        ({"run": {"zzz": 1}}, "run.zzz: no such key; known: checkpoint_every"),
+        ({"run": 3}, "run: must be a section"),
+        ({"run": {"steps": "ten"}}, "run.steps: must be a whole number; got 'ten'"),
+        ({"run": {"steps": True}}, "run.steps: must be a whole number; got True"),
+        ({"run": {"steps": 0}}, "run.steps: must be at least 1; got 0"),
+        ({"cluster": {"exchange": "fast"}}, "cluster.exchange: must be 'digest' or 'full'; got 'fast'"),
+        ({"cluster": {"round_timeout": float("nan")}}, "cluster.round_timeout: must be a number"),
+        ({"cluster": {"num_workers": "15"}}, "cluster.num_workers: must be a whole number; got '15'"),
+        ({"aggregation": {"num_corrupted": "all"}}, "aggregation.num_corrupted: must be a whole number or 'auto'; got 'all'"),
+        ({"attack": {"workers": [1, "2"]}}, "attack.workers: must be a list of whole numbers"),
+        ({"attack": {"num_byzantine": -1}}, "attack.num_byzantine: must be at least 0; got -1"),
+        ({"data": {"augment": 1}}, "data.augment: must be true or false; got 1"),
+    ],
+)
+def test_mistakes_are_named_by_their_dotted_key(table: dict, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_table(table)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_missing_file_and_broken_toml_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "nothing.toml")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load(write(tmp_path, "[run\n"))
+
+
+@pytest.mark.parametrize("override", ["steps=3", "run.steps", "=3", "run.=3"])
+def test_overrides_of_another_form_are_refused(override: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"section\.key=value"):
+        load(write(tmp_path, ""), [override])
+
+
+def test_the_hash_follows_results_not_names() -> None:
+    base = from_table({"run": {"seed": 1}})
+    assert configuration_hash(base) == configuration_hash(
+        from_table({"run": {"name": "other", "steps": 7}, "data": {"root": "/x"}})
+    )
+    assert configuration_hash(base) != configuration_hash(from_table({"run": {"seed": 2}}))
+    assert configuration_hash(base) != configuration_hash(from_table({"model": {"hidden": [3]}}))

@@ -1,0 +1,56 @@
+"""Workers that differ from the server are named before training starts."""
+
+from typing import Any
+
+import pytest
+
+from byzshield.errors import HandshakeError
+from byzshield.runtime import handshake
+from byzshield.transport import in_process
+from byzshield.transport.in_process import InProcessEndpoint
+from byzshield.wire import Kind, messages
+
+OWN = {"torch": "2.14", "threads": 1, "probe gradient": "ab" * 32}
+
+
+def greet(endpoints: list[InProcessEndpoint], greetings: dict[int, Any], timeout: float = 0.05) -> dict[int, str]:
+    for rank, greeting in greetings.items():
+        data = greeting if isinstance(greeting, bytes) else messages.hello(rank - 1, greeting).encoded
+        endpoints[rank].send(0, Kind.HELLO, data)
+    return handshake.greet_workers(endpoints[0], [1, 2, 3, 4, 5], OWN, welcome={"witness": [1]}, timeout=timeout)
+
+
+def test_equal_workers_pass_without_a_word() -> None:
+    assert greet(in_process(6), dict.fromkeys(range(1, 6), OWN)) == {}
+
+
+def test_those_that_differ_hang_or_send_garbage_are_named() -> None:
+    greetings: dict[int, Any] = {1: OWN, 2: OWN, 3: OWN, 4: {**OWN, "torch": "1.0", "threads": 4}}
+    assert greet(in_process(6), greetings) == {
+        4: "torch '1.0' instead of '2.14'; threads 4 instead of 1",
+        5: "no greeting within 0.05 s",
+    }
+    assert set(greet(in_process(6), {**greetings, 4: OWN, 5: b"garbage"})) == {5}
+    assert set(greet(in_process(6), {**greetings, 4: OWN, 5: b"x" * 10**6})) == {5}
+    assert set(greet(in_process(6), {**greetings, 4: OWN, 5: messages.hello(4, ["no object"]).encoded})) == {5}  # type: ignore[arg-type]
+
+
+def test_a_server_that_differs_from_most_gives_up() -> None:
+    with pytest.raises(HandshakeError, match=r"3 of 5 ranks differ from the server; rank 3: threads 4 instead of 1"):
+        greet(in_process(6), {1: OWN, 2: OWN} | {key: {**OWN, "threads": 4} for key in (3, 4, 5)})
+
+
+def test_a_worker_gets_the_welcome_and_believes_only_rank_0() -> None:
+    server, honest, liar = in_process(3)
+    liar.send(1, Kind.WELCOME, messages.welcome({"witness": [9]}).encoded)
+    server.send(1, Kind.WELCOME, messages.welcome({"witness": [1]}).encoded)
+    assert handshake.greet_server(honest, 0, lambda: OWN, timeout=1.0) == {"witness": [1]}
+    packet = server.receive(dict.fromkeys(Kind, 10_000))
+    assert packet is not None
+    assert packet.tag == Kind.HELLO
+
+
+def test_a_worker_gives_up_on_a_silent_server() -> None:
+    _, worker = in_process(2)
+    with pytest.raises(HandshakeError, match="no welcome within"):
+        handshake.greet_server(worker, 0, lambda: OWN, timeout=0.02)
