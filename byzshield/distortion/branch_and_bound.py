@@ -14,6 +14,7 @@ from byzshield.distortion.crew import OutOfTime
 from byzshield.distortion.decision import decide
 from byzshield.distortion.graph import CANDIDATE, CHOSEN, Graph, copy_of, graph_of, root
 from byzshield.distortion.result import SearchInterrupted, WorstCase, result_of
+from byzshield.distortion.starts import starting_points
 from byzshield.distortion.symmetry import Permutations, automorphisms, orbit, preserving
 from byzshield.placement import Assignment
 from byzshield.seeding import generator
@@ -45,14 +46,14 @@ def search(assignment: Assignment, num_byzantine: int, time_limit: float | None,
     witness: Sequence[int] = range(num_byzantine)
     try:
         lower, witness = _anneal(graph, num_byzantine, upper)
-        symmetries = automorphisms(assignment)
+        starts = starting_points(assignment, graph, num_byzantine) if upper > lower else []
         while upper > lower:
-            found = decide(graph, root(graph, num_byzantine), symmetries, upper, deadline)
+            found = decide(graph, starts, upper, deadline)
             if found is None:
                 upper -= 1
             else:
                 lower, witness = upper, found
-        witness = _first(graph, symmetries, lower, tuple(witness), deadline)
+        witness = _first(graph, automorphisms(assignment), lower, tuple(witness), deadline)
     except OutOfTime:
         return result_of(assignment, witness, upper), False
     except KeyboardInterrupt:
@@ -102,7 +103,7 @@ def _first(graph: Graph, symmetries: Permutations, target: int, witness: tuple[i
         kernel.choose(graph, trial, worker)
         stabilizer = symmetries[preserving(symmetries, np.flatnonzero(trial.status == CHOSEN))]
         if worker not in witness:
-            found = decide(graph, trial, stabilizer, target, deadline)
+            found = decide(graph, [(trial, stabilizer)], target, deadline)
             if found is None:
                 for other in orbit(symmetries, worker):
                     kernel.exclude(graph, node, other)

@@ -2,13 +2,14 @@
 
 import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from byzshield.distortion import kernel
 from byzshield.distortion.crew import Crew, OutOfTime, chosen_workers
 from byzshield.distortion.graph import CHOSEN, Graph, Node, copy_of
+from byzshield.distortion.starts import Start
 from byzshield.distortion.symmetry import Permutations, orbit, preserving
 
 __all__ = ["decide"]
@@ -17,29 +18,32 @@ MOST_SPLITS = 2_000
 ENOUGH_PARTS = 64
 
 
-def decide(graph: Graph, node: Node, symmetries: Permutations, target: int, deadline: float) -> tuple[int, ...] | None:
-    """Returns q workers, ascending, that complete `node` to at least `target` corrupted files, or None if there are none.
+def decide(graph: Graph, starts: Iterable[Start], target: int, deadline: float) -> tuple[int, ...] | None:
+    """Returns q workers, ascending, that complete one of the starts to at least `target` corrupted files; None if there are none.
 
     Args:
         graph: the assignment.
-        node: workers chosen and excluded so far, with an empty trail; it is not changed.
-        symmetries: automorphisms that map the chosen workers onto themselves and the excluded ones too, [n, K].
+        starts: nodes with an empty trail, each with automorphisms, [n, K], that map its chosen workers onto themselves, and its
+            excluded ones, and keep the caps of its files; they are not changed.
         target: corrupted files wanted.
         deadline: a time of `time.monotonic`.
 
     Raises:
         OutOfTime: the deadline passed.
     """
-    parts = _split(graph, node, symmetries, target, deadline)
+    parts = _split(graph, starts, target, deadline)
     if isinstance(parts, tuple):
         return parts
     return Crew(graph, parts, target, deadline).search()
 
 
-def _split(graph: Graph, node: Node, symmetries: Permutations, target: int, deadline: float) -> list[Node] | tuple[int, ...]:
-    """Nodes whose completions cover those of `node` up to symmetry; or a witness, if one turns up."""
+def _split(graph: Graph, starts: Iterable[Start], target: int, deadline: float) -> list[Node] | tuple[int, ...]:
+    """Nodes whose completions cover those of the starts up to symmetry; or a witness, if one turns up."""
+    heap: list[tuple[int, int, Node, Permutations]] = []
     serial = 0
-    heap: list[tuple[int, int, Node, Permutations]] = [(-len(symmetries), serial, copy_of(node), symmetries)]
+    for node, group in starts:
+        serial += 1
+        heapq.heappush(heap, (-len(group), serial, copy_of(node), group))
     for _ in range(MOST_SPLITS):
         if not heap or (len(heap) >= ENOUGH_PARTS and heap[0][0] == -1):
             break
@@ -63,6 +67,8 @@ def _branches(graph: Graph, parent: Node, group: Permutations) -> Iterator[tuple
     equivalent = orbit(group, worker)
     chosen = copy_of(parent)
     kernel.choose(graph, chosen, worker)
+    kernel.close(graph, chosen, worker)
+    chosen.totals[kernel.LENGTH] = 0
     yield chosen, group[preserving(group, np.flatnonzero(chosen.status == CHOSEN))] if len(group) > 1 else group
     for other in equivalent:
         kernel.exclude(graph, parent, other)

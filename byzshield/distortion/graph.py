@@ -51,9 +51,11 @@ class Node(NamedTuple):
         open: candidates of each file, [f].
         table: table[h, a] files have h chosen workers and a candidates, [r + 1, r + 1].
         gain: files that each worker shares with the chosen ones, counted with multiplicity, [K].
+        cap: the most chosen workers that a file may have; its candidates are excluded once it has them, [f].
         trail: workers decided since the start, in order, [K].
         scratch: room for the bound: the gains of one group, [K], then a histogram of values up to across K + 3 shared_most.
-        totals: corrupted files, workers still to choose, candidates, length of the trail, and of its part that is fixed; [5].
+        totals: corrupted files, workers still to choose, candidates, length of the trail, length of its fixed part, and the
+            largest cap; [6].
     """
 
     status: Ints
@@ -61,6 +63,7 @@ class Node(NamedTuple):
     open: Ints
     table: Ints
     gain: Ints
+    cap: Ints
     trail: Ints
     scratch: Ints
     totals: NDArray[np.int64]
@@ -109,9 +112,10 @@ def root(graph: Graph, num_byzantine: int) -> Node:
         open=np.full(num_files, replication, dtype=np.int32),
         table=table,
         gain=np.zeros(num_workers, dtype=np.int32),
+        cap=np.full(num_files, replication, dtype=np.int32),
         trail=np.zeros(num_workers, dtype=np.int32),
         scratch=np.zeros((graph.across + 1) * num_workers + 3 * most + 1, dtype=np.int32),
-        totals=np.array([0, num_byzantine, num_workers, 0, 0], dtype=np.int64),
+        totals=np.array([0, num_byzantine, num_workers, 0, 0, replication], dtype=np.int64),
     )
 
 
@@ -123,6 +127,7 @@ def copy_of(node: Node) -> Node:
         open=node.open.copy(),
         table=node.table.copy(),
         gain=node.gain.copy(),
+        cap=node.cap.copy(),
         trail=node.trail.copy(),
         scratch=np.zeros_like(node.scratch),
         totals=node.totals.copy(),

@@ -17,12 +17,15 @@ __all__ = [
     "EXHAUSTED",
     "FIXED",
     "FOUND",
+    "LENGTH",
+    "MOST",
     "PAUSED",
     "TO_CHOOSE",
     "advance",
     "anneal",
     "can_reach",
     "choose",
+    "close",
     "complete",
     "exclude",
     "first_open",
@@ -35,7 +38,7 @@ R = TypeVar("R")
 
 EXHAUSTED, FOUND, PAUSED = 0, 1, 2
 # Places in Node.totals.
-CORRUPTED, TO_CHOOSE, CANDIDATES, LENGTH, FIXED = 0, 1, 2, 3, 4
+CORRUPTED, TO_CHOOSE, CANDIDATES, LENGTH, FIXED, MOST = 0, 1, 2, 3, 4, 5
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -106,6 +109,18 @@ def readmit(graph: Graph, node: Node, worker: int) -> None:
         node.table[held, room] -= 1
         node.table[held, room + 1] += 1
         node.open[file] = room + 1
+
+
+@compiled
+def close(graph: Graph, node: Node, worker: int) -> None:
+    """Excludes the candidates of each file of `worker` that has as many chosen workers as it may, and notes them on the trail."""
+    for file in graph.files_of[worker]:
+        if node.held[file] >= node.cap[file] and node.open[file] > 0:
+            for other in graph.workers_of[file]:
+                if node.status[other] == CANDIDATE:
+                    exclude(graph, node, other)
+                    node.trail[node.totals[LENGTH]] = other
+                    node.totals[LENGTH] += 1
 
 
 @compiled
@@ -201,7 +216,7 @@ def can_reach(graph: Graph, node: Node, target: int) -> bool:
     if missing > 0 or left < 0:
         return False
     # Put the other copies where they make the fewest pairs.
-    for level in range(replication):
+    for level in range(node.totals[MOST]):
         if left == 0:
             break
         places = -forced[level]
@@ -278,6 +293,7 @@ def advance(graph: Graph, node: Node, target: int, budget: int) -> tuple[int, in
             node.trail[totals[LENGTH]] = worker
             totals[LENGTH] += 1
             choose(graph, node, worker)
+            close(graph, node, worker)
             continue
         while totals[LENGTH] > totals[FIXED]:
             worker = node.trail[totals[LENGTH] - 1]
