@@ -1,4 +1,4 @@
-"""The flags that name a placement, shared by the commands that take one."""
+"""The flags that name a placement, shared by every command that takes one."""
 
 import argparse
 
@@ -8,19 +8,32 @@ __all__ = ["add_placement_flags", "assignment_from"]
 
 
 def add_placement_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds --scheme, --workers, --load, --replication and --m."""
-    parser.add_argument("--scheme", required=True, help=f"one of: {', '.join(PLACEMENTS.names())}; or module:function")
-    parser.add_argument("--workers", type=int, metavar="K", help="number of workers; may stand in for another size")
-    parser.add_argument("--load", type=int, metavar="L", help="files a worker")
-    parser.add_argument("--replication", type=int, metavar="R", help="workers a file, odd")
-    parser.add_argument("--m", type=int, metavar="M", help="m of ramanujan2, a multiple of the replication")
+    """Adds --scheme, --workers, --load, --replication, --m and --assignment."""
+    group = parser.add_argument_group(
+        "placement",
+        "The scheme and its sizes: K workers hold l files each (load), every file is held by r workers (replication). "
+        "Any two of K, l and r give the third for mols and ramanujan1; ramanujan2 takes --m (its load) and --replication; frc "
+        "(groups, as in DETOX) and cyclic (as in DRACO) take --workers and --replication.",
+    )
+    group.add_argument(
+        "--scheme",
+        required=True,
+        metavar="NAME",
+        help=f"one of: {', '.join(PLACEMENTS.names())}; or module:function",
+    )
+    group.add_argument("--workers", type=int, metavar="K", help="number of workers")
+    group.add_argument("--load", type=int, metavar="L", help="files a worker; for mols a prime power, for ramanujan1 a prime")
+    group.add_argument("--replication", type=int, metavar="R", help="workers a file; odd, or a vote could tie")
+    group.add_argument("--m", type=int, metavar="M", help="ramanujan2 only: a multiple of the replication")
+    group.add_argument("--assignment", metavar="FILE", help="custom only: a .json or .npy file that says who computes what")
 
 
 def assignment_from(arguments: argparse.Namespace) -> Assignment:
     """Builds the placement that the flags name.
 
     Raises:
-        PlacementError: there is none.
+        ConfigError: the scheme is unknown.
+        PlacementError: it has no placement of these sizes.
     """
     return build(
         arguments.scheme,
@@ -28,4 +41,5 @@ def assignment_from(arguments: argparse.Namespace) -> Assignment:
         load=arguments.load,
         replication=arguments.replication,
         m=arguments.m,
+        path=arguments.assignment,
     )

@@ -1,5 +1,7 @@
 """Worst-case corruption: an assignment and q go in, c_max(q) with a witness set of workers comes out."""
 
-from byzshield.distortion.search import WorstCase, corrupted_files, worst_case
+from byzshield.distortion.limits import most_byzantine
+from byzshield.distortion.result import SearchInterrupted, WorstCase, corrupted_files
+from byzshield.distortion.search import worst_case
 
-__all__ = ["WorstCase", "corrupted_files", "worst_case"]
+__all__ = ["SearchInterrupted", "WorstCase", "corrupted_files", "most_byzantine", "worst_case"]

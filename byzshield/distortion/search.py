@@ -1,80 +1,64 @@
 """The worst case: which q workers corrupt the most files after the vote."""
 
-from dataclasses import dataclass
-from itertools import combinations
+from math import comb
 
-import numpy as np
-
+from byzshield.distortion import cache
+from byzshield.distortion.enumeration import first_worst_set
+from byzshield.distortion.result import WorstCase, corrupted_files, result_of
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment
 
-__all__ = ["WorstCase", "corrupted_files", "worst_case"]
+__all__ = ["worst_case"]
+
+# Up to so many sets numpy enumerates them in about a second, which is what loading the compiled search costs.
+MOST_ENUMERATED = 50_000
+# The enumeration takes K^2 f numbers of memory.
+MOST_NUMBERS = 40_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class WorstCase:
-    """c_max(q) and workers who reach it.
+def worst_case(
+    assignment: Assignment,
+    *,
+    num_byzantine: int,
+    time_limit: float | None = None,
+    at_most: int | None = None,
+    use_cache: bool = True,
+) -> WorstCase:
+    """Finds q workers that corrupt the most files, and proves that no q workers corrupt more.
 
-    Args:
-        num_byzantine: q.
-        c_max: files that `witness` corrupts.
-        epsilon: c_max / f.
-        exact: whether no other q workers can corrupt more; proved, not guessed.
-        witness: q workers, ascending.
-        upper_bound: a proved bound on c_max(q); equals c_max when exact.
-    """
-
-    num_byzantine: int
-    c_max: int
-    epsilon: float
-    exact: bool
-    witness: tuple[int, ...]
-    upper_bound: int
-
-
-def corrupted_files(assignment: Assignment, workers: tuple[int, ...]) -> list[int]:
-    """Files of which at least r' copies are in the hands of `workers`, ascending."""
-    held = np.bincount(assignment.files_of[list(workers)].ravel(), minlength=assignment.num_files)
-    return np.flatnonzero(held >= assignment.majority).tolist()
-
-
-def worst_case(assignment: Assignment, *, num_byzantine: int) -> WorstCase:
-    """Finds q workers that corrupt the most files, by enumerating all C(K, q) sets.
-
-    The first of the best sets in lexicographic order is the witness, so every process finds the same one.
+    The witness of an exact result is the lexicographically first of the best sets, so every process on every machine finds
+    the same one (if a time limit ends the search between the proof and that, it is the best set met).
 
     Args:
         assignment: the placement.
         num_byzantine: q, 0 <= q <= K.
+        time_limit: seconds to search before returning the best set met and a proved upper bound; None to search to the end.
+        at_most: a bound on c_max(q) that the caller has proved, for example from c_max(q - 1); it saves work.
+        use_cache: whether to look for the result on disk, and to keep it there once it is proved.
 
     Raises:
-        ParameterError: q is out of range.
+        ParameterError: q is out of range, or the time limit is not positive.
+        SearchInterrupted: Ctrl-C during a long search; it carries the best set met and the bound proved so far.
     """
     num_workers = assignment.num_workers
     if not 0 <= num_byzantine <= num_workers:
         raise ParameterError(f"num_byzantine must be between 0 and the number of workers; got {num_byzantine} of {num_workers}")
-    incidence = assignment.incidence.astype(np.int16)
-    best, witness = -1, tuple(range(num_byzantine))
-    if num_byzantine == 0:
-        best = 0
-    elif num_byzantine == 1:
-        best = assignment.load if assignment.majority == 1 else 0
-    else:
-        tail = 2
-        for head in combinations(range(num_workers - tail), num_byzantine - tail):
-            held = incidence[list(head)].sum(axis=0, dtype=np.int16)
-            first, second = np.triu_indices(num_workers - 1 - (head[-1] if head else -1), k=1)
-            offset = head[-1] + 1 if head else 0
-            totals = held + incidence[first + offset] + incidence[second + offset]
-            counts = (totals >= assignment.majority).sum(axis=1)
-            at = int(counts.argmax())
-            if counts[at] > best:
-                best, witness = int(counts[at]), (*head, int(first[at] + offset), int(second[at] + offset))
-    return WorstCase(
-        num_byzantine=num_byzantine,
-        c_max=best,
-        epsilon=best / assignment.num_files,
-        exact=True,
-        witness=witness,
-        upper_bound=best,
-    )
+    if time_limit is not None and not time_limit > 0:
+        raise ParameterError(f"the time limit must be positive; got {time_limit} seconds")
+    if num_byzantine < assignment.majority or assignment.replication == 1:
+        # No majority is within reach, or every set of q workers corrupts its own q l files.
+        witness = tuple(range(num_byzantine))
+        return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
+    numbers = num_workers**2 * assignment.num_files
+    if comb(num_workers, num_byzantine) <= MOST_ENUMERATED and numbers <= MOST_NUMBERS:
+        witness = first_worst_set(assignment, num_byzantine)
+        return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
+    if use_cache and (known := cache.load(assignment, num_byzantine)) is not None:
+        return known
+    from byzshield.distortion.branch_and_bound import search  # numba: not for those who only need a small case
+
+    most = assignment.num_files if at_most is None else at_most
+    result, canonical = search(assignment, num_byzantine, time_limit, most)
+    if use_cache and result.exact and canonical:
+        cache.store(assignment, result)
+    return result

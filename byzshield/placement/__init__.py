@@ -2,8 +2,24 @@
 
 from byzshield.placement.assignment import PLACEMENTS, Assignment, build
 from byzshield.placement.baseline import baseline
+from byzshield.placement.custom import custom
+from byzshield.placement.cyclic import cyclic
 from byzshield.placement.frc import frc
 from byzshield.placement.mols import mols
 from byzshield.placement.ramanujan import ramanujan1, ramanujan2
+from byzshield.placement.spectrum import Spectrum, spectrum
 
-__all__ = ["PLACEMENTS", "Assignment", "baseline", "build", "frc", "mols", "ramanujan1", "ramanujan2"]
+__all__ = [
+    "PLACEMENTS",
+    "Assignment",
+    "Spectrum",
+    "baseline",
+    "build",
+    "custom",
+    "cyclic",
+    "frc",
+    "mols",
+    "ramanujan1",
+    "ramanujan2",
+    "spectrum",
+]

@@ -91,14 +91,14 @@ class Assignment:
 PLACEMENTS: Registry[Callable[..., Assignment]] = Registry("placement scheme", "byzshield.placement")
 
 
-def build(scheme: str, **sizes: int | None) -> Assignment:
+def build(scheme: str, **sizes: int | str | None) -> Assignment:
     """Builds a placement by name from whichever sizes are known.
 
     Sizes that a scheme does not have are ignored, so that one run file serves to compare schemes.
 
     Args:
         scheme: a registered name, or "module:function".
-        sizes: num_workers (K), load (l), replication (r), m; None where unknown.
+        sizes: num_workers (K), load (l), replication (r), m, and the path of a custom one; None where unknown.
 
     Raises:
         PlacementError: no such placement exists; the message says which rule is broken.

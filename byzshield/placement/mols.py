@@ -1,7 +1,10 @@
 """Placement by mutually orthogonal Latin squares (MOLS)."""
 
+import numpy as np
+
 from byzshield.errors import PlacementError
-from byzshield.placement.assignment import PLACEMENTS, Assignment, from_pairs, is_prime, require_odd, resolve_sizes
+from byzshield.placement.assignment import PLACEMENTS, Assignment, require_odd, resolve_sizes
+from byzshield.placement.galois_field import field, prime_power
 
 __all__ = ["mols"]
 
@@ -10,13 +13,13 @@ __all__ = ["mols"]
 def mols(*, load: int | None = None, replication: int | None = None, num_workers: int | None = None) -> Assignment:
     """r Latin squares of order l: K = r l workers, f = l^2 files.
 
-    File i l + j is cell (i, j); square a = 1..r is L_a(i, j) = a i + j mod l; worker (a - 1) l + s holds the cells where
+    File i l + j is cell (i, j); square a = 1..r is L_a(i, j) = a i + j over GF(l); worker (a - 1) l + s holds the cells where
     L_a = s. Workers of different squares share exactly one file, workers of one square none.
 
-    Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 4.1.
+    Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 4.1 (there for prime l).
 
     Args:
-        load: l, a prime.
+        load: l, a prime power.
         replication: r, odd, 3 <= r < l.
         num_workers: K = r l; stands in for one of the others.
 
@@ -28,14 +31,12 @@ def mols(*, load: int | None = None, replication: int | None = None, num_workers
     """
     load, replication = resolve_sizes("mols", num_workers=num_workers, load=load, replication=replication)
     require_odd(replication)
-    if not is_prime(load):
-        raise PlacementError(f"mols needs a prime load; got l = {load}")
+    if prime_power(load) is None:
+        raise PlacementError(f"mols needs a load that is a prime power (3, 4, 5, 7, 8, 9, 11, ...); got l = {load}")
     if not 3 <= replication < load:
         raise PlacementError(f"mols needs 3 <= replication < load; got r = {replication} and l = {load}")
-    pairs = [
-        (square * load + ((square + 1) * row + column) % load, row * load + column)
-        for square in range(replication)
-        for row in range(load)
-        for column in range(load)
-    ]
-    return from_pairs("mols", replication * load, pairs)
+    order = field(load)
+    # squares[a, i, j] = L_(a+1)(i, j); a stable sort of the cells by symbol lists each worker's files in ascending order.
+    squares = order.add[order.multiply[1 : replication + 1], :]
+    cells = np.argsort(squares.reshape(replication, load * load), axis=1, kind="stable")
+    return Assignment(scheme="mols", files_of=cells.reshape(replication * load, load))

@@ -1,6 +1,8 @@
 """Every registered placement, through every property that a placement must have."""
 
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +11,22 @@ from byzshield.errors import PlacementError
 from byzshield.placement import PLACEMENTS, Assignment, build
 
 # For each scheme: sizes, and the files that two different workers may share.
-EXAMPLES: dict[str, list[tuple[dict[str, int], set[int]]]] = {
+EXAMPLES: dict[str, list[tuple[dict[str, Any], set[int]]]] = {
     "baseline": [({"num_workers": 7}, {0})],
+    "custom": [({"path": str(Path(__file__).parent / "fano_placement.json")}, {1})],
+    "cyclic": [
+        ({"num_workers": 7, "replication": 3}, {0, 1, 2}),
+        ({"num_workers": 11, "load": 5}, {0, 1, 2, 3, 4}),
+        ({"num_workers": 5, "replication": 5}, {5}),
+    ],
     "frc": [({"num_workers": 15, "replication": 3}, {0, 1}), ({"num_workers": 25, "replication": 5}, {0, 1})],
     "mols": [
         ({"load": 5, "replication": 3}, {0, 1}),
         ({"load": 7, "replication": 5}, {0, 1}),
         ({"num_workers": 21, "replication": 3}, {0, 1}),
+        ({"load": 4, "replication": 3}, {0, 1}),
+        ({"load": 8, "replication": 5}, {0, 1}),
+        ({"load": 9, "replication": 7}, {0, 1}),
     ],
     "ramanujan1": [({"load": 5, "replication": 3}, {0, 1}), ({"load": 7, "replication": 5}, {0, 1})],
     "ramanujan2": [
@@ -32,7 +43,7 @@ def test_every_registered_scheme_has_examples() -> None:
 
 
 @pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
-def test_the_graph_is_biregular(scheme: str, sizes: dict[str, int], shared: set[int]) -> None:
+def test_the_graph_is_biregular(scheme: str, sizes: dict[str, Any], shared: set[int]) -> None:
     assignment = build(scheme, **sizes)
     incidence = assignment.incidence
     assert set(incidence.sum(axis=1)) == {assignment.load}
@@ -43,13 +54,13 @@ def test_the_graph_is_biregular(scheme: str, sizes: dict[str, int], shared: set[
 
 
 @pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
-def test_two_workers_share_as_many_files_as_the_scheme_promises(scheme: str, sizes: dict[str, int], shared: set[int]) -> None:
+def test_two_workers_share_as_many_files_as_the_scheme_promises(scheme: str, sizes: dict[str, Any], shared: set[int]) -> None:
     files_of = [set(files) for files in build(scheme, **sizes).files_of.tolist()]
     assert {len(ours & theirs) for ours, theirs in combinations(files_of, 2)} == shared
 
 
 @pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
-def test_workers_of_and_files_of_say_the_same(scheme: str, sizes: dict[str, int], shared: set[int]) -> None:
+def test_workers_of_and_files_of_say_the_same(scheme: str, sizes: dict[str, Any], shared: set[int]) -> None:
     assignment = build(scheme, **sizes)
     pairs = {(worker, file) for worker, files in enumerate(assignment.files_of.tolist()) for file in files}
     assert pairs == {(worker, file) for file, workers in enumerate(assignment.workers_of.tolist()) for worker in workers}
@@ -80,6 +91,13 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("ramanujan2", {"m": 7, "replication": 5}, "divides"),
         ("ramanujan2", {"m": 4, "replication": 2}, "odd"),
         ("ramanujan2", {"m": 5, "num_workers": 24}, "replication"),
+        ("cyclic", {"num_workers": 7}, "needs"),
+        ("cyclic", {"num_workers": 7, "replication": 4}, "odd"),
+        ("cyclic", {"num_workers": 3, "replication": 5}, "at least as many workers"),
+        ("cyclic", {"num_workers": 7, "replication": 3, "load": 5}, "load = replication"),
+        ("custom", {}, "path"),
+        ("custom", {"path": "placement.txt"}, "npy"),
+        ("custom", {"path": "no_such_file.json"}, "cannot be read"),
         ("frc", {"num_workers": 16, "replication": 3}, "divides"),
         ("frc", {"num_workers": 16, "replication": 4}, "odd"),
         ("frc", {"num_workers": 15}, "needs"),
@@ -87,7 +105,7 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("baseline", {"num_workers": 0}, "at least 1"),
     ],
 )
-def test_impossible_sizes_get_one_clear_line(scheme: str, sizes: dict[str, int], words: str) -> None:
+def test_impossible_sizes_get_one_clear_line(scheme: str, sizes: dict[str, Any], words: str) -> None:
     with pytest.raises(PlacementError, match=words) as caught:
         build(scheme, **sizes)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,113 @@
+"""The exact search for larger cases: a good set by annealing, a proof that none is better, then the first of the best.
+
+Importing this module imports numba. docs/distortion.md explains the search and proves its steps.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from byzshield.distortion import kernel
+from byzshield.distortion.crew import OutOfTime
+from byzshield.distortion.decision import decide
+from byzshield.distortion.graph import CANDIDATE, CHOSEN, Graph, copy_of, graph_of, root
+from byzshield.distortion.result import SearchInterrupted, WorstCase, result_of
+from byzshield.distortion.starts import starting_points
+from byzshield.distortion.symmetry import Permutations, automorphisms, orbit, preserving
+from byzshield.placement import Assignment
+from byzshield.seeding import generator
+
+__all__ = ["search"]
+
+ANNEALING_RUNS = 12
+ANNEALING_STEPS = 100_000
+
+
+def search(assignment: Assignment, num_byzantine: int, time_limit: float | None, at_most: int) -> tuple[WorstCase, bool]:
+    """Finds the worst case.
+
+    Args:
+        assignment: the placement.
+        num_byzantine: q, 1 <= q < K.
+        time_limit: seconds after which to stop with what is known; None for never.
+        at_most: a bound on c_max(q) that is already proved.
+
+    Returns:
+        The result, and whether its witness is the lexicographically first one.
+
+    Raises:
+        SearchInterrupted: Ctrl-C; it carries what is known.
+    """
+    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
+    graph = graph_of(assignment)
+    upper = _root_bound(graph, num_byzantine, at_most)
+    witness: Sequence[int] = range(num_byzantine)
+    try:
+        lower, witness = _anneal(graph, num_byzantine, upper)
+        starts = starting_points(assignment, graph, num_byzantine) if upper > lower else []
+        while upper > lower:
+            found = decide(graph, starts, upper, deadline)
+            if found is None:
+                upper -= 1
+            else:
+                lower, witness = upper, found
+        witness = _first(graph, automorphisms(assignment), lower, tuple(witness), deadline)
+    except OutOfTime:
+        return result_of(assignment, witness, upper), False
+    except KeyboardInterrupt:
+        raise SearchInterrupted(result_of(assignment, witness, upper)) from None
+    return result_of(assignment, witness, upper), True
+
+
+def _root_bound(graph: Graph, num_byzantine: int, at_most: int) -> int:
+    """The largest number of files that the bound allows before anything is decided."""
+    start = root(graph, num_byzantine)
+    upper = min(at_most, len(graph.workers_of))
+    while not kernel.can_reach(graph, start, upper):
+        upper -= 1
+    return upper
+
+
+def _anneal(graph: Graph, num_byzantine: int, goal: int) -> tuple[int, tuple[int, ...]]:
+    """The best of several annealing runs: files corrupted, and by whom. The runs are the same on every machine."""
+    num_workers = len(graph.files_of)
+    best, witness = -1, tuple(range(num_byzantine))
+    for run in range(ANNEALING_RUNS):
+        random = generator(0, "distortion annealing", num_byzantine, run)
+        order = random.permutation(num_workers).astype(np.int32)
+        leaving = random.integers(num_byzantine, size=ANNEALING_STEPS, dtype=np.int32)
+        entering = random.integers(num_byzantine, num_workers, size=ANNEALING_STEPS, dtype=np.int32)
+        draws = np.stack([leaving, entering], axis=1)
+        count, workers = kernel.anneal(graph, order, num_byzantine, goal, draws, random.random(ANNEALING_STEPS))
+        if count > best:
+            best, witness = count, tuple(np.sort(workers).tolist())
+        if best >= goal:
+            break
+    return best, witness
+
+
+def _first(graph: Graph, symmetries: Permutations, target: int, witness: tuple[int, ...], deadline: float) -> tuple[int, ...]:
+    """The lexicographically first q-set that corrupts `target` files, given any one; so that no answer depends on timing.
+
+    Walks the workers in order and keeps the invariant that `witness` contains the chosen workers and none of the excluded.
+    """
+    node = root(graph, len(witness))
+    for worker in range(len(graph.files_of)):
+        if node.totals[kernel.TO_CHOOSE] == 0:
+            break
+        if node.status[worker] != CANDIDATE:
+            continue
+        trial = copy_of(node)
+        kernel.choose(graph, trial, worker)
+        stabilizer = symmetries[preserving(symmetries, np.flatnonzero(trial.status == CHOSEN))]
+        if worker not in witness:
+            found = decide(graph, [(trial, stabilizer)], target, deadline)
+            if found is None:
+                for other in orbit(symmetries, worker):
+                    kernel.exclude(graph, node, other)
+                continue
+            witness = found
+        node, symmetries = trial, stabilizer
+    return witness

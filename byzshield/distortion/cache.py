@@ -1,0 +1,81 @@
+"""Proved results on disk, so that a search is paid for once per machine."""
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from byzshield.distortion.result import WorstCase, corrupted_files, result_of
+from byzshield.log import get_logger
+from byzshield.placement import Assignment
+
+__all__ = ["cache_directory", "load", "store"]
+
+FORMAT = 1
+
+logger = get_logger(__name__)
+
+
+def cache_directory() -> Path:
+    """$XDG_CACHE_HOME/byzshield/distortion, or ~/.cache/byzshield/distortion."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification tells programs to ignore a relative path.
+    base = Path(home) if os.path.isabs(home) else Path("~/.cache").expanduser()
+    return base / "byzshield" / "distortion"
+
+
+def load(assignment: Assignment, num_byzantine: int) -> WorstCase | None:
+    """The stored result, or None. A file that is missing, damaged, or whose witness does not do what it says is ignored."""
+    try:
+        record = json.loads(_path(assignment, num_byzantine).read_text(encoding="utf-8"))
+        if record["format"] != FORMAT or record["num_byzantine"] != num_byzantine:
+            return None
+        witness, c_max = record["witness"], record["c_max"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not (isinstance(witness, list) and all(type(worker) is int for worker in witness) and type(c_max) is int):
+        return None
+    ascending = sorted(set(witness)) == witness and len(witness) == num_byzantine
+    if not ascending or not all(0 <= worker < assignment.num_workers for worker in witness):
+        return None
+    if len(corrupted_files(assignment, witness)) != c_max:
+        return None
+    return result_of(assignment, witness, c_max)
+
+
+def store(assignment: Assignment, result: WorstCase) -> None:
+    """Keeps a proved result; a directory that cannot be written to costs the result its place, nothing else."""
+    if not result.exact:
+        raise ValueError("only proved results are kept")
+    path = _path(assignment, result.num_byzantine)
+    record = {
+        "format": FORMAT,
+        "num_byzantine": result.num_byzantine,
+        "c_max": result.c_max,
+        "witness": list(result.witness),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(record, file)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        logger.info("the result is not kept: %s", error)
+
+
+def _path(assignment: Assignment, num_byzantine: int) -> Path:
+    """One file a result, named by the assignment's incidences and q; the scheme's name does not matter."""
+    shape = f"{assignment.num_workers} {assignment.load}".encode()
+    content = np.ascontiguousarray(assignment.files_of, dtype="<i8").tobytes()
+    digest = hashlib.sha256(shape + b"\n" + content).hexdigest()[:40]
+    return cache_directory() / f"{digest}-{num_byzantine}.json"

@@ -1,0 +1,74 @@
+"""What a placement costs: computation, traffic of the parameter server, and time per step."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from byzshield.placement import Assignment
+
+__all__ = ["Cluster", "Cost", "cost_of"]
+
+BYTES_PER_PARAMETER = 4
+BYTES_PER_DIGEST = 32
+BYTES_PER_CHUNK = 1 << 20
+
+Exchange = Literal["digest", "full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The model, the machines and the network that a plan is made for.
+
+    Args:
+        num_parameters: d, float32 parameters of the model.
+        bandwidth: bits per second of the parameter server's link, each way.
+        gradient_seconds: time that one worker would need for the gradient of the whole batch.
+    """
+
+    num_parameters: int
+    bandwidth: float
+    gradient_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The price of one training step.
+
+    Args:
+        compute: gradients computed in all, in multiples of one batch; equals r.
+        server_bytes_sent: parameters to K workers.
+        server_bytes_received_digest: a digest of every chunk of every copy, and one copy of each file's gradient.
+        server_bytes_received_full: all r copies of every file's gradient.
+        step_seconds_digest: predicted time of a step in digest mode.
+        step_seconds_full: predicted time of a step in full mode.
+    """
+
+    compute: int
+    server_bytes_sent: int
+    server_bytes_received_digest: int
+    server_bytes_received_full: int
+    step_seconds_digest: float
+    step_seconds_full: float
+
+
+def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
+    """Predicts the cost of a step.
+
+    The model is a sum of three phases: parameters out over the server's link, every worker's l of the f files, gradients in
+    over the same link. It leaves out aggregation, compression, latency and the requests for gradients (bytes each), and it
+    lets nothing overlap, so it compares placements; it does not promise a time.
+    """
+    gradient = cluster.num_parameters * BYTES_PER_PARAMETER
+    chunks = -(-gradient // BYTES_PER_CHUNK)
+    copies = assignment.num_workers * assignment.load
+    sent = assignment.num_workers * gradient
+    digest = copies * chunks * BYTES_PER_DIGEST + assignment.num_files * gradient
+    full = copies * gradient
+    compute_seconds = cluster.gradient_seconds * assignment.load / assignment.num_files
+    return Cost(
+        compute=assignment.replication,
+        server_bytes_sent=sent,
+        server_bytes_received_digest=digest,
+        server_bytes_received_full=full,
+        step_seconds_digest=compute_seconds + 8 * (sent + digest) / cluster.bandwidth,
+        step_seconds_full=compute_seconds + 8 * (sent + full) / cluster.bandwidth,
+    )

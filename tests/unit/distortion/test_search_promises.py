@@ -1,0 +1,94 @@
+"""What the search promises beyond the number: honesty under a time limit, the same witness everywhere, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from math import comb
+
+import numpy as np
+import pytest
+
+from byzshield.distortion import SearchInterrupted, branch_and_bound, corrupted_files, crew, worst_case
+from byzshield.errors import ParameterError
+from byzshield.placement import mols, ramanujan2
+
+LARGE = mols(load=11, replication=7)  # K = 77; q = 14 takes far longer than any test
+
+
+def test_a_time_limit_gives_a_witness_and_a_proved_bound_never_a_guess():
+    worst_case(mols(load=7, replication=5), num_byzantine=5, use_cache=False)  # compiles
+    start = time.monotonic()
+    result = worst_case(LARGE, num_byzantine=14, time_limit=0.5)
+    assert time.monotonic() - start < 5
+    assert not result.exact
+    assert len(corrupted_files(LARGE, result.witness)) == result.c_max
+    assert len(set(result.witness)) == 14
+    assert result.c_max < result.upper_bound <= LARGE.num_files
+
+
+@pytest.mark.parametrize("time_limit", [1e-9, 0.01, 0.05, 0.2])
+def test_however_short_the_limit_the_interval_holds_the_truth(time_limit):
+    result = worst_case(mols(load=7, replication=5), num_byzantine=12, time_limit=time_limit, use_cache=False)
+    assert result.c_max <= 16 <= result.upper_bound
+    assert result.exact == (result.c_max == result.upper_bound)
+
+
+def test_a_cut_search_is_not_kept():
+    worst_case(LARGE, num_byzantine=14, time_limit=0.1)
+    longer = worst_case(LARGE, num_byzantine=14, time_limit=0.1)
+    assert not longer.exact
+
+
+@pytest.mark.parametrize("time_limit", [0, -1, float("nan")])
+def test_a_limit_that_is_not_positive_is_refused(time_limit):
+    with pytest.raises(ParameterError, match="positive"):
+        worst_case(LARGE, num_byzantine=14, time_limit=time_limit)
+
+
+def test_ctrl_c_leaves_what_is_known():
+    worst_case(mols(load=7, replication=5), num_byzantine=5, use_cache=False)  # compiles
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(SearchInterrupted, match=r"c_max\(14\)") as caught:
+        worst_case(LARGE, num_byzantine=14, use_cache=False)
+    timer.join()
+    known = caught.value.known
+    assert len(corrupted_files(LARGE, known.witness)) == known.c_max > 0
+    assert known.c_max < known.upper_bound < LARGE.num_files
+
+
+def test_threads_and_symmetry_do_not_change_the_witness(monkeypatch):
+    assignment = ramanujan2(m=5, replication=5)
+    identity = np.arange(25, dtype=np.int16)[None, :]
+    for num_byzantine in (7, 9, 10):
+        usual = worst_case(assignment, num_byzantine=num_byzantine, use_cache=False)
+        assert comb(25, num_byzantine) > 50_000
+        with monkeypatch.context() as patch:
+            patch.setattr(crew, "num_cores", lambda: 1)
+            assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
+            patch.setattr(crew, "num_cores", lambda: 5)
+            assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
+            patch.setattr(branch_and_bound, "automorphisms", lambda _: identity)
+            assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
+
+
+@pytest.mark.parametrize("num_byzantine", [5, 6, 7])
+def test_a_poor_start_is_mended(num_byzantine, monkeypatch):
+    assignment = mols(load=5, replication=3)
+    expected, _ = branch_and_bound.search(assignment, num_byzantine, None, 25)
+    monkeypatch.setattr(branch_and_bound, "_anneal", lambda *_: (0, tuple(range(num_byzantine))))
+    result, canonical = branch_and_bound.search(assignment, num_byzantine, None, 25)
+    assert canonical
+    assert result == expected
+
+
+def test_a_small_case_in_a_fresh_process_imports_no_compiler():
+    program = (
+        "import sys; from byzshield.placement import mols; from byzshield.distortion import worst_case;"
+        "assert worst_case(mols(load=5, replication=3), num_byzantine=3).c_max == 3;"
+        "assert not {'numba', 'matplotlib', 'torch', 'scipy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
