@@ -1,12 +1,13 @@
 """The contract of every robust rule: [n, d] in, [d] out."""
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
 from byzshield.aggregation.primitives import Floats, squared_distances
 from byzshield.aggregation.row_operation import RowOperation
-from byzshield.aggregation.rows import Matrix, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.rows import Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.errors import CheckpointError
 from byzshield.registry import Registry
 
@@ -51,6 +52,9 @@ class Aggregator(RowOperation):
         rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
         rule = self.for_step(step)
         rule.check_rows(len(rows))
+        if rule.finds_non_finite:
+            with contextlib.suppress(NonFiniteFound):
+                return cast(M, back(rule._combine(rows)))
         dropped = non_finite_rows(rows)
         if dropped:
             rule = rule.without(dropped, len(rows))
@@ -74,6 +78,8 @@ class Aggregator(RowOperation):
 
 class DistanceAggregator(Aggregator):
     """A rule that looks at its rows through their pairwise distances, which can be summed while blocks of columns arrive."""
+
+    finds_non_finite = True
 
     @abstractmethod
     def combine_given(self, rows: Matrix, distances: Floats) -> Matrix:

@@ -22,6 +22,7 @@ class Aksel(Aggregator):
     cost = "O(n log^2(n) d)"
     paper = "Boussetta et al., OPODIS 2020, section 3"
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

@@ -35,6 +35,7 @@ class CenteredClipping(Aggregator):
     cost = "O(L n d)"
     paper = "Karimireddy, He, Jaggi, ICML 2021, algorithm 2"
     on_device = True
+    finds_non_finite = True
 
     def __init__(self, *, num_corrupted: int = 0, radius: float = 10.0, iterations: int = 1) -> None:
         super().__init__(num_corrupted=num_corrupted)

@@ -24,6 +24,7 @@ class CGE(Aggregator):
     cost = "O(n d)"
     paper = "Gupta, Liu, Vaidya, DSN-W 2021, algorithm 1"
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

@@ -29,6 +29,7 @@ class ClippedClustering(Aggregator):
     cost = "O(n^2 d + n^3)"
     paper = "Li, Ngai, Voigt, IEEE TBD 2023, section 4"
     on_device = True
+    finds_non_finite = True
 
     def __init__(self, *, num_corrupted: int = 0) -> None:
         super().__init__(num_corrupted=num_corrupted)

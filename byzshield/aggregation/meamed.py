@@ -25,6 +25,7 @@ class MeaMed(Aggregator):
     paper = "Xie, Koyejo, Gupta, 2018, arXiv:1802.10116"
     coordinate_wise = True
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

@@ -25,6 +25,7 @@ class Median(Aggregator):
     paper = "Yin et al., ICML 2018, definition 1"
     coordinate_wise = True
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

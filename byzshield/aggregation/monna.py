@@ -34,6 +34,7 @@ class MoNNA(Aggregator):
     cost = "O(n d)"
     paper = "Farhadkhani et al., ICML 2023, algorithm 2"
     on_device = True
+    finds_non_finite = True
     needs_row_identity = True
 
     def __init__(self, *, num_corrupted: int = 0, reference: int = 0) -> None:

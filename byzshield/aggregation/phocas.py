@@ -23,6 +23,7 @@ class Phocas(Aggregator):
     paper = "Xie, Koyejo, Gupta, 2018, arXiv:1805.09682"
     coordinate_wise = True
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

@@ -1,12 +1,13 @@
 """From the winners of the vote to one update: the non-finite policy, the pre-aggregators, then the rule."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from byzshield.aggregation.aggregator import Aggregator, Matrix
 from byzshield.aggregation.pre.pre_aggregator import PreAggregator
-from byzshield.aggregation.rows import keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.rows import NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.errors import ParameterError, TooFewRowsError
 
 __all__ = ["Aggregate", "Pipeline"]
@@ -68,16 +69,14 @@ class Pipeline:
             dtypes=self.rule.dtypes,
             on_device=self.rule.on_device and all(operation.on_device for operation in self.pre),
         )
+        if (self.pre[0] if self.pre else self.rule).finds_non_finite:
+            with contextlib.suppress(NonFiniteFound, TooFewRowsError):
+                return Aggregate(vector=back(self._run(rows, (), step=step)), non_finite=())
         dropped = non_finite_rows(rows)
         try:
-            pre, rule = self._chain(len(rows), dropped, step=step)
+            return Aggregate(vector=back(self._run(rows, dropped, step=step)), non_finite=dropped)
         except TooFewRowsError as error:
             return Aggregate(vector=None, non_finite=dropped, reason=str(error))
-        if dropped:
-            rows = keep_rows(rows, dropped)
-        for operation in pre:
-            rows = operation._transform(rows)
-        return Aggregate(vector=back(rule._combine(rows)), non_finite=dropped)
 
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers between steps, for a checkpoint."""
@@ -86,6 +85,14 @@ class Pipeline:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up what `state_dict` gave."""
         self.rule.load_state_dict(state)
+
+    def _run(self, rows: Matrix, dropped: tuple[int, ...], *, step: int) -> Matrix:
+        pre, rule = self._chain(len(rows), dropped, step=step)
+        if dropped:
+            rows = keep_rows(rows, dropped)
+        for operation in pre:
+            rows = operation._transform(rows)
+        return rule._combine(rows)
 
     def _chain(self, num_rows: int, dropped: tuple[int, ...], *, step: int) -> tuple[list[PreAggregator], Aggregator]:
         """The links as they are for `num_rows` rows of which those at `dropped` are gone."""

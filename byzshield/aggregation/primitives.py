@@ -10,7 +10,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.aggregation.rows import Matrix
+from byzshield.aggregation.kernels.threads import over_columns
+from byzshield.aggregation.rows import Matrix, NonFiniteFound
 
 __all__ = [
     "Floats",
@@ -124,21 +125,34 @@ def mean(rows: Matrix) -> Matrix:
     """Mean of all rows, [d], summed in float64; needs no compiled code."""
     n = len(rows)
     if not _on_host(rows):
-        return mean_of(rows, range(n))
+        average = mean_of(rows, range(n))
+        if not bool(cast(Any, average).isfinite().all()):
+            raise NonFiniteFound
+        return average
     out = np.empty(rows.shape[1], rows.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(out), MEAN_BLOCK):
-            block = rows[:, start : start + MEAN_BLOCK]
-            # Row by row: numpy's own sum over an axis adds in an order that depends on the block's shape.
-            total = block[0].astype(np.float64)
-            for values in block[1:]:
-                total += values
-            total /= n
-            wrong = ~np.isfinite(total)
-            if wrong.any():  # the sum of float64 values overflowed: divide first
-                total[wrong] = (block[:, wrong] / n).sum(axis=0)
-            out[start : start + MEAN_BLOCK] = total
+
+    def piece(first: int, last: int) -> None:
+        for start in range(first, last, MEAN_BLOCK):
+            stop = min(start + MEAN_BLOCK, last)
+            out[start:stop] = _block_mean(rows[:, start:stop])
+
+    over_columns(piece, num_rows=n, start=0, stop=len(out), unit=MEAN_BLOCK)
     return out
+
+
+def _block_mean(block: Matrix) -> Floats:
+    # Row by row: numpy's own sum over an axis adds in an order that depends on the block's shape.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total: Floats = block[0].astype(np.float64)
+        for values in block[1:]:
+            total += values
+        total /= len(block)
+        wrong = ~np.isfinite(total)
+        if wrong.any():  # the sum of float64 values overflowed: divide first
+            total[wrong] = (block[:, wrong] / len(block)).sum(axis=0)
+            if not np.isfinite(total).all():
+                raise NonFiniteFound
+    return total
 
 
 def column_blocks(rows: Matrix, combine: Callable[[Matrix], Matrix]) -> Matrix:

@@ -32,6 +32,9 @@ class RowOperation(ABC):
     """Element types that it accepts."""
     on_device: ClassVar[bool] = False
     """Whether it also takes a torch tensor on another device than the CPU; otherwise such rows are copied to the CPU."""
+    finds_non_finite: ClassVar[bool] = False
+    """Whether the first thing that it does with its rows is a primitive that raises `NonFiniteFound`; otherwise a pass over the
+    rows looks for such values beforehand."""
 
     def __init__(self, *, num_corrupted: int = 0) -> None:
         if num_corrupted < 0:

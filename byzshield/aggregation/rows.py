@@ -6,11 +6,17 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from byzshield.aggregation.kernels.threads import over_columns
 from byzshield.errors import ParameterError
 
-__all__ = ["FLOATS", "Matrix", "keep_rows", "non_finite_rows", "open_matrix"]
+__all__ = ["FLOATS", "Matrix", "NonFiniteFound", "keep_rows", "non_finite_rows", "open_matrix"]
 
 Matrix = NDArray[Any]
+
+
+class NonFiniteFound(Exception):
+    """A primitive came upon a NaN or an infinity: a message to whoever called the rule, who drops the row."""
+
 
 FLOATS = ("float32", "float64")
 FINITE_BLOCK = 1 << 16  # columns summed at a time
@@ -66,13 +72,15 @@ def non_finite_rows(rows: Matrix) -> tuple[int, ...]:
     if rows.dtype.kind != "f":
         return ()
     n, d = rows.shape
-    ones = np.ones(min(d, FINITE_BLOCK), rows.dtype)
     suspects = np.zeros(n, bool)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, d, FINITE_BLOCK):
-            block = rows[:, start : start + FINITE_BLOCK]
-            # A sum that is finite has finite terms; one that is not may only have overflowed.
-            suspects |= ~np.isfinite(block @ ones[: block.shape[1]])
+
+    def piece(first: int, last: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(first, last, FINITE_BLOCK):
+                # A sum that is finite has finite terms; one that is not may only have overflowed.
+                suspects[~np.isfinite(rows[:, start : min(start + FINITE_BLOCK, last)].sum(axis=1))] = True
+
+    over_columns(piece, num_rows=n, start=0, stop=d, unit=FINITE_BLOCK)
     return tuple(int(row) for row in suspects.nonzero()[0] if not np.isfinite(rows[row]).all())
 
 

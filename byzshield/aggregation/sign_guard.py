@@ -42,6 +42,7 @@ class SignGuard(Aggregator):
     cost = "O(n d + n^3)"
     paper = "Xu et al., ICDCS 2022, algorithm 2"
     on_device = True
+    finds_non_finite = True
 
     def __init__(
         self, *, num_corrupted: int = 0, lower: float = 0.1, upper: float = 3.0, fraction: float = 0.1, seed: int = 0

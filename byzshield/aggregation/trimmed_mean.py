@@ -26,6 +26,7 @@ class TrimmedMean(Aggregator):
     paper = "Yin et al., ICML 2018, definition 2"
     coordinate_wise = True
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

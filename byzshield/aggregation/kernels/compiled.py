@@ -47,8 +47,8 @@ def _reducing(function: F) -> F:
 @_compiled
 def combine(
     flat: Array, offsets: Array, start: int, stop: int, network: Array, mode: int, trim: int, kept: int, out: Array
-) -> None:
-    """Combines each column of [start, stop) into `out`, by `mode`.
+) -> bool:
+    """Combines each column of [start, stop) into `out`, by `mode`; returns False on the first value that is not finite.
 
     Args:
         flat: the matrix as one array.
@@ -63,6 +63,8 @@ def combine(
     """
     n = len(offsets)
     tile = np.zeros((n, TILE), flat.dtype)
+    nothing = flat.dtype.type(0)
+    check = np.zeros(TILE, flat.dtype)
     centre = np.zeros(TILE, np.float64)
     total = np.zeros(TILE, np.float64)
     for first in range(start, stop, TILE):
@@ -72,6 +74,12 @@ def combine(
             target = tile[row]
             for c in range(width):
                 target[c] = source[c]
+                check[c] += source[c] * nothing  # remains 0 unless the value is a NaN or an infinity
+        found = 0
+        for c in range(TILE):
+            found |= check[c] != nothing
+        if found:
+            return False
         for step in range(len(network)):
             low = tile[network[step, 0]]
             high = tile[network[step, 1]]
@@ -123,6 +131,7 @@ def combine(
         target = out[first : first + width]
         for c in range(width):
             target[c] = result[c]
+    return True
 
 
 @_compiled
@@ -258,34 +267,44 @@ def norms(flat: Array, offsets: Array, centre: Array, start: int, stop: int, fac
 
 
 @_compiled
-def mix(flat: Array, offsets: Array, rows: Array, weights: Array, divisors: Array, start: int, stop: int, out: Array) -> None:
+def mix(
+    flat: Array, offsets: Array, used: Array, rows: Array, weights: Array, divisors: Array, start: int, stop: int, out: Array
+) -> None:
     """Writes to out[m] the sum of weights[m, k] times row rows[m, k], over divisors[m], for the columns [start, stop).
 
     Args:
         flat: the matrix as one array.
         offsets: [n], where each row starts in `flat`.
-        rows: [m, 4 k], which rows enter; those that pad it have weight 0.
+        used: [n], whether a row enters anywhere.
+        rows: [m, 4 k], which rows enter each line; those that pad it have weight 0.
         weights: [m, 4 k].
         divisors: [m].
         start: first column.
         stop: one past the last column.
         out: [m, d].
     """
+    tile = np.zeros((len(offsets), TILE), np.float64)
     total = np.zeros(TILE, np.float64)
     for first in range(start, stop, TILE):
         width = min(TILE, stop - first)
+        for row in range(len(offsets)):
+            if used[row]:
+                source = flat[offsets[row] + first : offsets[row] + first + width]
+                target = tile[row]
+                for c in range(width):
+                    target[c] = source[c]
         for m in range(len(out)):
             total[:] = 0.0
             for k in range(0, rows.shape[1], 4):
-                p = flat[offsets[rows[m, k]] + first : offsets[rows[m, k]] + first + width]
-                q = flat[offsets[rows[m, k + 1]] + first : offsets[rows[m, k + 1]] + first + width]
-                r = flat[offsets[rows[m, k + 2]] + first : offsets[rows[m, k + 2]] + first + width]
-                s = flat[offsets[rows[m, k + 3]] + first : offsets[rows[m, k + 3]] + first + width]
+                p = tile[rows[m, k]]
+                q = tile[rows[m, k + 1]]
+                r = tile[rows[m, k + 2]]
+                s = tile[rows[m, k + 3]]
                 by_p = weights[m, k]
                 by_q = weights[m, k + 1]
                 by_r = weights[m, k + 2]
                 by_s = weights[m, k + 3]
-                for c in range(width):
+                for c in range(TILE):
                     total[c] += by_p * p[c] + by_q * q[c] + by_r * r[c] + by_s * s[c]
             target = out[m, first : first + width]
             for c in range(width):

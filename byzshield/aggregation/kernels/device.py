@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from byzshield.aggregation.kernels.host import COMFORTABLE
+from byzshield.aggregation.rows import NonFiniteFound
 
 __all__ = ["combine", "gram", "mix", "norms", "squared_distances"]
 
 Floats = NDArray[np.float64]
 
 BLOCK = 1 << 16  # columns held in float64 at a time
+COMFORTABLE = 2.0**400  # as in `kernels.host`
 
 
 def combine(
@@ -23,6 +24,8 @@ def combine(
         rows = rows[torch.as_tensor(list(index), device=rows.device)]
 
     def block(values: torch.Tensor) -> torch.Tensor:
+        if not values.isfinite().all():
+            raise NonFiniteFound
         ranked = values.sort(dim=0).values.double()
         n = len(ranked)
         if centre == "median":
@@ -55,7 +58,7 @@ def squared_distances(rows: torch.Tensor) -> Floats:
 def gram(rows: torch.Tensor, centre: torch.Tensor) -> Floats:
     """Inner products of the rows less `centre`, [n, n], up to a power of two."""
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
-    factor = _scale(rows)
+    factor = _scale(rows, centre)
     for values, origin in zip(_blocks(rows), _blocks(centre[None]), strict=True):
         values = values * factor - origin * factor
         total += values @ values.T
@@ -65,7 +68,7 @@ def gram(rows: torch.Tensor, centre: torch.Tensor) -> Floats:
 def norms(rows: torch.Tensor, centre: torch.Tensor) -> Floats:
     """Euclidean distance of each row from `centre`, [n]."""
     total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-    factor = min(_scale(rows), _scale(centre[None]))
+    factor = _scale(rows, centre)
     for values, origin in zip(_blocks(rows), _blocks(centre[None]), strict=True):
         total += (values * factor - origin * factor).square().sum(dim=1)
     return _host(total.sqrt() / factor)
@@ -96,15 +99,17 @@ def _blocks(rows: torch.Tensor) -> Iterator[torch.Tensor]:
     return (rows[:, start : start + BLOCK].double() for start in range(0, rows.shape[1], BLOCK))
 
 
-def _scale(rows: torch.Tensor) -> float:
-    if rows.dtype != torch.float64 or rows.numel() == 0:
+def _scale(*arrays: torch.Tensor) -> float:
+    if arrays[0].dtype != torch.float64 or arrays[0].numel() == 0:
         return 1.0
-    largest = float(rows.abs().max())
-    if largest == 0.0 or 1 / COMFORTABLE < largest < COMFORTABLE:
+    largest = max(float(values.abs().max()) for values in arrays)
+    if largest == 0.0 or not np.isfinite(largest) or 1 / COMFORTABLE < largest < COMFORTABLE:
         return 1.0
     return float(2.0 ** min(1000, -int(np.frexp(largest)[1])))
 
 
 def _host(values: torch.Tensor) -> Floats:
     array: Floats = values.cpu().numpy()
+    if not np.isfinite(array).all():
+        raise NonFiniteFound
     return array

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from byzshield.aggregation.kernels import compiled
 from byzshield.aggregation.kernels.networks import selection_network, sorting_network
 from byzshield.aggregation.kernels.threads import over_columns
+from byzshield.aggregation.rows import NonFiniteFound
 
 __all__ = ["PANEL", "combine", "gram", "mix", "norms", "panel_distances", "scale_of", "squared_distances", "symmetric"]
 
@@ -53,18 +54,19 @@ def combine(rows: Matrix, *, centre: str, trim: int = 0, kept: int | None = None
     out = np.empty(rows.shape[1], rows.dtype)
 
     def piece(start: int, stop: int) -> None:
-        compiled.combine(flat, offsets, start, stop, network, mode, trim, kept or n, out)
+        if not compiled.combine(flat, offsets, start, stop, network, mode, trim, kept or n, out):
+            raise NonFiniteFound
 
     over_columns(piece, num_rows=n, start=0, stop=rows.shape[1], unit=compiled.TILE)
     return out
 
 
-def scale_of(rows: Matrix) -> float:
-    """A power of two by which float64 rows must be multiplied before squaring, so that squares neither overflow nor vanish."""
-    if rows.dtype != np.float64 or rows.size == 0:
+def scale_of(*arrays: Matrix) -> float:
+    """A power of two by which float64 values must be multiplied before squaring, so that squares neither overflow nor vanish."""
+    if arrays[0].dtype != np.float64 or arrays[0].size == 0:
         return 1.0
-    largest = max(float(rows.max()), -float(rows.min()))
-    if largest == 0.0 or 1 / COMFORTABLE < largest < COMFORTABLE:
+    largest = max(max(float(values.max()), -float(values.min())) for values in arrays)
+    if largest == 0.0 or not np.isfinite(largest) or 1 / COMFORTABLE < largest < COMFORTABLE:
         return 1.0
     return float(2.0 ** min(1000, -int(np.frexp(largest)[1])))
 
@@ -93,11 +95,15 @@ def squared_distances(rows: Matrix) -> Floats:
 
 
 def symmetric(panels: Floats) -> Floats:
-    """Adds the panels [p, n, n] in their order and mirrors the upper triangle."""
+    """Adds the panels [p, n, n] in their order and mirrors the upper triangle.
+
+    Raises:
+        NonFiniteFound: a row holds a NaN or an infinity.
+    """
     total = np.zeros(panels.shape[1:])
     for panel in panels:
         total += panel
-    return total + np.triu(total, 1).T
+    return _checked(total + np.triu(total, 1).T)
 
 
 def gram(rows: Matrix, centre: Matrix) -> Floats:
@@ -105,7 +111,7 @@ def gram(rows: Matrix, centre: Matrix) -> Floats:
     n, d = rows.shape
     flat, offsets = _flat(rows)
     origin = _read_only(centre)
-    factor = scale_of(rows)
+    factor = scale_of(rows, centre)
     panels = np.zeros((max(1, -(-d // PANEL)), n, n))
 
     def piece(start: int, stop: int) -> None:
@@ -121,7 +127,7 @@ def norms(rows: Matrix, centre: Matrix) -> Floats:
     n, d = rows.shape
     flat, offsets = _flat(rows)
     origin = _read_only(centre)
-    factor = min(scale_of(rows), scale_of(centre))
+    factor = scale_of(rows, centre)
     panels = np.zeros((max(1, -(-d // PANEL)), n))
 
     def piece(start: int, stop: int) -> None:
@@ -132,8 +138,13 @@ def norms(rows: Matrix, centre: Matrix) -> Floats:
     total = np.zeros(n)
     for panel in panels:
         total += panel
-    distances: Floats = np.sqrt(total) / factor
-    return distances
+    return _checked(np.sqrt(total) / factor)
+
+
+def _checked(values: Floats) -> Floats:
+    if not np.isfinite(values).all():
+        raise NonFiniteFound
+    return values
 
 
 def mix(rows: Matrix, weights: Floats, divisors: Floats) -> Matrix:
@@ -143,6 +154,7 @@ def mix(rows: Matrix, weights: Floats, divisors: Floats) -> Matrix:
     most = max(1, int((weights != 0).sum(axis=1).max(initial=1)))
     chosen = np.zeros((m, -(-most // 4) * 4), np.int64)
     amounts = np.zeros(chosen.shape)
+    used = (weights != 0).any(axis=0)
     for line in range(m):
         (nonzero,) = weights[line].nonzero()
         chosen[line, : len(nonzero)] = nonzero
@@ -151,7 +163,7 @@ def mix(rows: Matrix, weights: Floats, divisors: Floats) -> Matrix:
 
     def run(amounts: Floats, divisors: Floats) -> None:
         def piece(start: int, stop: int) -> None:
-            compiled.mix(flat, offsets, chosen, amounts, divisors, start, stop, out)
+            compiled.mix(flat, offsets, used, chosen, amounts, divisors, start, stop, out)
 
         over_columns(piece, num_rows=m * chosen.shape[1], start=0, stop=d, unit=compiled.TILE)
 

@@ -25,6 +25,7 @@ class ARC(PreAggregator):
     cost = "O(n d)"
     paper = "Allouah et al., 2024, arXiv:2405.14432, algorithm 2"
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

@@ -25,6 +25,7 @@ class NNM(PreAggregator):
     cost = "O(n^2 d)"
     paper = "Allouah et al., AISTATS 2023, algorithm 2"
     on_device = True
+    finds_non_finite = True
 
     @property
     def minimum_rows(self) -> int:

@@ -1,10 +1,11 @@
 """The contract of every pre-aggregator: [n, d] in, [m, d] out."""
 
+import contextlib
 from abc import abstractmethod
 from typing import ClassVar, TypeVar, cast
 
 from byzshield.aggregation.row_operation import RowOperation
-from byzshield.aggregation.rows import Matrix, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.rows import Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.registry import Registry
 
 __all__ = ["PRE_AGGREGATORS", "PreAggregator"]
@@ -51,6 +52,9 @@ class PreAggregator(RowOperation):
         rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
         operation = self.for_step(step)
         operation.check_rows(len(rows))
+        if operation.finds_non_finite:
+            with contextlib.suppress(NonFiniteFound):
+                return cast(M, back(operation._transform(rows)))
         dropped = non_finite_rows(rows)
         if dropped:
             operation = operation.without(dropped, len(rows))

@@ -39,6 +39,7 @@ class StaticClipping(PreAggregator):
     cost = "O(n d)"
     paper = "Allouah et al., 2024, arXiv:2405.14432, section 2"
     on_device = True
+    finds_non_finite = True
 
     def __init__(self, *, num_corrupted: int = 0, max_norm: float = 1.0) -> None:
         super().__init__(num_corrupted=num_corrupted)
