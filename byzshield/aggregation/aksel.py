@@ -12,7 +12,7 @@ __all__ = ["Aksel"]
 class Aksel(Aggregator):
     """Mean of the ceil(n/2) rows nearest to the coordinate-wise median in Euclidean distance; the first ones on a tie.
 
-    These are the rows whose distance is at most the median of the distances, which is the paper's radius.
+    Ties apart, these are the rows whose distance is at most the median of the distances, which is the paper's radius.
 
     Reference: Boussetta et al., "AKSEL: Fast Byzantine SGD", OPODIS 2020, section 3.
     """

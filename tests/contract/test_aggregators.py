@@ -277,4 +277,6 @@ def test_a_robust_rule_behind_a_pre_aggregator_stays_near_the_honest_rows(name, 
     honest = x[2:].astype(np.float64)
     x[:2] = bad
     aggregate = Pipeline(rule("median"), [pre(name)])(x)
-    assert np.linalg.norm(aggregate.vector - honest.mean(axis=0)) <= 2 * np.linalg.norm(honest - honest.mean(axis=0), axis=1).max()
+    assert (
+        np.linalg.norm(aggregate.vector - honest.mean(axis=0)) <= 2 * np.linalg.norm(honest - honest.mean(axis=0), axis=1).max()
+    )
