@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["available_threads", "over_columns"]
 
-INLINE_ELEMENTS = 1 << 18  # below this a thread costs more than it saves
+INLINE_ELEMENTS = 1 << 20  # below this a thread costs more than it saves
 PIECES_PER_THREAD = 4  # so that a core which is busy with something else does not hold up the rest
 
 
