@@ -3,7 +3,7 @@
     python benchmarks/bench_aggregation.py --rows 25 --columns 11173962 [--json] [--device cuda]
     python benchmarks/bench_aggregation.py --preset smoke
 
-Every figure is the least of a few repetitions. A target is a ratio of two figures of the same run; it is judged only when both
+Every figure is the least of a few rounds in which the functions take turns. A target is a ratio of two figures of the same run; it is judged only when both
 are there. ByzFL is timed on fewer columns (its MeaMed needs minutes otherwise) and scaled up; the table says so.
 """
 
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=25)
     parser.add_argument("--columns", type=int, default=11_173_962)
     parser.add_argument("--corrupted", type=int, default=5)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--device", default="cpu", help="where the rules run: cpu (numpy arrays) or a torch device")
     parser.add_argument("--preset", choices=["smoke"], help="smoke: a small matrix, to see that everything runs")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
@@ -48,47 +49,47 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def least(function: Callable[[], Any], repeat: int, *, device: str = "cpu", warm: bool = True) -> float:
-    """The least wall time of `repeat` calls, after one that warms up, in seconds."""
-    times = []
-    for _ in range(repeat + warm):
-        start = time.perf_counter()
-        function()
-        if device != "cpu":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times[-repeat:])
+def least(functions: dict[str, Callable[[], Any]], rounds: int, *, device: str = "cpu", warm: bool = True) -> dict[str, float]:
+    """The least wall time of each function over some rounds, in each of which every one is called once, in seconds.
+
+    Taking turns lets a lull or a burst on a shared machine fall on all of them alike.
+    """
+    best = dict.fromkeys(functions, float("inf"))
+    for turn in range(rounds + warm):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if turn >= warm:
+                best[name] = min(best[name], time.perf_counter() - start)
+    return best
 
 
-def reference_figures(x: np.ndarray, repeat: int) -> dict[str, float]:
-    """numpy and torch on the same rows; the slow ones once."""
-    tensor = torch.from_numpy(x)
-    return {
-        "numpy row sum": least(lambda: x.sum(axis=0), repeat),
-        "numpy gram x @ x.T": least(lambda: x @ x.T, repeat),
-        "np.sort(axis=0)": least(lambda: np.sort(x, axis=0), 1, warm=False),
-        "np.median": least(lambda: np.median(x, axis=0), 1, warm=False),
-        "torch.median": least(lambda: torch.median(tensor, dim=0), 1, warm=False),
-    }
-
-
-def our_figures(x: np.ndarray, arguments: argparse.Namespace) -> dict[str, float]:
-    """Every rule, and the parts that targets speak of."""
-    corrupted, repeat, device = arguments.corrupted, arguments.repeat, arguments.device
+def measure(x: np.ndarray, arguments: argparse.Namespace) -> dict[str, float]:
+    """Every rule, the parts that targets speak of, and the measures of numpy and torch on the same rows."""
+    corrupted, device = arguments.corrupted, arguments.device
     rows = x if device == "cpu" else torch.from_numpy(x).to(device)
-    figures = {}
-    for name, rule in AGGREGATORS.items():
-        if name == "smea":
-            continue  # the number of subsets, not of columns, decides
-        instance = rule(num_corrupted=corrupted)
-        figures[name] = least(lambda instance=instance: instance(rows), repeat, device=device)
-    figures["nnm"] = least(lambda: NNM(num_corrupted=corrupted)(rows), 1, device=device)
+    tensor = torch.from_numpy(x)
     picked = list(range(len(x) - 2 * corrupted))
-    figures["bulyan's second stage"] = least(
-        lambda: primitives.nearest_mean(rows, len(picked) - 2 * corrupted, index=picked), repeat, device=device
-    )
     table = primitives.squared_distances(rows)
-    figures["mda beyond the distances"] = least(lambda: least_diameter_subset(table, len(x) - corrupted), repeat)
+    # The number of subsets, not of columns, decides about SMEA.
+    rules = {name: rule(num_corrupted=corrupted) for name, rule in AGGREGATORS.items() if name != "smea"}
+    calls: dict[str, Callable[[], Any]] = {name: partial(rule, rows) for name, rule in rules.items()}
+    targets = {name: calls.pop(name) for name in ("median", "trimmed_mean", "meamed", "krum", "multi_krum", "bulyan", "mda")}
+    units = {"numpy row sum": partial(x.sum, axis=0), "numpy gram x @ x.T": lambda: x @ x.T}
+    parts = {
+        "bulyan's second stage": lambda: primitives.nearest_mean(rows, len(picked) - 2 * corrupted, index=picked),
+        "mda beyond the distances": lambda: least_diameter_subset(table, len(x) - corrupted),
+    }
+    slow = {
+        "np.sort(axis=0)": lambda: np.sort(x, axis=0),
+        "np.median": lambda: np.median(x, axis=0),
+        "torch.median": lambda: torch.median(tensor, dim=0),
+    }
+    figures = least(slow, 2, warm=False)
+    figures |= least(units | targets | parts, arguments.repeat, device=device)
+    figures |= least(calls | {"nnm": partial(NNM(num_corrupted=corrupted), rows)}, 2, device=device)
     return figures
 
 
@@ -101,17 +102,17 @@ def peer_figures(x: np.ndarray, corrupted: int) -> dict[str, float]:
     part = torch.from_numpy(np.ascontiguousarray(x[:, :PEER_COLUMNS]))
     scale = x.shape[1] / part.shape[1]
     kept = len(x) - 2 * corrupted
-    second = part[:kept]
-    return {
-        "ByzFL median": scale * least(lambda: byzfl.Median()(part), 1),
-        "ByzFL trimmed mean": scale * least(lambda: byzfl.TrMean(corrupted)(part), 1),
-        "ByzFL MeaMed": scale * least(lambda: byzfl.Meamed(corrupted)(part), 1),
+    calls = {
+        "ByzFL median": partial(byzfl.Median(), part),
+        "ByzFL trimmed mean": partial(byzfl.TrMean(corrupted), part),
+        "ByzFL MeaMed": partial(byzfl.Meamed(corrupted), part),
         # ByzFL has no Bulyan; MeaMed of theta rows, of which it must keep more than half, is the same work.
-        "ByzFL MeaMed of theta rows": scale * least(lambda: byzfl.Meamed((kept - 1) // 2)(second), 1),
-        "ByzFL Krum": scale * least(lambda: byzfl.Krum(corrupted)(part), 1),
-        "ByzFL multi-Krum": scale * least(lambda: byzfl.MultiKrum(corrupted)(part), 1),
-        "ByzFL geometric median": scale * least(lambda: byzfl.GeometricMedian()(part), 1),
+        "ByzFL MeaMed of theta rows": partial(byzfl.Meamed((kept - 1) // 2), part[:kept]),
+        "ByzFL Krum": partial(byzfl.Krum(corrupted), part),
+        "ByzFL multi-Krum": partial(byzfl.MultiKrum(corrupted), part),
+        "ByzFL geometric median": partial(byzfl.GeometricMedian(), part),
     }
+    return {name: scale * seconds for name, seconds in least(calls, 2).items()}
 
 
 def judge(figures: dict[str, float]) -> list[dict[str, Any]]:
@@ -153,9 +154,7 @@ def main() -> None:
     arguments = parse()
     x = np.random.default_rng(0).standard_normal((arguments.rows, arguments.columns), dtype=np.float32)
     load_before = os.getloadavg()[0]
-    figures = reference_figures(x, arguments.repeat)
-    figures |= our_figures(x, arguments)
-    figures |= peer_figures(x, arguments.corrupted)
+    figures = measure(x, arguments) | peer_figures(x, arguments.corrupted)
     figures["first call in a fresh process"] = first_call()
     document = {
         "rows": arguments.rows,
