@@ -25,6 +25,7 @@ __all__ = [
     "products",
 ]
 
+DISTANCE_TILE = 512  # columns whose squares are summed before they are added up in float64
 TILE = 256  # columns; 25 float32 rows of a tile fit in a first-level cache of 32 KiB
 MEDIAN, TRIMMED, NEAREST_TO_MEDIAN, NEAREST_TO_TRIMMED = range(4)
 
@@ -175,17 +176,21 @@ def _careful_nearest_mean(values: Array, kept: int, centre: float) -> float:
 
 @_reducing
 def distances(flat: Array, offsets: Array, start: int, stop: int, factor: float, out: Array) -> None:
-    """Adds to out[i, j], i < j, the squared distance of rows i and j over the columns [start, stop), times factor squared."""
+    """Adds to out[i, j], i < j, the squared distance of rows i and j over the columns [start, stop), times factor squared.
+
+    Differences of float32 rows are squared and summed in float32 within a tile, where that neither overflows nor vanishes.
+    """
     n = len(offsets)
-    tile = np.zeros((n + 3, TILE), np.float64)
-    for first in range(start, stop, TILE):
-        width = min(TILE, stop - first)
+    tile = np.zeros((n + 3, DISTANCE_TILE), flat.dtype)
+    scale = flat.dtype.type(factor)
+    for first in range(start, stop, DISTANCE_TILE):
+        width = min(DISTANCE_TILE, stop - first)
         for row in range(n):
             source = flat[offsets[row] + first : offsets[row] + first + width]
             target = tile[row]
             for c in range(width):
-                target[c] = source[c] * factor
-            for c in range(width, TILE):
+                target[c] = source[c] * scale
+            for c in range(width, DISTANCE_TILE):
                 target[c] = 0.0
         for i in range(n):
             x = tile[i]
@@ -194,22 +199,37 @@ def distances(flat: Array, offsets: Array, start: int, stop: int, factor: float,
                 q = tile[j + 1]
                 r = tile[j + 2]
                 s = tile[j + 3]
-                to_p = 0.0
-                to_q = 0.0
-                to_r = 0.0
-                to_s = 0.0
-                for c in range(TILE):
-                    to_p += (x[c] - p[c]) ** 2
-                    to_q += (x[c] - q[c]) ** 2
-                    to_r += (x[c] - r[c]) ** 2
-                    to_s += (x[c] - s[c]) ** 2
-                out[i, j] += to_p
+                to_p = flat.dtype.type(0)
+                to_q = flat.dtype.type(0)
+                to_r = flat.dtype.type(0)
+                to_s = flat.dtype.type(0)
+                for c in range(DISTANCE_TILE):
+                    by_p = x[c] - p[c]
+                    by_q = x[c] - q[c]
+                    by_r = x[c] - r[c]
+                    by_s = x[c] - s[c]
+                    to_p += by_p * by_p
+                    to_q += by_q * by_q
+                    to_r += by_r * by_r
+                    to_s += by_s * by_s
+                out[i, j] += _trusted(to_p, x, p)
                 if j + 1 < n:
-                    out[i, j + 1] += to_q
+                    out[i, j + 1] += _trusted(to_q, x, q)
                 if j + 2 < n:
-                    out[i, j + 2] += to_r
+                    out[i, j + 2] += _trusted(to_r, x, r)
                 if j + 3 < n:
-                    out[i, j + 3] += to_s
+                    out[i, j + 3] += _trusted(to_s, x, s)
+
+
+@_reducing
+def _trusted(squared: float, x: Array, y: Array) -> float:
+    # The squared distance of a tile of two rows, summed anew in float64 where float32 is at the end of its range.
+    if x.itemsize == 8 or 1e-20 < squared < 1e30:
+        return np.float64(squared)  # type: ignore[return-value, unused-ignore]
+    total = 0.0
+    for c in range(len(x)):
+        total += (np.float64(x[c]) - np.float64(y[c])) ** 2
+    return total
 
 
 @_reducing
