@@ -3,8 +3,8 @@
     python benchmarks/bench_aggregation.py --rows 25 --columns 11173962 [--json] [--device cuda]
     python benchmarks/bench_aggregation.py --preset smoke
 
-Every figure is the least of a few rounds in which the functions take turns. A target is a ratio of two figures of the same run; it
-is judged only when both are there. ByzFL is timed on fewer columns (its MeaMed needs minutes otherwise) and scaled up.
+Every figure is the least of a few rounds in which the functions take turns. A target is a ratio of two figures of the same run;
+it is judged only when both are there. ByzFL is timed on fewer columns (its MeaMed needs minutes otherwise) and scaled up.
 """
 
 import argparse

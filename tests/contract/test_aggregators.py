@@ -178,12 +178,19 @@ def test_rows_that_are_all_equal_come_out(name):
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
-@pytest.mark.parametrize("value", [0.0, 1e-45, 3e38, -3e38, 1e20])
-def test_extreme_rows_neither_overflow_nor_raise(name, value):
-    x = np.full((ROWS, 40), value, np.float32)
-    assert np.isfinite(rule(name)(x)).all()
-    x[::2] = -value
-    assert np.isfinite(rule(name)(x)).all()
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(0.0, np.float32), (1e-45, np.float32), (3e38, np.float32), (1e20, np.float32), (1.7e308, np.float64), (5e-324, np.float64)],
+)
+def test_extreme_rows_neither_overflow_nor_raise(name, value, dtype):
+    x = np.full((ROWS, 40), value, dtype)
+    for _ in range(3):
+        result = rule(name)(x)
+        assert np.isfinite(result).all()
+        assert (np.abs(result) <= (1 if name == "sign_majority" else value * (1 + 1e-12))).all()
+        assert np.isfinite(rule(name)._combine(torch.from_numpy(x)).numpy()).all()
+        x = -x
+        x[::3] *= -1
 
 
 @pytest.mark.parametrize("name", having("translation"))

@@ -117,6 +117,7 @@ def combine(
                         centre[c] = 0.0
                         for row in range(trim, n - trim):
                             centre[c] += tile[row, c] / (n - 2 * trim)
+                        centre[c] = min(max(centre[c], low[c]), high[c])
         result = centre
         if mode in (NEAREST_TO_MEDIAN, NEAREST_TO_TRIMMED):
             total[:] = 0.0

@@ -71,7 +71,8 @@ def norms(rows: torch.Tensor, centre: torch.Tensor) -> Floats:
     factor = _scale(rows, centre)
     for values, origin in zip(_blocks(rows), _blocks(centre[None]), strict=True):
         total += (values * factor - origin * factor).square().sum(dim=1)
-    return _host(total.sqrt() / factor)
+    with np.errstate(over="ignore"):  # a norm beyond the range of float64 counts as the end of the range
+        return np.minimum(_host(total.sqrt()) / factor, np.finfo(np.float64).max)
 
 
 def mix(rows: torch.Tensor, weights: Floats, divisors: Floats) -> torch.Tensor:

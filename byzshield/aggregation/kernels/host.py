@@ -138,7 +138,8 @@ def norms(rows: Matrix, centre: Matrix) -> Floats:
     total = np.zeros(n)
     for panel in panels:
         total += panel
-    return _checked(np.sqrt(total) / factor)
+    with np.errstate(over="ignore"):  # a norm beyond the range of float64 counts as the end of the range
+        return np.minimum(_checked(np.sqrt(total)) / factor, np.finfo(np.float64).max)
 
 
 def _checked(values: Floats) -> Floats:
