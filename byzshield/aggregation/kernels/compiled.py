@@ -25,6 +25,7 @@ __all__ = [
     "products",
 ]
 
+AHEAD = 4096  # columns that are fetched into the second-level cache at once
 DISTANCE_TILE = 512  # columns whose squares are summed before they are added up in float64
 TILE = 256  # columns; 25 float32 rows of a tile fit in a first-level cache of 32 KiB
 MEDIAN, TRIMMED, NEAREST_TO_MEDIAN, NEAREST_TO_TRIMMED = range(4)
@@ -70,6 +71,15 @@ def combine(
     total = np.zeros(TILE, np.float64)
     for first in range(start, stop, TILE):
         width = min(TILE, stop - first)
+        if (first - start) % AHEAD == 0:
+            # One value of each cache line, row by row: memory is twice as fast for long runs as for the tiles' short ones.
+            length = min(AHEAD, stop - first)
+            for row in range(n):
+                source = flat[offsets[row] + first : offsets[row] + first + length]
+                greatest = source[0]
+                for c in range(0, length, 16):
+                    greatest = max(greatest, source[c])
+                check[0] += greatest * nothing
         for row in range(n):
             source = flat[offsets[row] + first : offsets[row] + first + width]
             target = tile[row]
