@@ -26,13 +26,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
-    rows = [_describe(name, entry) for name, entry in _KINDS[arguments.kind]().items()]
+    rows = [_describe(arguments.kind, name, entry) for name, entry in _KINDS[arguments.kind]().items()]
     if arguments.json:
         print(json.dumps({arguments.kind: rows}))
         return 0
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         print(f"{row['name']:<{width}}  {row['summary']}")
+        if "paper" in row:
+            print(f"{'':<{width}}    {row['minimum']}; breakdown {row['breakdown']}; {row['cost']}; {row['paper']}")
         for keyword, default in row["keywords"].items():
             print(f"{'':<{width}}    {keyword} = {'(required)' if default is _REQUIRED else json.dumps(default)}")
     return 0
@@ -42,8 +44,14 @@ _REQUIRED = "(required)"
 _GIVEN = {"self", "num_corrupted", "image_shape", "num_classes", "root", "download"}  # set by the program
 
 
-def _describe(name: str, entry: Any) -> dict[str, Any]:
+def _describe(kind: str, name: str, entry: Any) -> dict[str, Any]:
     parameters = inspect.signature(entry).parameters
+    facts: dict[str, Any] = {}
+    if kind.endswith("aggregators"):
+        from byzshield.aggregation import describe
+
+        described = describe(name)
+        facts = {key: described[key] for key in ("minimum", "breakdown", "cost", "paper")}
     return {
         "name": name,
         "summary": (inspect.getdoc(entry) or "").split("\n")[0],
@@ -52,6 +60,7 @@ def _describe(name: str, entry: Any) -> dict[str, Any]:
             for keyword, parameter in parameters.items()
             if keyword not in _GIVEN
         },
+        **facts,
     }
 
 
@@ -65,6 +74,12 @@ def _aggregators() -> Registry[Any]:
     from byzshield.aggregation import AGGREGATORS
 
     return AGGREGATORS
+
+
+def _pre_aggregators() -> Registry[Any]:
+    from byzshield.aggregation import PRE_AGGREGATORS
+
+    return PRE_AGGREGATORS
 
 
 def _attacks() -> Registry[Any]:
@@ -88,6 +103,7 @@ def _datasets() -> Registry[Any]:
 _KINDS: dict[str, Callable[[], Registry[Any]]] = {
     "placements": _placements,
     "aggregators": _aggregators,
+    "pre-aggregators": _pre_aggregators,
     "attacks": _attacks,
     "models": _models,
     "datasets": _datasets,

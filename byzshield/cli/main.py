@@ -10,13 +10,13 @@ from typing import NoReturn
 
 import byzshield
 from byzshield import log
-from byzshield.cli import data, evaluate, listing, placement, report, simulate, train
+from byzshield.cli import data, distortion, evaluate, listing, placement, plan, report, simulate, train
 from byzshield.errors import ByzShieldError, RequestError
 
 __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
-COMMANDS = (placement, train, simulate, evaluate, report, listing, data)
+COMMANDS = (placement, distortion, plan, train, simulate, evaluate, report, listing, data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -135,7 +135,7 @@ def _section(name: str, cls: Any, values: Mapping[str, Any]) -> Any:
 
 def _checked(dotted: str, hint: Any, value: Any) -> Any:
     """Returns `value` as the type of `hint`, or raises ConfigError."""
-    for choice in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
+    for choice in _choices(hint):
         accepted, result = _as_type(choice, value)
         if accepted:
             least = _LEAST.get(dotted)
@@ -149,8 +149,13 @@ def _as_type(hint: Any, value: Any) -> tuple[bool, Any]:
     if get_origin(hint) is Literal:
         return value in get_args(hint), value
     if get_origin(hint) is tuple:
-        accepted = isinstance(value, list | tuple) and all(_as_type(get_args(hint)[0], entry)[0] for entry in value)
+        choices = _choices(get_args(hint)[0])
+        accepted = isinstance(value, list | tuple) and all(
+            any(_as_type(choice, entry)[0] for choice in choices) for entry in value
+        )
         return accepted, tuple(value) if accepted else value
+    if get_origin(hint) is dict:
+        return isinstance(value, dict), value
     if hint is float:
         accepted = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         return accepted, float(value) if accepted else value
@@ -159,13 +164,20 @@ def _as_type(hint: Any, value: Any) -> tuple[bool, Any]:
     return isinstance(value, hint) and value is not None, value
 
 
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The alternatives of a union, or the hint alone."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
 def _describe(hint: Any) -> str:
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(_describe(choice) for choice in get_args(hint) if choice is not type(None))
+    if len(_choices(hint)) > 1:
+        return " or ".join(_describe(choice) for choice in _choices(hint) if choice is not type(None))
     if get_origin(hint) is Literal:
         return " or ".join(repr(choice) for choice in get_args(hint))
     if get_origin(hint) is tuple:
-        return "a list of whole numbers"
+        return f"a list, each entry {_describe(get_args(hint)[0])}"
+    if get_origin(hint) is dict:
+        return "a table"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
 
 

@@ -104,12 +104,14 @@ class PlacementSection:
         load: l, files a worker.
         replication: r, workers a file.
         m: of ramanujan2.
+        path: the .json or .npy file of a custom placement.
     """
 
     scheme: str = "mols"
     load: int | None = None
     replication: int | None = None
     m: int | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +127,13 @@ class AggregationSection:
 
     Args:
         rule: see `byzshield list aggregators`.
+        pre: what to do with the rows before the rule, in order (`byzshield list pre-aggregators`): a name, or a table with a
+            name and keywords.
         num_corrupted: files that may be wrong after the vote; "auto" takes c_max(q) of the placement.
     """
 
     rule: str = "median"
+    pre: tuple[str | Options, ...] = ()
     num_corrupted: int | Literal["auto"] = "auto"
     options: Options = field(default_factory=dict)
 

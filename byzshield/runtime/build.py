@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 import torch
 
-from byzshield.aggregation import AGGREGATORS, Pipeline
+from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipeline, PreAggregator
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.config import RunConfig
 from byzshield.data import DATASETS, Dataset, FileSampler, default_root
-from byzshield.distortion import worst_case
-from byzshield.errors import ConfigError, ParameterError, PlacementError
+from byzshield.distortion import WorstCase, most_byzantine, worst_case
+from byzshield.errors import ConfigError, ParameterError, PlacementError, TooFewRowsError
+from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel
 from byzshield.placement import Assignment, build
 from byzshield.seeding import torch_seed
@@ -25,6 +26,8 @@ from byzshield.wire import ArrayEncoder, ChunkLayout
 __all__ = ["Builder", "construct"]
 
 T = TypeVar("T")
+LOG = get_logger(__name__)
+SEARCH_SECONDS = 60.0
 
 
 def construct(factory: Any, section: str, options: dict[str, Any], *, known: frozenset[str] = frozenset(), **given: Any) -> Any:
@@ -81,6 +84,7 @@ class Builder:
                 load=section.load,
                 replication=section.replication,
                 m=section.m,
+                path=section.path,
             )
         except PlacementError as error:
             raise ConfigError(f"placement: {error}") from error
@@ -103,15 +107,29 @@ class Builder:
         return [1 + worker * hosts // self.assignment.num_workers for worker in range(self.assignment.num_workers)]
 
     @cached_property
+    def worst_case(self) -> WorstCase:
+        """What the Byzantine workers can corrupt at most; only the server asks."""
+        try:
+            worst = worst_case(self.assignment, num_byzantine=self.config.attack.num_byzantine, time_limit=SEARCH_SECONDS)
+        except ParameterError as error:
+            raise ConfigError(f"attack: {error}") from error
+        if not worst.exact:
+            LOG.warning("the worst case is only known to lie between %d and %d files", worst.c_max, worst.upper_bound)
+        return worst
+
+    @cached_property
     def selection(self) -> Selection:
         """Who is Byzantine in which step."""
         section = self.config.attack
+        workers = section.workers
+        if section.selection == "worst" and not workers and section.num_byzantine:
+            workers = self.witness or self.worst_case.witness
         try:
             return Selection(
                 self.assignment,
                 num_byzantine=section.num_byzantine,
                 rule=section.selection,
-                workers=section.workers or self.witness,
+                workers=workers,
                 seed=self.config.run.seed,
             )
         except ParameterError as error:
@@ -173,22 +191,47 @@ class Builder:
         return FlatModel(module, device=self.config.cluster.device)
 
     def pipeline(self) -> Pipeline:
-        """The robust rule, refused if it cannot bear the placement's worst case."""
+        """The pre-aggregators and the robust rule, refused if they cannot bear the placement's worst case."""
         section = self.config.aggregation
-        num_corrupted = section.num_corrupted
-        if num_corrupted == "auto":
-            num_byzantine = self.selection.num_byzantine
-            num_corrupted = worst_case(self.assignment, num_byzantine=num_byzantine).c_max if num_byzantine else 0
+        num_corrupted = self.worst_case.upper_bound if section.num_corrupted == "auto" else section.num_corrupted
         known = frozenset(field.name for field in fields(section))
-        rule = construct(AGGREGATORS.get(section.rule), "aggregation", section.options, known=known, num_corrupted=num_corrupted)
+
+        def operation(factory: Any, options: dict[str, Any]) -> Any:
+            if "seed" in inspect.signature(factory).parameters:
+                options = {"seed": self.config.run.seed, **options}
+            return construct(factory, "aggregation", options, known=known, num_corrupted=num_corrupted)
+
+        pre = []
+        for entry in section.pre:
+            options = {"name": entry} if isinstance(entry, str) else dict(entry)
+            if "name" not in options:
+                raise ConfigError("aggregation.pre: each table needs a name")
+            pre.append(operation(PRE_AGGREGATORS.get(str(options.pop("name"))), options))
+        rule = operation(AGGREGATORS.get(section.rule), section.options)
         try:
-            rule.check_rows(self.assignment.num_files)
+            pipeline = Pipeline(rule, pre)
+            pipeline.check_rows(self.assignment.num_files)
+        except TooFewRowsError as error:
+            raise ConfigError(f"aggregation: {error}, the files of this placement; {self._what_fits(rule, pre)}") from error
         except ParameterError as error:
-            raise ConfigError(
-                f"aggregation: {error}, the files of this placement; use another rule, fewer Byzantine workers, "
-                "or set aggregation.num_corrupted yourself"
-            ) from error
-        return Pipeline(rule)
+            raise ConfigError(f"aggregation: {error}") from error
+        return pipeline
+
+    def _what_fits(self, rule: Aggregator, pre: list[PreAggregator]) -> str:
+        """What to change when the rule cannot bear the worst case."""
+
+        def bears(num_corrupted: int) -> bool:
+            try:
+                Pipeline(rule.against(num_corrupted), pre).check_rows(self.assignment.num_files)
+            except TooFewRowsError:
+                return False
+            return True
+
+        most = next((count for count in reversed(range(self.assignment.num_files)) if bears(count)), -1)
+        if most < 0:
+            return "use another rule or a placement with more files"
+        fits = most_byzantine(self.assignment, num_corrupted=most, time_limit=SEARCH_SECONDS)
+        return f"it bears {most}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement"
 
     def server(self) -> ParameterServer:
         """The parameter server with a model of its own."""

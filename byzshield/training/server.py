@@ -185,7 +185,7 @@ class ParameterServer:
         if len(files) < self._quorum * self._assignment.num_files:
             return Aggregate(vector=None, non_finite=(), reason=f"only {len(files)} files were decided; the quorum is higher")
         rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
-        return self._pipeline(rows)
+        return self._pipeline(rows, step=self._round.step)
 
     def close_round(self, aggregate: Aggregate) -> StepOutcome:
         """Applies an aggregate of the finished round, and counts the step."""
@@ -225,6 +225,7 @@ class ParameterServer:
             "model": self.model.module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": None if self._scheduler is None else self._scheduler.state_dict(),
+            "rule": self._pipeline.state_dict(),
             "blame": self.blame.report(),
         }
 
@@ -239,6 +240,7 @@ class ParameterServer:
             self._optimizer.load_state_dict(state["optimizer"])
             if self._scheduler is not None:
                 self._scheduler.load_state_dict(state["scheduler"])
+            self._pipeline.load_state_dict(state["rule"])
             self.blame.restore(state["blame"])
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -61,7 +61,7 @@ def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) ->
         (["simulate", "RUN", "--set", "optimizer.momentun=0.9"], "did you mean 'momentum'?"),
         (["simulate", "RUN", "--set", "schedule.name=Step"], "torch.optim.lr_scheduler has no 'Step'"),
         (["simulate", "RUN", "--set", "attack.num_byzantine=7"], "aggregation: Median against 14 corrupted rows needs"),
-        (["simulate", "RUN", "--set", "attack.num_byzantine=16"], "attack: num_byzantine must be between 0 and 15"),
+        (["simulate", "RUN", "--set", "attack.num_byzantine=16"], "attack: num_byzantine must be between 0 and"),
         (["simulate", "RUN", "--set", "placement.scheme=frc", "--set", "placement.replication=4"], "placement: replication"),
         (["simulate", "RUN", "--set", "run.name=../up"], "run.name"),
         (["simulate", "RUN", "--ranks", "17"], "17 processes are more than"),
@@ -127,7 +127,7 @@ def test_simulate_evaluate_and_report_make_what_the_interface_promises(
     assert "3 of 25 (12%)" in page.read_text()
 
 
-@pytest.mark.parametrize("kind", ["placements", "aggregators", "attacks", "models", "datasets"])
+@pytest.mark.parametrize("kind", ["placements", "aggregators", "pre-aggregators", "attacks", "models", "datasets"])
 def test_list_shows_every_registered_name(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", kind, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)[kind]
