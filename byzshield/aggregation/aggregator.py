@@ -1,88 +1,92 @@
 """The contract of every robust rule: [n, d] in, [d] out."""
 
-import copy
-from abc import ABC, abstractmethod
-from typing import Any, Self, TypeVar, cast
+import contextlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from byzshield.errors import ParameterError, TooFewRowsError
+from byzshield.aggregation.primitives import Floats, squared_distances
+from byzshield.aggregation.row_operation import RowOperation
+from byzshield.aggregation.rows import Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.errors import CheckpointError
 from byzshield.registry import Registry
 
-__all__ = ["AGGREGATORS", "Aggregator"]
+__all__ = ["AGGREGATORS", "Aggregator", "DistanceAggregator", "Matrix"]
 
-Matrix = NDArray[Any]
 M = TypeVar("M")
 
 
-class Aggregator(ABC):
+class Aggregator(RowOperation):
     """Combines n vectors, of which up to `num_corrupted` are arbitrary, into one.
 
     A rule knows nothing of workers: after the vote, its rows are files. Subclasses implement `minimum_rows` and `_combine`.
-    Rules are immutable, deterministic, and never write into their input.
-
-    Args:
-        num_corrupted: rows that may be arbitrary (f in the papers of the rules), >= 0.
-
-    Raises:
-        ParameterError: num_corrupted is negative.
+    Rules are immutable unless they declare a state, deterministic, and never write into their input.
     """
 
-    def __init__(self, *, num_corrupted: int = 0) -> None:
-        if num_corrupted < 0:
-            raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
-        self.num_corrupted = num_corrupted
-
-    @property
-    @abstractmethod
-    def minimum_rows(self) -> int:
-        """The fewest rows for which the rule's guarantee holds against `num_corrupted` of them."""
+    coordinate_wise: bool = False
+    """Whether each coordinate of the result depends on that coordinate of the rows alone, so that blocks of columns may be
+    combined one by one."""
+    needs_row_identity: ClassVar[bool] = False
+    """Whether a position among the rows means something to the rule, so that they must not be shuffled or merged before it."""
 
     @abstractmethod
     def _combine(self, rows: Matrix) -> Matrix:
-        """Combines checked rows, a float array of shape [n, d] that must not be written to, into shape [d]."""
+        """Combines checked, finite rows of shape [n, d] that must not be written to, into shape [d]."""
 
-    def __call__(self, gradients: M) -> M:
+    def __call__(self, gradients: M, *, step: int = 0) -> M:
         """Combines the rows of `gradients`.
 
+        Rows with a NaN or an infinity are left out and count as corrupted ones, as in `Pipeline`, which also reports them.
+
         Args:
-            gradients: [n, d], float32 or float64, a numpy array or a torch tensor.
+            gradients: [n, d], float32 or float64, a numpy array or a torch tensor on any device.
+            step: which step of the training this is; seeded rules draw anew at each.
 
         Returns:
-            [d], of the same kind and dtype.
+            [d], of the same kind, dtype and device.
 
         Raises:
             ParameterError: not a floating-point matrix.
-            TooFewRowsError: n is less than `minimum_rows`.
+            TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
         """
-        if not isinstance(gradients, np.ndarray):
-            import torch
+        rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
+        rule = self.for_step(step)
+        rule.check_rows(len(rows))
+        if rule.finds_non_finite:
+            with contextlib.suppress(NonFiniteFound):
+                return cast(M, back(rule._combine(rows)))
+        dropped = non_finite_rows(rows)
+        if dropped:
+            rule = rule.without(dropped, len(rows))
+            rows = keep_rows(rows, dropped)
+            rule.check_rows(len(rows))
+        return cast(M, back(rule._combine(rows)))
 
-            if isinstance(gradients, torch.Tensor):
-                result = torch.from_numpy(self(gradients.detach().cpu().numpy()))
-                return cast(M, result.to(gradients.device))
-            raise ParameterError(f"gradients must be a numpy array or a torch tensor; got {type(gradients).__name__}")
-        if gradients.ndim != 2 or gradients.dtype not in (np.float32, np.float64):
-            raise ParameterError(
-                f"gradients must be a [n, d] matrix of float32 or float64; got shape {gradients.shape}, {gradients.dtype}"
-            )
-        self.check_rows(len(gradients))
-        return cast(M, self._combine(gradients))
+    def state_dict(self) -> dict[str, Any]:
+        """What the rule remembers between calls, for a checkpoint; empty for most rules."""
+        return {}
 
-    def check_rows(self, num_rows: int) -> None:
-        """Raises TooFewRowsError if `num_rows` is less than `minimum_rows`."""
-        if num_rows < self.minimum_rows:
-            raise TooFewRowsError(
-                f"{type(self).__name__} against {self.num_corrupted} corrupted rows needs at least {self.minimum_rows} "
-                f"rows; got {num_rows}"
-            )
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave.
 
-    def against(self, num_corrupted: int) -> Self:
-        """The same rule with another `num_corrupted`."""
-        other = copy.copy(self)
-        other.num_corrupted = num_corrupted
-        return other
+        Raises:
+            CheckpointError: the state is not this rule's.
+        """
+        if state:
+            raise CheckpointError(f"{type(self).__name__} remembers nothing, but the checkpoint holds {', '.join(sorted(state))}")
+
+
+class DistanceAggregator(Aggregator):
+    """A rule that looks at its rows through their pairwise distances, which can be summed while blocks of columns arrive."""
+
+    finds_non_finite = True
+
+    @abstractmethod
+    def combine_given(self, rows: Matrix, distances: Floats) -> Matrix:
+        """As `_combine`, given the squared distances [n, n] of the rows in an arbitrary unit."""
+
+    def _combine(self, rows: Matrix) -> Matrix:
+        return self.combine_given(rows, squared_distances(rows))
 
 
 AGGREGATORS: Registry[type[Aggregator]] = Registry("aggregation rule", "byzshield.aggregation", base=Aggregator)

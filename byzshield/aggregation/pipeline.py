@@ -1,16 +1,16 @@
-"""From the winners of the vote to one update: the non-finite policy, then the rule."""
+"""From the winners of the vote to one update: the non-finite policy, the pre-aggregators, then the rule."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from byzshield.aggregation.aggregator import Aggregator, Matrix
-from byzshield.errors import TooFewRowsError
+from byzshield.aggregation.pre.pre_aggregator import PreAggregator
+from byzshield.aggregation.rows import NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.errors import ParameterError, TooFewRowsError
 
 __all__ = ["Aggregate", "Pipeline"]
-
-FINITE_BLOCK = 1 << 18  # elements checked at a time, so that the mask stays in cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,31 +29,83 @@ class Aggregate:
 
 
 class Pipeline:
-    """Applies the non-finite policy and then a rule.
+    """Applies the non-finite policy, then pre-aggregators, then a rule.
 
     A row with a non-finite value never reaches the rule: it is dropped, reported, and `num_corrupted` is lowered by as many.
     A row that is missing (no majority) may have been a corrupted one or an honest one, so it does not lower `num_corrupted`.
-    With fewer rows left than the rule needs, the step is skipped, not guessed.
+    With fewer rows left than the chain needs, the step is skipped, not guessed.
 
     Args:
-        rule: the aggregator.
+        rule: the aggregator; its `num_corrupted` is also that of the pre-aggregators.
+        pre: pre-aggregators, the first to be applied first.
+
+    Raises:
+        ParameterError: a pre-aggregator merges rows, but the rule must know which is which.
     """
 
-    def __init__(self, rule: Aggregator) -> None:
+    def __init__(self, rule: Aggregator, pre: Sequence[PreAggregator] = ()) -> None:
         self.rule = rule
+        self.pre = tuple(pre)
+        for operation in self.pre:
+            if rule.needs_row_identity and not operation.keeps_rows:
+                raise ParameterError(
+                    f"{type(rule).__name__} must know which row is which, and {type(operation).__name__} merges rows; "
+                    "leave it out or use another rule"
+                )
 
-    def __call__(self, gradients: Matrix) -> Aggregate:
-        """Combines `gradients` [n, d]; returns the vector [d] and what was dropped."""
-        non_finite = tuple(row for row, values in enumerate(gradients) if not _is_finite(values))
-        if non_finite:
-            gradients = np.delete(gradients, non_finite, axis=0)
-        rule = self.rule.against(max(0, self.rule.num_corrupted - len(non_finite))) if non_finite else self.rule
+    def check_rows(self, num_rows: int) -> None:
+        """Raises TooFewRowsError if `num_rows` finite rows would not suffice for every link of the chain."""
+        self._chain(num_rows, (), step=0)
+
+    def __call__(self, gradients: Matrix, *, step: int = 0) -> Aggregate:
+        """Combines `gradients` [n, d], a numpy array or a torch tensor; returns the vector [d] and what was dropped.
+
+        Args:
+            gradients: [n, d], never written to.
+            step: which step of the training this is; seeded links draw anew at each.
+        """
+        rows, back = open_matrix(
+            gradients,
+            dtypes=self.rule.dtypes,
+            on_device=self.rule.on_device and all(operation.on_device for operation in self.pre),
+        )
+        if (self.pre[0] if self.pre else self.rule).finds_non_finite:
+            with contextlib.suppress(NonFiniteFound, TooFewRowsError):
+                return Aggregate(vector=back(self._run(rows, (), step=step)), non_finite=())
+        dropped = non_finite_rows(rows)
         try:
-            rule.check_rows(max(len(gradients), 0))
+            return Aggregate(vector=back(self._run(rows, dropped, step=step)), non_finite=dropped)
         except TooFewRowsError as error:
-            return Aggregate(vector=None, non_finite=non_finite, reason=str(error))
-        return Aggregate(vector=rule(gradients), non_finite=non_finite)
+            return Aggregate(vector=None, non_finite=dropped, reason=str(error))
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the rule remembers between steps, for a checkpoint."""
+        return self.rule.state_dict()
 
-def _is_finite(values: Sequence[float] | Matrix) -> bool:
-    return all(np.isfinite(values[start : start + FINITE_BLOCK]).all() for start in range(0, len(values), FINITE_BLOCK))
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave."""
+        self.rule.load_state_dict(state)
+
+    def _run(self, rows: Matrix, dropped: tuple[int, ...], *, step: int) -> Matrix:
+        pre, rule = self._chain(len(rows), dropped, step=step)
+        if dropped:
+            rows = keep_rows(rows, dropped)
+        for operation in pre:
+            rows = operation._transform(rows)
+        return rule._combine(rows)
+
+    def _chain(self, num_rows: int, dropped: tuple[int, ...], *, step: int) -> tuple[list[PreAggregator], Aggregator]:
+        """The links as they are for `num_rows` rows of which those at `dropped` are gone."""
+        rule = self.rule.for_step(step)
+        if dropped:
+            rule = rule.without(dropped, num_rows)
+        rows, corrupted = num_rows - len(dropped), rule.num_corrupted
+        pre = []
+        for operation in self.pre:
+            operation = operation.for_step(step).against(corrupted)
+            operation.check_rows(rows)
+            rows, corrupted = operation.rows_after(rows), operation.corrupted_after(rows)
+            pre.append(operation)
+        rule = rule.against(corrupted)
+        rule.check_rows(rows)
+        return pre, rule

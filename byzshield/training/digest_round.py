@@ -87,7 +87,8 @@ class DigestRound(Round):
     def _receive_chunk(self, frame: Frame, now: float) -> list[Frame]:
         fetch = self._fetches.get(frame.file)
         if fetch is None or frame.worker != fetch.provider:
-            if frame.file in self.complete | self.undecided or (fetch is not None and frame.worker in fetch.asked):
+            settled = frame.file in self.complete or frame.file in self.undecided
+            if settled or (fetch is not None and frame.worker in fetch.asked):
                 return []  # it was asked once, and is late
             raise FrameError(f"nobody asked worker {frame.worker} for file {frame.file}")
         if frame.chunk not in fetch.missing:

@@ -35,7 +35,7 @@ class FullRound(Round):
         values = np.empty(part.stop - part.start, dtype=np.float32)
         messages.read_vector(frame, values)
         seen[frame.chunk] = key = digest(values)
-        if frame.file not in self.complete | self.undecided:
+        if frame.file not in self.complete and frame.file not in self.undecided:
             self._kept.setdefault(frame.file, {}).setdefault((frame.chunk, key), values)
         if len(seen) < self._layout.num_chunks:
             return []

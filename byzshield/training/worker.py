@@ -13,7 +13,7 @@ from byzshield.training.server import Exchange
 from byzshield.transport import Packet
 from byzshield.wire import HEADER_BYTES, ArrayEncoder, ChunkLayout, Frame, Kind, messages
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "postponed"]
 
 Floats = NDArray[np.float32]
 Message = tuple[int, bytes]
@@ -25,8 +25,8 @@ class Worker:
     The caller hands in every message first (`receive`, `receive_from_accomplice`), then calls `work` for one file, and sends
     what either returns. New parameters end the step before: a worker that fell behind drops the rest and catches up.
 
-    A worker computes first the files in whose list of r workers its turn comes among the first r' = (r + 1) / 2; turns rotate
-    with the file's number. If all are honest and equally fast, every file is decided after about r' / r of the work.
+    A worker leaves its `postponed` files for last. If all are honest and equally fast, every file is decided after about r' / r
+    of the work; what is left is for the case that somebody fails, and is dropped when the next parameters arrive.
 
     Args:
         workers: the logical workers hosted here.
@@ -53,6 +53,7 @@ class Worker:
         self.stopped = False
         self.step = 0
         self._assignment = assignment
+        self._postponed = postponed(assignment)
         self._computer = computer
         self._layout = layout
         self._encoder = encoder
@@ -123,19 +124,11 @@ class Worker:
             wanted += self.adversary.begin(self.step)
             self._byzantine = self.adversary.members_here
         self._honest = tuple(worker for worker in self.workers if worker not in self._byzantine)
-        wanted += sorted({file for worker in self._honest for file in self._order(worker)}, key=self._first_turn)
+        held = {(worker, file) for worker in self._honest for file in self._assignment.files_of[worker].tolist()}
+        wanted += sorted({file for _, file in held - self._postponed})
+        wanted += sorted({file for _, file in held})
         self._queue = list(dict.fromkeys(wanted))
         self._unsent = {(worker, file) for worker in self._byzantine for file in self._assignment.files_of[worker].tolist()}
-
-    def _order(self, worker: int) -> list[int]:
-        files: list[int] = self._assignment.files_of[worker].tolist()
-        return files
-
-    def _first_turn(self, file: int) -> tuple[int, int]:
-        """The earliest turn that a worker hosted here has for `file`, and the file."""
-        holders: list[int] = self._assignment.workers_of[file].tolist()
-        turns = [(place + file) % len(holders) for place, worker in enumerate(holders) if worker in self._honest]
-        return (0 if min(turns) < self._assignment.majority else 1, file)
 
     def _serve(self, frame: Frame) -> list[Message]:
         if frame.step != self.step or frame.worker not in self.workers:
@@ -179,3 +172,14 @@ class Worker:
             (message.kind, message.encoded) if isinstance(message, Frame) else message
             for message in self.adversary.attack.tamper(frames, worker=worker, step=self.step)
         ]
+
+
+def postponed(assignment: Assignment) -> set[tuple[int, int]]:
+    """Pairs (worker, file) to compute last: r - r' workers of each file, spread so that all workers have about equally many."""
+    load = [0] * assignment.num_workers
+    pairs: set[tuple[int, int]] = set()
+    for file, workers in enumerate(assignment.workers_of.tolist()):
+        for worker in sorted(workers, key=lambda holder: (load[holder], holder))[: assignment.replication - assignment.majority]:
+            load[worker] += 1
+            pairs.add((worker, file))
+    return pairs
