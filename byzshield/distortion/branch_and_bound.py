@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from byzshield.distortion import kernel
+from byzshield.distortion.annealing import good_set
 from byzshield.distortion.crew import OutOfTime
 from byzshield.distortion.decision import decide
 from byzshield.distortion.graph import CANDIDATE, CHOSEN, Graph, copy_of, graph_of, root
@@ -17,12 +18,8 @@ from byzshield.distortion.result import SearchInterrupted, WorstCase, result_of
 from byzshield.distortion.starts import starting_points
 from byzshield.distortion.symmetry import Permutations, automorphisms, orbit, preserving
 from byzshield.placement import Assignment
-from byzshield.seeding import generator
 
 __all__ = ["search"]
-
-ANNEALING_RUNS = 12
-ANNEALING_STEPS = 100_000
 
 
 def search(assignment: Assignment, num_byzantine: int, time_limit: float | None, at_most: int) -> tuple[WorstCase, bool]:
@@ -45,7 +42,7 @@ def search(assignment: Assignment, num_byzantine: int, time_limit: float | None,
     upper = _root_bound(graph, num_byzantine, at_most)
     witness: Sequence[int] = range(num_byzantine)
     try:
-        lower, witness = _anneal(graph, num_byzantine, upper)
+        lower, witness = good_set(graph, num_byzantine, upper)
         starts = starting_points(assignment, graph, num_byzantine) if upper > lower else []
         while upper > lower:
             found = decide(graph, starts, upper, deadline)
@@ -68,24 +65,6 @@ def _root_bound(graph: Graph, num_byzantine: int, at_most: int) -> int:
     while not kernel.can_reach(graph, start, upper):
         upper -= 1
     return upper
-
-
-def _anneal(graph: Graph, num_byzantine: int, goal: int) -> tuple[int, tuple[int, ...]]:
-    """The best of several annealing runs: files corrupted, and by whom. The runs are the same on every machine."""
-    num_workers = len(graph.files_of)
-    best, witness = -1, tuple(range(num_byzantine))
-    for run in range(ANNEALING_RUNS):
-        random = generator(0, "distortion annealing", num_byzantine, run)
-        order = random.permutation(num_workers).astype(np.int32)
-        leaving = random.integers(num_byzantine, size=ANNEALING_STEPS, dtype=np.int32)
-        entering = random.integers(num_byzantine, num_workers, size=ANNEALING_STEPS, dtype=np.int32)
-        draws = np.stack([leaving, entering], axis=1)
-        count, workers = kernel.anneal(graph, order, num_byzantine, goal, draws, random.random(ANNEALING_STEPS))
-        if count > best:
-            best, witness = count, tuple(np.sort(workers).tolist())
-        if best >= goal:
-            break
-    return best, witness
 
 
 def _first(graph: Graph, symmetries: Permutations, target: int, witness: tuple[int, ...], deadline: float) -> tuple[int, ...]:

@@ -2,6 +2,9 @@
 
 The search decides one worker at a time: chosen, or excluded. `advance` walks that binary tree depth first and can be stopped
 and continued between any two nodes. `can_reach` is the bound; docs/distortion.md proves it.
+
+The kernels of the search stay in one file on purpose: numba looks only at a function's own file to tell whether its cached
+machine code is out of date, not at the files of the functions that it calls.
 """
 
 from collections.abc import Callable
@@ -9,7 +12,6 @@ from typing import ParamSpec, TypeVar, cast
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from byzshield.distortion.graph import CANDIDATE, CHOSEN, EXCLUDED, Graph, Ints, Node
 
@@ -22,10 +24,10 @@ __all__ = [
     "PAUSED",
     "TO_CHOOSE",
     "advance",
-    "anneal",
     "can_reach",
     "choose",
     "close",
+    "compiled",
     "complete",
     "exclude",
     "first_open",
@@ -330,63 +332,3 @@ def turn_back(graph: Graph, node: Node, place: int) -> None:
     exclude(graph, node, node.trail[place])
     node.totals[LENGTH] = place + 1
     node.totals[FIXED] = place + 1
-
-
-@compiled
-def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, chances: NDArray[np.float64]) -> tuple[int, Ints]:
-    """Simulated annealing by swaps of a chosen worker for another, from the first `num_chosen` workers of `order`.
-
-    Args:
-        graph: the assignment.
-        order: a permutation of the workers, [K]; it is changed.
-        num_chosen: q, 1 <= q < K.
-        goal: corrupted files at which to stop.
-        draws: the positions to swap, one from the first q and one from the rest, [steps, 2].
-        chances: uniform numbers in [0, 1), [steps].
-
-    Returns:
-        The most corrupted files met, and the workers who do it, [q].
-    """
-    num_files, replication = graph.workers_of.shape
-    majority = graph.majority
-    # A file short of its majority counts a fraction, so that the walk has a slope to climb.
-    worth = np.ones(replication + 1)
-    for held in range(majority):
-        worth[held] = 0.5 * (held / majority) ** 2
-    held_by = np.zeros(num_files, dtype=np.int32)
-    for at in range(num_chosen):
-        for file in graph.files_of[order[at]]:
-            held_by[file] += 1
-    corrupted = 0
-    for file in range(num_files):
-        if held_by[file] >= majority:
-            corrupted += 1
-    best, best_set = corrupted, order[:num_chosen].copy()
-    steps = len(chances)
-    for step in range(steps):
-        if best >= goal:
-            break
-        leaving, entering = order[draws[step, 0]], order[draws[step, 1]]
-        change, before = 0.0, corrupted
-        for file in graph.files_of[leaving]:
-            held = held_by[file]
-            change += worth[held - 1] - worth[held]
-            corrupted -= int(held == majority)
-            held_by[file] = held - 1
-        for file in graph.files_of[entering]:
-            held = held_by[file]
-            change += worth[held + 1] - worth[held]
-            corrupted += int(held + 1 == majority)
-            held_by[file] = held + 1
-        temperature = 0.6 * (1.0 - step / steps) + 0.02
-        if change >= 0 or chances[step] < np.exp(change / temperature):
-            order[draws[step, 0]], order[draws[step, 1]] = entering, leaving
-            if corrupted > best:
-                best, best_set = corrupted, order[:num_chosen].copy()
-        else:
-            corrupted = before
-            for file in graph.files_of[entering]:
-                held_by[file] -= 1
-            for file in graph.files_of[leaving]:
-                held_by[file] += 1
-    return best, best_set

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from byzshield.distortion import SearchInterrupted, branch_and_bound, corrupted_files, crew, worst_case
+from byzshield.distortion.annealing import good_set
+from byzshield.distortion.graph import graph_of
 from byzshield.errors import ParameterError
 from byzshield.placement import mols, ramanujan2
 
@@ -79,7 +81,7 @@ def test_threads_and_symmetry_do_not_change_the_witness(monkeypatch):
 def test_a_poor_start_is_mended(num_byzantine, monkeypatch):
     assignment = mols(load=5, replication=3)
     expected, _ = branch_and_bound.search(assignment, num_byzantine, None, 25)
-    monkeypatch.setattr(branch_and_bound, "_anneal", lambda *_: (0, tuple(range(num_byzantine))))
+    monkeypatch.setattr(branch_and_bound, "good_set", lambda *_: (0, tuple(range(num_byzantine))))
     result, canonical = branch_and_bound.search(assignment, num_byzantine, None, 25)
     assert canonical
     assert result == expected
@@ -92,3 +94,14 @@ def test_a_small_case_in_a_fresh_process_imports_no_compiler():
         "assert not {'numba', 'matplotlib', 'torch', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_good_set_is_one_and_is_the_same_every_time():
+    assignment = mols(load=7, replication=5)
+    graph = graph_of(assignment)
+    count, workers = good_set(graph, 12, 49)
+    assert good_set(graph, 12, 49) == (count, workers)
+    assert len(corrupted_files(assignment, workers)) == count
+    assert len(set(workers)) == 12
+    assert 14 <= count <= 16  # near the optimum, 16, or the search would have to find it by itself
+    assert good_set(graph, 12, 5)[0] >= 5
