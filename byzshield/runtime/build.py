@@ -19,6 +19,7 @@ from byzshield.errors import ConfigError, ParameterError, PlacementError, TooFew
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel
 from byzshield.placement import Assignment, build
+from byzshield.registry import Registry
 from byzshield.seeding import torch_seed
 from byzshield.training import Adversary, GradientComputer, ParameterServer, Worker
 from byzshield.wire import ArrayEncoder, ChunkLayout
@@ -59,6 +60,18 @@ def construct(factory: Any, section: str, options: dict[str, Any], *, known: fro
         raise ConfigError(f"{section}: {factory.__name__} cannot be made of these values: {error}") from error
 
 
+def lookup(registry: Registry[T], name: str, dotted: str) -> T:
+    """Returns the entry of a registry that the run file names at the key `dotted`.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    try:
+        return registry.get(name)
+    except ConfigError as error:
+        raise ConfigError(f"{dotted}: {error}") from error
+
+
 @dataclass(frozen=True)
 class Builder:
     """Builds the parts of a run, each once.
@@ -86,7 +99,7 @@ class Builder:
                 m=section.m,
                 path=section.path,
             )
-        except PlacementError as error:
+        except (ConfigError, PlacementError) as error:
             raise ConfigError(f"placement: {error}") from error
         if self.num_ranks < 2:
             raise ConfigError(
@@ -140,7 +153,7 @@ class Builder:
         """What the Byzantine workers do."""
         section = self.config.attack
         known = frozenset(field.name for field in fields(section))
-        attack: Attack = construct(ATTACKS.get(section.name), "attack", section.options, known=known)
+        attack: Attack = construct(lookup(ATTACKS, section.name, "attack.name"), "attack", section.options, known=known)
         return attack
 
     @cached_property
@@ -149,7 +162,9 @@ class Builder:
         section = self.config.data
         root = Path(section.root).expanduser() if section.root else default_root()
         known = frozenset(field.name for field in fields(section))
-        dataset: Dataset = construct(DATASETS.get(section.name), "data", section.options, known=known, root=root, download=False)
+        dataset: Dataset = construct(
+            lookup(DATASETS, section.name, "data.name"), "data", section.options, known=known, root=root, download=False
+        )
         return dataset
 
     @cached_property
@@ -181,7 +196,7 @@ class Builder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(self.config.run.seed, "initialisation"))
             module = construct(
-                MODELS.get(section.name),
+                lookup(MODELS, section.name, "model.name"),
                 "model",
                 section.options,
                 known=frozenset({"name"}),
@@ -206,8 +221,8 @@ class Builder:
             options = {"name": entry} if isinstance(entry, str) else dict(entry)
             if "name" not in options:
                 raise ConfigError("aggregation.pre: each table needs a name")
-            pre.append(operation(PRE_AGGREGATORS.get(str(options.pop("name"))), options))
-        rule = operation(AGGREGATORS.get(section.rule), section.options)
+            pre.append(operation(lookup(PRE_AGGREGATORS, str(options.pop("name")), "aggregation.pre"), options))
+        rule = operation(lookup(AGGREGATORS, section.rule, "aggregation.rule"), section.options)
         try:
             pipeline = Pipeline(rule, pre)
             pipeline.check_rows(self.assignment.num_files)
