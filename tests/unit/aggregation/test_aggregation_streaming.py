@@ -57,6 +57,16 @@ def test_a_non_finite_value_in_a_late_block_takes_its_row_out_of_all(name, long_
     np.testing.assert_array_equal(aggregate.vector, Pipeline(rule)(matrix).vector)
 
 
+@pytest.mark.parametrize("column", [0, host.PANEL - 1, host.PANEL, COLUMNS - 1])
+def test_every_column_counts_in_the_distances(column):
+    matrix = np.zeros((5, COLUMNS), np.float32)
+    matrix[:, column] = [9, 4, 5, 7, 90]
+    stream = ColumnStream(Pipeline(Krum(num_corrupted=1)), matrix)
+    for start, stop in blocks(3):
+        stream.ready(start, stop)
+    assert stream.finish().vector[column] == 5  # scores 20, 10, 5, 8, ...; were it left out, row 0 would win
+
+
 def test_huge_float64_rows_are_streamed_as_they_are_combined():
     matrix = np.random.default_rng(1).standard_normal((7, 1000)) * 1e200
     stream = ColumnStream(Pipeline(Krum(num_corrupted=1)), matrix)
