@@ -31,7 +31,11 @@ def config_from(arguments: argparse.Namespace) -> RunConfig:
 
 
 class TerminalProgress:
-    """A tqdm bar on stderr; nothing where stderr is not a terminal, unless `always` (one plain line every tenth)."""
+    """A tqdm bar on stderr; where that is not a terminal, nothing, or a line for each evaluation.
+
+    Args:
+        plain: whether to print those lines; under mpirun no rank has a terminal.
+    """
 
     def __init__(self, *, plain: bool = False) -> None:
         self._plain = plain

@@ -54,7 +54,7 @@ def construct(factory: Any, section: str, options: dict[str, Any], *, known: fro
             raise ConfigError(f"{section}.{key}: {factory.__name__} has no such keyword; {hint}")
     try:
         return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
-    except ParameterError as error:
+    except ValueError as error:  # ours and torch's alike
         raise ConfigError(f"{section}: {error}") from error
     except TypeError as error:
         raise ConfigError(f"{section}: {factory.__name__} cannot be made of these values: {error}") from error

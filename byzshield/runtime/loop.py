@@ -120,13 +120,13 @@ def summarise(
         "steps": server.step,
         "test_accuracy": accuracy,
         "test_loss": loss,
-        "step_seconds_median": statistics.median(line["seconds"] for line in lines),
-        "server_bytes_received_per_step": round(statistics.median(line["bytes_received"] for line in lines)),
-        "server_bytes_sent_per_step": round(statistics.median(line["bytes_sent"] for line in lines)),
+        "step_seconds_median": _median(lines, "seconds"),
+        "server_bytes_received_per_step": round(_median(lines, "bytes_received")),
+        "server_bytes_sent_per_step": round(_median(lines, "bytes_sent")),
         "server_peak_rss_bytes": peak_rss_bytes(),
         "worker_peak_rss_bytes": worker_peak_rss_bytes,
-        "aggregation_seconds_median": statistics.median(line["aggregation_seconds"] for line in lines),
-        "corrupted_files_max": max(line["corrupted_files"] for line in lines),
+        "aggregation_seconds_median": _median(lines, "aggregation_seconds"),
+        "corrupted_files_max": max((line["corrupted_files"] for line in lines), default=0),
         "num_files": builder.assignment.num_files,
         "undecided_files": sum(line["undecided_files"] for line in lines),
         "skipped_steps": sum(not line["applied"] for line in lines),
@@ -144,6 +144,11 @@ def summarise(
 def peak_rss_bytes() -> int:
     """The most memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _median(lines: list[dict[str, Any]], key: str) -> float:
+    """The median over the steps; 0 if a resumed run finds nothing left to do and its metrics gone."""
+    return statistics.median(line[key] for line in lines) if lines else 0.0
 
 
 def _step(builder: Builder, server: ParameterServer, run_round: Callable[[ParameterServer], None]) -> dict[str, Any]:
