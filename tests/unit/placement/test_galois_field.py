@@ -2,12 +2,13 @@
 
 from itertools import combinations
 
+import galois
 import numpy as np
 import pytest
 
 from byzshield.errors import PlacementError
 from byzshield.placement import mols
-from byzshield.placement.galois_field import field, prime_power
+from byzshield.placement.galois_field import _irreducible, field, prime_power
 
 PRIME_POWERS = [2, 3, 4, 5, 7, 8, 9, 11, 13, 16, 17, 19, 23, 25, 27, 29, 31, 32]
 
@@ -71,3 +72,14 @@ def test_squares_of_order_four_are_orthogonal_and_latin():
         assert (np.sort(square, axis=1) == np.arange(4)).all()
     for first, second in combinations(squares, 2):
         assert len(set(zip(first.ravel().tolist(), second.ravel().tolist(), strict=True))) == 16
+
+
+@pytest.mark.parametrize("order", [4, 8, 9, 16, 25, 27, 32])
+def test_the_tables_are_those_of_the_galois_library(order):
+    prime, degree = prime_power(order)
+    modulus = galois.Poly(_irreducible(prime, degree)[::-1], field=galois.GF(prime))
+    assert modulus.is_irreducible()
+    theirs = galois.GF(order, irreducible_poly=modulus, compile="python-calculate")(np.arange(order))
+    _, add, multiply = field(order)
+    assert np.array_equal(np.asarray(theirs[:, None] + theirs[None, :]), add)
+    assert np.array_equal(np.asarray(theirs[:, None] * theirs[None, :]), multiply)
