@@ -19,6 +19,7 @@ from byzshield.errors import ConfigError
 __all__ = ["configuration_hash", "dump", "from_table", "load"]
 
 _FREE = {"run": {"name", "steps", "eval_every", "checkpoint_every", "output_dir"}, "data": {"root"}, "metrics": {"log_every"}}
+_NAMES = ("name", "rule")
 _LEAST: Mapping[str, float] = {
     "run.seed": 0,
     "run.steps": 1,
@@ -42,7 +43,8 @@ def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
 
     Args:
         path: a TOML file.
-        overrides: "section.key=value", the value in TOML (bare words count as strings).
+        overrides: "section.key=value", the value in TOML (bare words count as strings). One that names another component
+            ("attack.name=constant") drops the own keywords that the file gives to the old one.
 
     Raises:
         ConfigError: the file is missing, is not TOML, or a key or value is wrong.
@@ -53,8 +55,8 @@ def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    for override in overrides:
-        _override(table, override)
+    for section, key, value in sorted(map(_parsed, overrides), key=lambda override: override[1] not in _NAMES):
+        _override(table, section, key, value)
     return from_table(table)
 
 
@@ -96,7 +98,7 @@ def configuration_hash(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _override(table: dict[str, Any], override: str) -> None:
+def _parsed(override: str) -> tuple[str, str, Any]:
     dotted, separator, text = override.partition("=")
     section, dot, key = dotted.strip().partition(".")
     if not (separator and dot and section and key):
@@ -105,9 +107,17 @@ def _override(table: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    return section, key, value
+
+
+def _override(table: dict[str, Any], section: str, key: str, value: Any) -> None:
     target = table.setdefault(section, {})
     if not isinstance(target, dict):
         raise ConfigError(f"{section}: must be a section, [{section}]; got {target!r}")
+    hints = get_type_hints(get_type_hints(RunConfig).get(section, object))
+    if key in _NAMES and "options" in hints and target.get(key) != value:
+        for own in set(target) - set(hints):
+            del target[own]
     target[key] = value
 
 

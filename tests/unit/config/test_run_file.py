@@ -34,6 +34,14 @@ def test_overrides_win_and_are_read_as_toml(tmp_path: Path) -> None:
     assert config.data.augment is True
 
 
+def test_naming_another_component_drops_the_own_keywords_of_the_old_one(tmp_path: Path) -> None:
+    path = write(tmp_path, "[attack]\nname = 'alie'\nz = 1.5\nnum_byzantine = 3\n[run]\nname = 'a'\nseed = 5\n")
+    other = load(path, ["attack.value=7", "attack.name=constant", "run.name=b"])
+    assert (other.attack.name, other.attack.num_byzantine, other.attack.options) == ("constant", 3, {"value": 7})
+    assert (other.run.name, other.run.seed) == ("b", 5)
+    assert load(path, ["attack.name=alie"]).attack.options == {"z": 1.5}
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
