@@ -1,13 +1,12 @@
 """The contract of every robust rule: [n, d] in, [d] out."""
 
-import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
 from byzshield.aggregation.primitives import Floats, squared_distances
 from byzshield.aggregation.row_operation import RowOperation
-from byzshield.aggregation.rows import Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.rows import Matrix
 from byzshield.errors import CheckpointError
 from byzshield.registry import Registry
 
@@ -49,18 +48,7 @@ class Aggregator(RowOperation):
             ParameterError: not a floating-point matrix.
             TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
         """
-        rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
-        rule = self.for_step(step)
-        rule.check_rows(len(rows))
-        if rule.finds_non_finite:
-            with contextlib.suppress(NonFiniteFound):
-                return cast(M, back(rule._combine(rows)))
-        dropped = non_finite_rows(rows)
-        if dropped:
-            rule = rule.without(dropped, len(rows))
-            rows = keep_rows(rows, dropped)
-            rule.check_rows(len(rows))
-        return cast(M, back(rule._combine(rows)))
+        return cast(M, self._applied(gradients, step, lambda rule, rows: rule._combine(rows)))
 
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers between calls, for a checkpoint; empty for most rules."""

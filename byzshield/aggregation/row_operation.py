@@ -1,10 +1,12 @@
 """What rules and pre-aggregators have in common: how many rows they need, and against how many corrupted ones."""
 
+import contextlib
 import copy
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
-from byzshield.aggregation.rows import FLOATS
+from byzshield.aggregation.rows import FLOATS, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.errors import ParameterError, TooFewRowsError
 
 __all__ = ["RowOperation"]
@@ -71,3 +73,18 @@ class RowOperation(ABC):
     def for_step(self, step: int) -> Self:
         """The same as it is at `step` of the training; only seeded ones differ from step to step."""
         return self
+
+    def _applied(self, gradients: Any, step: int, work: Callable[[Self, Matrix], Matrix]) -> Any:
+        """What a direct call does: checks, leaves out non-finite rows as corrupted ones, works, and gives back the same kind."""
+        rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
+        operation = self.for_step(step)
+        operation.check_rows(len(rows))
+        if operation.finds_non_finite:
+            with contextlib.suppress(NonFiniteFound):
+                return back(work(operation, rows))
+        dropped = non_finite_rows(rows)
+        if dropped:
+            operation = operation.without(dropped, len(rows))
+            rows = keep_rows(rows, dropped)
+            operation.check_rows(len(rows))
+        return back(work(operation, rows))

@@ -1,11 +1,10 @@
 """The contract of every pre-aggregator: [n, d] in, [m, d] out."""
 
-import contextlib
 from abc import abstractmethod
 from typing import ClassVar, TypeVar, cast
 
 from byzshield.aggregation.row_operation import RowOperation
-from byzshield.aggregation.rows import Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.rows import Matrix
 from byzshield.registry import Registry
 
 __all__ = ["PRE_AGGREGATORS", "PreAggregator"]
@@ -49,18 +48,7 @@ class PreAggregator(RowOperation):
             ParameterError: not a floating-point matrix.
             TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
         """
-        rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
-        operation = self.for_step(step)
-        operation.check_rows(len(rows))
-        if operation.finds_non_finite:
-            with contextlib.suppress(NonFiniteFound):
-                return cast(M, back(operation._transform(rows)))
-        dropped = non_finite_rows(rows)
-        if dropped:
-            operation = operation.without(dropped, len(rows))
-            rows = keep_rows(rows, dropped)
-            operation.check_rows(len(rows))
-        return cast(M, back(operation._transform(rows)))
+        return cast(M, self._applied(gradients, step, lambda operation, rows: operation._transform(rows)))
 
 
 PRE_AGGREGATORS: Registry[type[PreAggregator]] = Registry("pre-aggregator", "byzshield.aggregation.pre", base=PreAggregator)
