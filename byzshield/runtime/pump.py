@@ -104,7 +104,8 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
             endpoint.send(0, tag, data)
 
     active = from_server = False
-    while (packet := endpoint.receive(worker.bounds)) is not None:
+    # What follows STOP is for `await_dismissal`.
+    while not worker.stopped and (packet := endpoint.receive(worker.bounds)) is not None:
         if packet.source == 0:
             active = from_server = True
             send(worker.receive(packet))

@@ -87,6 +87,8 @@ class Worker:
             return []
         if frame.kind is Kind.FETCH:
             return self._serve(frame)
+        if frame.kind is not Kind.PARAMETERS:
+            raise FrameError(f"the server sent a {frame.kind.name} during training")
         self._begin(frame)
         return []
 

@@ -90,12 +90,6 @@ class MPIEndpoint:
         """Ranks that MPI has reported as failed (under `mpirun --with-ft ulfm`)."""
         return frozenset(self._lost)
 
-    def flush(self) -> bool:
-        """Makes progress on what is being sent; returns whether all of it is done."""
-        for rank in list(self._sending):
-            self._reap(rank)
-        return not any(self._sending.values())
-
     def _reap(self, rank: int) -> None:
         try:
             self._sending[rank] = [entry for entry in self._sending.get(rank, ()) if not entry[0].Test()]

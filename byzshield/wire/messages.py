@@ -56,7 +56,6 @@ def accepted_by_worker(num_parameters: int) -> dict[int, int]:
         Kind.PARAMETERS: 4 * num_parameters,
         Kind.FETCH: 0,
         Kind.STOP: 0,
-        Kind.DISMISS: 0,
     }
 
 
