@@ -1,0 +1,164 @@
+"""A real Slurm cluster of two nodes on this machine: munged, slurmctld and two slurmd, each node in namespaces of its own."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DAEMONS = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
+TOOLS = {**DAEMONS, "ip": "iproute2", "unshare": "util-linux"}
+PMIX_LIBRARY = Path("/usr/lib/x86_64-linux-gnu/pmix2/lib/libpmix.so")  # the name that Debian's mpi_pmix.so opens
+ADDRESSES = {"node1": "192.0.2.1", "node2": "192.0.2.2"}  # TEST-NET-1; it exists between the two namespaces only
+CONFIGURATION = """\
+ClusterName=test
+SlurmctldHost=node1({server})
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+SlurmctldPort=16817
+SlurmdPort=16818
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+TmpFS={folder}/tmp-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_interval=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldParameters=preempt_send_user_signal
+ReturnToService=2
+KillWait=10
+{nodes}
+PartitionName=main Nodes=ALL Default=YES PriorityTier=1 GraceTime=30
+PartitionName=urgent Nodes=ALL PriorityTier=2
+"""
+
+
+def missing_tools() -> str:
+    """What stops the cluster from starting here, or nothing."""
+    lacking = sorted(package for tool, package in TOOLS.items() if shutil.which(tool) is None)
+    if lacking:
+        return f"Debian's packages {' '.join(lacking)} are not installed"
+    return "" if os.geteuid() == 0 else "Slurm's daemons and their namespaces need root"
+
+
+def wait_for(condition: Callable[[], Any], what: str, *, seconds: float) -> Any:
+    """Returns the condition's first true value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+class SlurmCluster:
+    """The daemons; all that they write is in `folder`, whose path must be short enough for Unix sockets."""
+
+    def __init__(self, folder: Path, *, cpus: int = 8, memory_mib: int = 8000) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._namespaces: dict[str, int] = {}
+        self._running = False
+        for name in ADDRESSES:
+            (folder / f"tmp-{name}").mkdir()  # both nodes' PMIx servers would meet in /tmp
+        nodes = "\n".join(
+            f"NodeName={name} NodeAddr={address} CPUs={cpus} RealMemory={memory_mib}" for name, address in ADDRESSES.items()
+        )
+        text = CONFIGURATION.format(server=ADDRESSES["node1"], folder=folder, nodes=nodes)
+        (folder / "slurm.conf").write_text(text)
+
+    def start(self) -> None:
+        """Starts the nodes, the network between them and the daemons, and waits until both nodes are idle."""
+        for name in ADDRESSES:
+            holder = self._spawn(name, ["unshare", "--net", "--uts", "sh", "-c", f"hostname {name} && exec sleep infinity"])
+            self._namespaces[name] = holder.pid
+        for name, pid in self._namespaces.items():
+            wait_for(lambda pid=pid: _has_own_hostname(pid), f"the namespaces of {name}", seconds=10)
+        first, second = self._namespaces.values()
+        self._call(["ip", "link", "add", "eth0", "netns", str(first), "type", "veth", "peer", "eth0", "netns", str(second)])
+        for name, address in ADDRESSES.items():
+            self.on(name, ["ip", "address", "add", f"{address}/24", "dev", "eth0"])
+            for device in ("lo", "eth0"):
+                self.on(name, ["ip", "link", "set", device, "up"])
+        key = self.folder / "munge.key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        paths = {"socket": "munge.socket", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "munge.seed"}
+        flags = [f"--{flag}={self.folder / path}" for flag, path in paths.items()]
+        # --force: the folder is under /tmp, which everybody may write to.
+        self._spawn("munged", ["munged", "--foreground", "--force", f"--key-file={key}", *flags])
+        wait_for((self.folder / "munge.socket").exists, "munged's socket", seconds=10)
+        self._spawn("slurmctld", [*self._enter("node1"), "slurmctld", "-D", "-i"])
+        for name in ADDRESSES:
+            self._spawn(f"slurmd-{name}", [*self._enter(name), "slurmd", "-D"])
+        wait_for(lambda: self.call(["sinfo", "-h", "-o", "%T %D"]).strip() == "idle 2", "two idle nodes", seconds=30)
+        self._running = True
+
+    def stop(self) -> None:
+        """Ends what was started, last first; slurmd's steps go with a cancelled job."""
+        try:
+            if self._running:
+                self.call(["scancel", "--user", "root"])
+                wait_for(lambda: not self.call(["squeue", "-h"]).strip(), "an empty queue", seconds=30)
+        finally:
+            self._end_children()
+
+    def _end_children(self) -> None:
+        for child in reversed(self._children):
+            child.terminate()
+        for child in reversed(self._children):
+            try:
+                child.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def on(self, node: str, words: list[str], *, check: bool = True, **options: Any) -> str:
+        """Runs a command on a node and returns what it prints."""
+        return self._call([*self._enter(node), *words], check=check, **options)
+
+    def call(self, words: list[str], **options: Any) -> str:
+        """Runs one of Slurm's commands, as a user of the first node would."""
+        return self.on("node1", words, **options)
+
+    def job(self, number: str) -> dict[str, str]:
+        """What `scontrol show job` says."""
+        words = self.call(["scontrol", "--oneliner", "show", "job", number]).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def log(self) -> str:
+        """The daemons' own words, for a test that fails."""
+        return "\n".join(f"--- {path.name}\n{path.read_text()[-3000:]}" for path in sorted(self.folder.glob("*.out")))
+
+    def _enter(self, node: str) -> list[str]:
+        return ["nsenter", "--target", str(self._namespaces[node]), "--net", "--uts"]
+
+    def _call(self, words: list[str], *, check: bool = True, **options: Any) -> str:
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=120, check=False, **options)
+        assert not check or done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout
+
+    def _spawn(self, name: str, words: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.out").open("wb") as output:
+            child = subprocess.Popen(words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=self.environment)
+        self._children.append(child)
+        return child
+
+
+def _has_own_hostname(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
