@@ -18,6 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/mpi_env.sh
 . scripts/mpi_env.sh
 ensure_venv mnist5k,test
+ensure_launcher_python2
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

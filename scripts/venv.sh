@@ -34,3 +34,33 @@ find_python() {
     echo "scripts: no Python >= 3.11 on the path; set PYTHON to one" >&2
     exit 1
 }
+
+# ensure_launcher_python2: makes .venv/bin/launcher-python2.7, a Python 2.7 that has what requirements-local.txt pins for it.
+ensure_launcher_python2() {
+    local python requirements=$PWD/requirements-local.txt packages=$PWD/.venv/launcher-python2.7 stamp
+    stamp="$packages/.installed-$(cksum <"$requirements" | cut -d ' ' -f 1)"
+    if [[ -e $stamp ]]; then
+        return
+    fi
+    python=$(find_python2) || return 1
+    echo "Installing the launcher's packages for $python ..."
+    rm -rf "$packages"
+    # From .venv: in the project's folder, pip would take the project for installed and check its requirements, too.
+    (cd .venv && "$python" -m pip install --quiet --disable-pip-version-check --target "$packages" --requirement "$requirements")
+    printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$packages" "$python" >.venv/bin/launcher-python2.7
+    chmod 755 .venv/bin/launcher-python2.7
+    touch "$stamp"
+}
+
+# find_python2: prints the first Python 2.7 that runs: $PYTHON2, one on the path, or one of pyenv's.
+find_python2() {
+    local candidate
+    for candidate in ${PYTHON2:+"$PYTHON2"} python2.7 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python2.7; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (2, 7))' 2>/dev/null; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    echo "scripts: no Python 2.7 on the path; the launcher's tests under it cannot run (set PYTHON2 to one)" >&2
+    return 1
+}

@@ -1,0 +1,103 @@
+"""A real sshd of the test's own: own port, host key, authorised keys and account settings; ended by its pid."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["SshServer", "free_port", "make_key"]
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
+
+
+def make_key(path: Path) -> Path:
+    """Makes an ed25519 key pair at `path` and `path`.pub, and returns `path`."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)], check=True)
+    return path
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A TCP port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class SshServer:
+    """sshd in the foreground as a child process.
+
+    Args:
+        folder: for its files; made if missing. `folder/home` is the home of whoever logs in (as the user who runs the test).
+        authorized: public keys (lines) that may log in.
+        address: where it listens.
+        port: where it listens; None takes a free one.
+        enter: words that start a command inside the server's namespaces, for example ["nsenter", ...].
+        host_key: an existing private host key; None makes one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        authorized: Sequence[str] = (),
+        address: str = "127.0.0.1",
+        port: int | None = None,
+        enter: Sequence[str] = (),
+        host_key: Path | None = None,
+    ) -> None:
+        self.folder, self.address, self.port = folder, address, port or free_port(address)
+        self.home = folder / "home"
+        (self.home / ".ssh").mkdir(parents=True, exist_ok=True)
+        os.chmod(self.home, 0o755)
+        os.chmod(self.home / ".ssh", 0o700)
+        self.authorized_keys = self.home / ".ssh" / "authorized_keys"
+        self.authorized_keys.write_text("".join(line.rstrip() + "\n" for line in authorized))
+        os.chmod(self.authorized_keys, 0o600)
+        self.host_key = host_key or make_key(folder / "host_key")
+        self.log = folder / "sshd.log"
+        # Tests run in folders that others may write to, which StrictModes would refuse; $HOME is the server's own.
+        (folder / "sshd_config").write_text(
+            f"ListenAddress {address}\nPort {self.port}\nHostKey {self.host_key}\nPidFile none\nUsePAM no\nStrictModes no\n"
+            f"AuthorizedKeysFile {self.authorized_keys}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+            f"PermitRootLogin prohibit-password\nSubsystem sftp /usr/lib/openssh/sftp-server\nSetEnv HOME={self.home}\n"
+            f'ForceCommand cd {self.home} && if [ -n "$SSH_ORIGINAL_COMMAND" ]; then exec bash -c "$SSH_ORIGINAL_COMMAND"; '
+            f"else exec bash -l; fi\n"
+        )
+        Path("/run/sshd").mkdir(exist_ok=True)
+        assert SSHD, "sshd is missing: apt-get install openssh-server"
+        with open(self.log, "ab") as log:
+            command = [*enter, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def public_host_key(self) -> str:
+        """Type and key, as in known_hosts behind the host's name."""
+        return " ".join(self.host_key.with_suffix(".pub").read_text().split()[:2])
+
+    def known_hosts_line(self, name: str | None = None) -> str:
+        """A line for known_hosts; the name defaults to [address]:port."""
+        return f"{name or f'[{self.address}]:{self.port}'} {self.public_host_key}\n"
+
+    def wait(self, seconds: float = 15.0) -> "SshServer":
+        """Returns when it listens.
+
+        Raises:
+            AssertionError: it does not in time, or has ended.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            if "Server listening" in self.log.read_text():
+                return self
+            time.sleep(0.02)
+        raise AssertionError(f"sshd does not listen after {seconds} s: {self.log.read_text()}")
+
+    def stop(self) -> None:
+        """Ends it; sessions that it serves end with it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(10)
