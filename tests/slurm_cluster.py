@@ -88,7 +88,8 @@ class SlurmCluster:
             holder = self._spawn(name, ["unshare", "--net", "--uts", "sh", "-c", f"hostname {name} && exec sleep infinity"])
             self._namespaces[name] = holder.pid
         for name, pid in self._namespaces.items():
-            wait_for(lambda pid=pid: _has_own_hostname(pid), f"the namespaces of {name}", seconds=10)
+            # Once it sleeps, it has entered its namespaces and has its name.
+            wait_for(lambda pid=pid: _command(Path(f"/proc/{pid}")).startswith("sleep"), f"{name}'s namespaces", seconds=10)
         first, second = self._namespaces.values()
         self._call(["ip", "link", "add", "eth0", "netns", str(first), "type", "veth", "peer", "eth0", "netns", str(second)])
         for name, address in ADDRESSES.items():
@@ -113,10 +114,14 @@ class SlurmCluster:
         """Ends what was started, last first; slurmd's steps go with a cancelled job."""
         try:
             if self._running:
-                self.call(["scancel", "--user", "root"])
-                wait_for(lambda: not self.call(["squeue", "-h"]).strip(), "an empty queue", seconds=30)
+                self.cancel_all()
         finally:
             self._end_children()
+
+    def cancel_all(self) -> None:
+        """Ends all jobs, and waits until they have left the nodes."""
+        self.call(["scancel", "--user", "root"])
+        wait_for(lambda: not self.call(["squeue", "-h"]).strip(), "an empty queue", seconds=30)
 
     def _end_children(self) -> None:
         for child in reversed(self._children):
@@ -141,6 +146,11 @@ class SlurmCluster:
         words = self.call(["scontrol", "--oneliner", "show", "job", number]).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
+    def commands(self, node: str) -> list[str]:
+        """The command lines of the node's processes."""
+        namespace = _namespace(Path(f"/proc/{self._namespaces[node]}"))
+        return [_command(process) for process in Path("/proc").glob("[0-9]*") if _namespace(process) == namespace]
+
     def log(self) -> str:
         """The daemons' own words, for a test that fails."""
         return "\n".join(f"--- {path.name}\n{path.read_text()[-3000:]}" for path in sorted(self.folder.glob("*.out")))
@@ -149,7 +159,8 @@ class SlurmCluster:
         return ["nsenter", "--target", str(self._namespaces[node]), "--net", "--uts"]
 
     def _call(self, words: list[str], *, check: bool = True, **options: Any) -> str:
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=120, check=False, **options)
+        options = {"env": self.environment, **options}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, **options)
         assert not check or done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
 
@@ -160,5 +171,15 @@ class SlurmCluster:
         return child
 
 
-def _has_own_hostname(pid: int) -> bool:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:  # it has ended
+        return ""
+
+
+def _namespace(process: Path) -> str:
+    try:
+        return os.readlink(process / "ns" / "uts")
+    except OSError:
+        return ""

@@ -1,0 +1,192 @@
+"""The Slurm script on a real cluster: jobs over two nodes that are stopped, queued again and resumed."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from slurm_cluster import PMIX_LIBRARY, SlurmCluster, missing_tools, wait_for
+
+from byzshield.config import RunConfig, dump
+from byzshield.runtime import simulate
+from byzshield.training.checkpoint import latest_checkpoint
+from byzshield.training.metrics import read_metrics
+
+REPOSITORY = Path(__file__).parents[2]
+SCRIPT = str(REPOSITORY / "scripts" / "slurm" / "train.sbatch")
+ENDLESS = {"steps": 100_000}
+RANK = re.compile(r"\S*python -m mpi4py -m byzshield train")
+Maker = Callable[..., RunConfig]
+Weights = dict[str, torch.Tensor]
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(290)]
+
+
+def skip_or_fail(missing: str) -> None:
+    if missing and not os.environ.get("CI"):
+        pytest.skip(missing)
+    assert not missing, missing
+
+
+class Job:
+    """A training job of 4 ranks on both nodes, submitted as a user does it."""
+
+    def __init__(
+        self, cluster: SlurmCluster, folder: Path, config: RunConfig, *flags: str, words: tuple[str, ...], **environment: str
+    ):
+        run_file = folder / f"{config.run.name}.toml"
+        run_file.write_text(dump(config))
+        self._cluster = cluster
+        self._log = folder / f"{config.run.name}.log"
+        self.run = Path(config.run.output_dir) / config.run.name
+        command = ["sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=2", "--ntasks=4", "--mem-per-cpu=500"]
+        command += [f"--output={self._log}", *flags, SCRIPT, str(run_file), *words]
+        environment = {**cluster.environment, **environment}
+        self.number = cluster.call(command, cwd=REPOSITORY, env=environment).strip()
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    @property
+    def steps(self) -> list[int]:
+        metrics = self.run / "metrics.jsonl"
+        return [line["step"] for line in read_metrics(metrics)] if metrics.exists() else []
+
+    def wait_for_steps(self, count: int) -> None:
+        self._wait(lambda: len(self.steps) >= count, f"{count} steps")
+
+    def wait_for(self, **state: str) -> None:
+        """Waits until `scontrol show job` says this."""
+        self._wait(lambda: state.items() <= self._cluster.job(self.number).items(), str(state))
+
+    def start_at_once(self) -> None:
+        """A job that was queued again would start after two minutes only."""
+        self._cluster.call(["scontrol", "update", f"JobId={self.number}", "StartTime=now"])
+
+    def signal(self, name: str) -> None:
+        self._cluster.call(["scancel", "--batch", f"--signal={name}", self.number])
+
+    def _wait(self, condition: Callable[[], Any], what: str) -> None:
+        try:
+            wait_for(condition, what, seconds=100)
+        except AssertionError as error:
+            error.add_note(f"{self.log}\n{self._cluster.job(self.number)}\n{self._cluster.log()}")
+            raise
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    skip_or_fail(missing_tools())
+    slurm = SlurmCluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        slurm.start()
+        yield slurm
+    finally:
+        slurm.stop()
+
+
+@pytest.fixture
+def submit(cluster: SlurmCluster, tiny_run: Maker, tmp_path: Path) -> Iterator[Callable[..., Job]]:
+    """Returns a function that submits a tiny run; no job outlives the test."""
+
+    def make(
+        name: str, *flags: str, words: tuple[str, ...] = (), sections: dict[str, Any] | None = None, **environment: str
+    ) -> Job:
+        sections = {"run": ENDLESS, **(sections or {})}
+        config = tiny_run(**{**sections, "run": {**sections["run"], "name": name}})
+        return Job(cluster, tmp_path, config, *flags, words=words, **environment)
+
+    yield make
+    cluster.cancel_all()
+
+
+@pytest.mark.parametrize("launch", ["mpirun", "srun"])
+def test_a_job_that_is_stopped_and_queued_again_ends_as_if_it_had_not_been(
+    cluster: SlurmCluster,
+    submit: Callable[..., Job],
+    tiny_run: Maker,
+    weights_of: Callable[[Path], Weights],
+    same_weights: Callable[[Weights, Weights], bool],
+    launch: str,
+) -> None:
+    if launch == "srun" and not PMIX_LIBRARY.exists():
+        skip_or_fail("srun's PMIx plugin needs Debian's package libpmix-dev")
+    sections = {"run": {"steps": 120}, "optimizer": {"momentum": 0.9}}
+    job = submit(launch, words=("--overwrite",), sections=sections, BYZSHIELD_LAUNCH=launch)
+    job.wait_for_steps(5)
+    ranks = [sum(RANK.match(command) is not None for command in cluster.commands(node)) for node in ("node1", "node2")]
+    assert ranks == [2, 2]
+    job.signal("USR1")
+    job.wait_for(JobState="PENDING", Restarts="1")
+    stopped_at = job.steps[-1]
+    assert not (job.run / "summary.json").exists()
+    job.start_at_once()
+    job.wait_for(JobState="COMPLETED", Restarts="1")
+    assert f"resumed from {job.run}/checkpoints/step_{stopped_at}.pt" in job.log
+    assert job.steps == list(range(1, 121))
+    whole, _ = simulate(tiny_run(**{**sections, "run": {"steps": 120, "name": "whole"}}))
+    assert same_weights(weights_of(job.run), weights_of(whole.path))
+
+
+def test_a_job_near_its_time_limit_stores_a_checkpoint_and_is_queued_again(submit: Callable[..., Job]) -> None:
+    job = submit("limited", "--time=1", "--signal=B:USR1@55")
+    job.wait_for(JobState="PENDING", Restarts="1")
+    assert "SIGUSR1" in job.log
+    assert latest_checkpoint(job.run / "checkpoints") == job.run / "checkpoints" / f"step_{job.steps[-1]}.pt"
+
+
+def test_a_job_that_must_make_way_stores_a_checkpoint_and_is_queued_again(
+    cluster: SlurmCluster, submit: Callable[..., Job]
+) -> None:
+    job = submit("preempted", "--exclusive")
+    job.wait_for_steps(2)
+    assert cluster.call(["srun", "--partition=urgent", "--nodes=2", "hostname"]).split() != []
+    job.wait_for(JobState="PENDING", Restarts="1")
+    assert latest_checkpoint(job.run / "checkpoints") == job.run / "checkpoints" / f"step_{job.steps[-1]}.pt"
+
+
+def test_a_job_that_is_told_to_end_for_good_stores_a_checkpoint_and_is_not_queued_again(submit: Callable[..., Job]) -> None:
+    job = submit("ended")
+    job.wait_for_steps(2)
+    job.signal("INT")
+    job.wait_for(JobState="FAILED", Restarts="0", ExitCode="143:0")
+    assert latest_checkpoint(job.run / "checkpoints") == job.run / "checkpoints" / f"step_{job.steps[-1]}.pt"
+    assert "not queued again" in job.log
+
+
+def test_a_cancelled_job_is_not_queued_again(cluster: SlurmCluster, submit: Callable[..., Job]) -> None:
+    job = submit("cancelled")
+    job.wait_for_steps(2)
+    cluster.cancel_all()
+    job.wait_for(JobState="CANCELLED", Restarts="0")
+    assert "back into the queue" not in job.log
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "status", "line"),
+    [
+        ((), {"BYZSHIELD_LAUNCH": "srun", "BYZSHIELD_PMIX": "pmix_v9"}, "2:0", "use BYZSHIELD_LAUNCH=mpirun"),
+        ((), {"BYZSHIELD_LAUNCH": "ssh"}, "2:0", "BYZSHIELD_LAUNCH must be mpirun or srun; got ssh"),
+        (("--set", "data.batch_size=76"), {}, "2:0", "must be a multiple of the 25 files"),
+        (("--set", "data.batch_size=76"), {"BYZSHIELD_LAUNCH": "srun"}, "2:0", "must be a multiple of the 25 files"),
+    ],
+)
+def test_what_cannot_run_fails_with_one_line_and_is_not_queued_again(
+    submit: Callable[..., Job], words: tuple[str, ...], environment: dict[str, str], status: str, line: str
+) -> None:
+    job = submit("impossible", words=words, **environment)
+    job.wait_for(JobState="FAILED", ExitCode=status, Restarts="0")
+    assert len([said for said in job.log.splitlines() if line in said]) == 1
+    assert "Traceback" not in job.log
+
+
+def test_outside_slurm_the_script_explains_itself(tmp_path: Path) -> None:
+    helped = subprocess.run(["bash", SCRIPT, "--help"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert helped.stdout.startswith("Usage: sbatch")
+    refused = subprocess.run(["bash", SCRIPT, "run.toml"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == "train.sbatch: this is not a Slurm job; submit it: sbatch scripts/slurm/train.sbatch RUN.toml\n"
