@@ -107,7 +107,7 @@ class SlurmCluster:
         self._spawn("slurmctld", [*self._enter("node1"), "slurmctld", "-D", "-i"])
         for name in ADDRESSES:
             self._spawn(f"slurmd-{name}", [*self._enter(name), "slurmd", "-D"])
-        wait_for(lambda: self.call(["sinfo", "-h", "-o", "%T %D"]).strip() == "idle 2", "two idle nodes", seconds=30)
+        wait_for(self.is_idle, "two idle nodes", seconds=30)
         self._running = True
 
     def stop(self) -> None:
@@ -117,6 +117,10 @@ class SlurmCluster:
                 self.cancel_all()
         finally:
             self._end_children()
+
+    def is_idle(self) -> bool:
+        """Whether both nodes are up and have no job."""
+        return set(self.call(["sinfo", "-h", "-p", "main", "-o", "%T %D"]).splitlines()) == {"idle 2"}
 
     def cancel_all(self) -> None:
         """Ends all jobs, and waits until they have left the nodes."""
@@ -146,10 +150,11 @@ class SlurmCluster:
         words = self.call(["scontrol", "--oneliner", "show", "job", number]).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def commands(self, node: str) -> list[str]:
-        """The command lines of the node's processes."""
+    def processes(self, node: str) -> dict[int, str]:
+        """The node's processes: id and command line."""
         namespace = _namespace(Path(f"/proc/{self._namespaces[node]}"))
-        return [_command(process) for process in Path("/proc").glob("[0-9]*") if _namespace(process) == namespace]
+        found = [process for process in Path("/proc").glob("[0-9]*") if _namespace(process) == namespace]
+        return {int(process.name): _command(process) for process in found}
 
     def log(self) -> str:
         """The daemons' own words, for a test that fails."""

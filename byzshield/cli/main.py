@@ -16,7 +16,7 @@ from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped
 __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
-RANK = os.environ.get("OMPI_COMM_WORLD_RANK", "0")
+RANK = os.environ.get("PMIX_RANK", "0")  # set by mpirun, and by srun --mpi=pmix
 COMMANDS = (placement, distortion, plan, train, simulate, evaluate, report, listing, data)
 
 
