@@ -1,4 +1,4 @@
-"""Loops that numba compiles to SIMD code, the only ones of the package; they release the interpreter lock.
+"""Sums over all columns that numba compiles to SIMD code; they release the interpreter lock.
 
 Each kernel sees the matrix as one flat array and the positions in it at which its rows start, so that a subset or a block of
 columns needs no copy and every memory layout runs the same code. It works tile by tile, small enough for the caches, in float64

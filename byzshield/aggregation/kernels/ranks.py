@@ -60,21 +60,13 @@ def combine(
                 a = np.float64(low[c])
                 b = np.float64(high[c])
                 # Halving first would lose the last bit of a denormal; adding first may overflow.
-                both = a + b
+                both = a + b + 0.0  # the order of the rows decides which of two zeros comes first: make every zero positive
                 centre[c] = both * 0.5 if abs(both) < np.inf else a * 0.5 + b * 0.5
         else:
             _trimmed_mean(tile, trim, n - trim, centre)
         result = centre
         if mode in (NEAREST_TO_MEDIAN, NEAREST_TO_TRIMMED):
-            total[:] = 0.0
-            for row in range(n):
-                _add_if_kept(tile[:n], row, kept, centre, total)
-            for c in range(TILE):
-                total[c] /= kept
-            if flat.itemsize == 8:
-                for c in range(TILE):
-                    if not abs(total[c]) < np.inf:
-                        total[c] = _careful_nearest_mean(tile[:n, c], kept, centre[c])
+            _nearest_mean(tile, kept, centre, total)
             result = total
         target = out[first : first + width]
         for c in range(width):
@@ -87,12 +79,11 @@ combine = compiled(combine)
 
 
 @compiled
-def _trimmed_mean(tile: Array, first: int, last: int, mean: Array) -> None:
-    # The mean of the rows from `first` to before `last`, added in turn; the last row of the tile is 0.
+def _sum(tile: Array, first: int, last: int, total: Array) -> None:
+    # The sum of the rows from `first` to before `last`, added in turn; the last row of the tile is 0.
     zero = len(tile) - 1
-    kept = last - first
-    mean[:] = 0.0
-    for row in range(first, last, 8):  # eight at a time, so that the sum is not loaded and stored for each
+    total[:] = 0.0
+    for row in range(first, last, 8):  # eight at a time, so that the total is not loaded and stored for each
         a = tile[row]
         b = tile[row + 1 if row + 1 < last else zero]
         c = tile[row + 2 if row + 2 < last else zero]
@@ -102,48 +93,51 @@ def _trimmed_mean(tile: Array, first: int, last: int, mean: Array) -> None:
         g = tile[row + 6 if row + 6 < last else zero]
         h = tile[row + 7 if row + 7 < last else zero]
         for i in range(TILE):
-            mean[i] = mean[i] + a[i] + b[i] + c[i] + d[i] + e[i] + f[i] + g[i] + h[i]
-    low = tile[first]
-    high = tile[last - 1]
-    for i in range(TILE):
-        value = mean[i] / kept
-        # Rounding must not carry the mean out of the range of its values (an overflow is mended below).
-        value = low[i] if value < low[i] else value
-        mean[i] = high[i] if value > high[i] else value
-    if tile.itemsize == 8:  # a sum of float64 values may overflow; of float32 values it cannot
-        for i in range(TILE):
-            if abs(mean[i]) > 1e300:
-                mean[i] = 0.0
-                for row in range(first, last):
-                    mean[i] += tile[row, i] / kept
-                mean[i] = min(max(mean[i], low[i]), high[i])
+            total[i] = total[i] + a[i] + b[i] + c[i] + d[i] + e[i] + f[i] + g[i] + h[i]
 
 
 @compiled
-def _add_if_kept(tile: Array, row: int, kept: int, centre: Array, total: Array) -> None:
-    # The `kept` values nearest to the centre are neighbours in sorted order. Of the values at ranks k and k + kept just one is
-    # among them: the one nearer to the centre (the lesser on a tie).
-    dropped = len(tile) - kept
-    values = tile[row]
-    if dropped <= row < kept:
+def _trimmed_mean(tile: Array, first: int, last: int, mean: Array) -> None:
+    _sum(tile, first, last, mean)
+    kept = last - first
+    low = tile[first]
+    high = tile[last - 1]
+    for c in range(TILE):
+        value = mean[c] / kept
+        # Rounding must not carry the mean out of the range of its values (an overflow is mended below).
+        value = low[c] if value < low[c] else value
+        mean[c] = high[c] if value > high[c] else value
+    if tile.itemsize == 8:  # a sum of float64 values may overflow; of float32 values it cannot
         for c in range(TILE):
-            total[c] += values[c]
-    elif row < dropped and row < kept:
-        above = tile[row + kept]
+            if abs(mean[c]) > 1e300:
+                mean[c] = 0.0
+                for row in range(first, last):
+                    mean[c] += tile[row, c] / kept
+                mean[c] = min(max(mean[c], low[c]), high[c])
+
+
+@compiled
+def _nearest_mean(tile: Array, kept: int, centre: Array, mean: Array) -> None:
+    # The `kept` values nearest to the centre are neighbours in sorted order, so just one of each `kept`-th is among them: of two
+    # of these the upper one if it is nearer (on a tie the lower). Those without a rival are all among them.
+    n = len(tile) - 1
+    _sum(tile, n - kept, kept, mean)
+    chosen = np.empty(TILE, tile.dtype)
+    for rank in range(min(kept, n - kept)):
+        chosen[:] = tile[rank]
+        for row in range(rank + kept, n, kept):
+            below = tile[row - kept]
+            above = tile[row]
+            for c in range(TILE):
+                chosen[c] = above[c] if 0.5 * below[c] + 0.5 * above[c] < centre[c] else chosen[c]
         for c in range(TILE):
-            nearer = 0.5 * values[c] + 0.5 * above[c] >= centre[c]
-            total[c] += values[c] if nearer else 0.0
-    elif row >= dropped and row >= kept:
-        below = tile[row - kept]
+            mean[c] += chosen[c]
+    for c in range(TILE):
+        mean[c] /= kept
+    if tile.itemsize == 8:
         for c in range(TILE):
-            nearer = 0.5 * below[c] + 0.5 * values[c] < centre[c]
-            total[c] += values[c] if nearer else 0.0
-    else:
-        above = tile[row + kept]
-        below = tile[row - kept]
-        for c in range(TILE):
-            nearer = 0.5 * values[c] + 0.5 * above[c] >= centre[c] and 0.5 * below[c] + 0.5 * values[c] < centre[c]
-            total[c] += values[c] if nearer else 0.0
+            if not abs(mean[c]) < np.inf:
+                mean[c] = _careful_nearest_mean(tile[:n, c], kept, centre[c])
 
 
 @compiled
