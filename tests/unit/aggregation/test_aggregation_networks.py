@@ -1,4 +1,4 @@
-"""Blocks of networks sort, or bring the middle to its place; so does the code compiled from them, at the edges of blocks and tiles."""
+"""Blocks of networks sort, or bring the middle to its place; so does the compiled code, at the edges of blocks and tiles."""
 
 import numpy as np
 import pytest
