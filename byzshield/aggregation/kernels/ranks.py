@@ -74,7 +74,7 @@ def combine(
     return True
 
 
-combine.__qualname__ += FINGERPRINT
+combine.__qualname__ += FINGERPRINT  # names the file in which the compiled code is kept
 combine = compiled(combine)
 
 
