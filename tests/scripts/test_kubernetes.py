@@ -1,0 +1,151 @@
+"""The MPIJob: what the API server would say of it, and a job in pods like those that the operator makes of it."""
+
+import copy
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import torch
+import yaml
+from cluster_lab import ClusterLab, wait_until
+from pods import Pod
+
+from byzshield.config import RunConfig, dump
+from byzshield.runtime import simulate
+from byzshield.training.metrics import read_metrics
+
+REPOSITORY = Path(__file__).parents[2]
+FOLDER = REPOSITORY / "configs" / "clusters" / "kubernetes"
+KUBERNETES = "1.31"  # what the MPI operator 0.6 is built against
+MANIFEST = {document["kind"]: document for document in yaml.safe_load_all((FOLDER / "mpijob.yaml").read_text())}
+SPEC = MANIFEST["MPIJob"]["spec"]
+SCHEMA = json.loads((Path(__file__).parent / "mpijob.schema.json").read_text())
+CONTAINERS = {role: replicas["template"]["spec"]["containers"][0] for role, replicas in SPEC["mpiReplicaSpecs"].items()}
+Weights = dict[str, torch.Tensor]
+
+
+def check(document: dict[str, Any]) -> None:
+    """Raises what makes the API server or the operator refuse the document."""
+    if document["kind"] != "MPIJob":
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+        return
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    for role, replicas in document["spec"]["mpiReplicaSpecs"].items():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": role.lower()}, **replicas["template"]}
+        kubernetes_validate.validate(pod, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("kind", MANIFEST)
+def test_the_manifest_obeys_the_schemas(kind: str) -> None:
+    check(MANIFEST[kind])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "slotsPerWorkers",
+        "runPolicy.backofLimit",
+        "mpiReplicaSpecs.Launcher.replica",
+        "mpiReplicaSpecs.Worker.template.spec.securityContext.runAsNonroot",
+    ],
+)
+def test_a_misspelt_field_is_found(path: str) -> None:
+    document = copy.deepcopy(MANIFEST["MPIJob"])
+    *parents, field = path.split(".")
+    at = document["spec"]
+    for name in parents:
+        at = at[name]
+    at[field] = 1
+    with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError), match=field):
+        check(document)
+
+
+def test_no_pod_runs_as_root_or_may_become_root() -> None:
+    for replicas in SPEC["mpiReplicaSpecs"].values():
+        pod = replicas["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert not pod["automountServiceAccountToken"]
+        for container in pod["containers"]:
+            assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+            assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
+
+
+def test_image_user_and_key_fit_together() -> None:
+    image = (FOLDER / "Dockerfile").read_text()
+    assert f"--uid {SPEC['mpiReplicaSpecs']['Worker']['template']['spec']['securityContext']['runAsUser']} " in image
+    for name in ("ssh_config", "sshd_config"):
+        assert f"{SPEC['sshAuthMountPath']}/id_rsa" in (FOLDER / name).read_text()
+    port = CONTAINERS["Worker"]["readinessProbe"]["tcpSocket"]["port"]
+    assert all(f"Port {port}\n" in (FOLDER / name).read_text() for name in ("ssh_config", "sshd_config"))
+    assert len({container["image"] for container in CONTAINERS.values()}) == 1
+
+
+@pytest.fixture
+def pods(tmp_path: Path, checkout: Path) -> Iterator[list[Pod]]:
+    """A launcher's pod and two workers' pods, not started; the checkout is their /byzshield, and they may write to its runs/."""
+    if os.geteuid() != 0 or not Path("/usr/sbin/sshd").exists():
+        assert not os.environ.get("CI"), "pods need root and Debian's package openssh-server"
+        pytest.skip("pods need root and Debian's package openssh-server")
+    for folder in ("secret", "config"):
+        (tmp_path / folder).mkdir()
+    key = tmp_path / "secret" / "id_rsa"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-m", "PEM", "-N", "", "-C", "", "-f", str(key)], check=True)
+    key.chmod(0o644)  # as a volume of a Secret
+    (tmp_path / "secret" / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
+    names = ["byzshield-launcher", "byzshield-worker-0", "byzshield-worker-1"]
+    full = [f"{name}.byzshield.default.svc" for name in names]
+    (tmp_path / "config" / "hostfile").write_text("".join(f"{name} slots=1\n" for name in full[1:]))
+    addresses = [f"198.51.100.{number}" for number in (1, 2, 3)]
+    lines = [f"{address} {name}" for address, name in zip(addresses, full, strict=True)]
+    (tmp_path / "config" / "hosts").write_text("\n".join(["127.0.0.1 localhost", f"{addresses[0]} {names[0]}", *lines, ""]))
+    (checkout / "runs").mkdir()
+    os.chown(checkout / "runs", 1000, 1000)
+    for parent in [tmp_path, *tmp_path.parents][:3]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    with ClusterLab(tmp_path / "lab", laptop="198.51.100.254/24") as lab:
+        made = [Pod(lab, name, f"{address}/24", tmp_path) for name, address in zip(names, addresses, strict=True)]
+        try:
+            yield made
+        finally:
+            for pod in made:
+                pod.kill()
+
+
+@pytest.mark.mpi
+def test_a_job_whose_launcher_must_go_resumes_when_it_comes_back(
+    tiny_run: Callable[..., RunConfig],
+    pods: list[Pod],
+    checkout: Path,
+    weights_of: Callable[[Path], Weights],
+    same_weights: Callable[[Weights, Weights], bool],
+) -> None:
+    steps = {"steps": 120, "output_dir": "runs"}
+    (checkout / "run.toml").write_text(dump(tiny_run(run={**steps, "name": "pods"})))
+    launcher, *workers = pods
+    for pod in workers:
+        pod.start(CONTAINERS["Worker"], checkout)
+    for pod in workers:
+        wait_until(lambda pod=pod: "Server listening on" in pod.log.read_text(), 20, f"sshd of {pod.name}")
+    server = {**CONTAINERS["Launcher"], "args": ["run.toml"]}
+    launcher.start(server, checkout)
+    metrics = checkout / "runs" / "pods" / "metrics.jsonl"
+    wait_until(lambda: metrics.exists() and len(read_metrics(metrics)) >= 3, 90, f"3 steps\n{launcher.log.read_text()}")
+    ranks = [sum(bool(re.match(r"\S*python -m mpi4py", words)) for words in pod.commands()) for pod in pods]
+    assert ranks == [1, 1, 1]
+    os.kill(launcher.main, signal.SIGTERM)
+    assert launcher.wait(seconds=60) == 143, launcher.log.read_text()
+    stopped_at = read_metrics(metrics)[-1]["step"]
+    assert stopped_at < 120
+    launcher.start(server, checkout)
+    assert launcher.wait(seconds=120) == 0, launcher.log.read_text()
+    assert f"step_{stopped_at}.pt" in launcher.log.read_text()
+    whole, _ = simulate(tiny_run(run={"steps": 120, "name": "whole"}))
+    assert same_weights(weights_of(metrics.parent), weights_of(whole.path))
