@@ -144,6 +144,6 @@ umask 077
 mkdir -p .cluster
 chmod 700 .cluster
 # Nodes may share their home.
-exec 9>.cluster/key.lock
+exec 9>>.cluster/key.lock
 flock --wait 60 9 || fail "another cluster_key.sh holds .cluster/key.lock; end it, then run this again"
 "${command}_key"

@@ -111,7 +111,7 @@ if [[ -z $only_mount ]]; then
     [[ -z $wheels || -d $wheels ]] || refuse "$PWD has no folder $wheels"
     # Nodes may share this folder: one of them installs, the others find it done.
     mkdir -p -m 700 .cluster
-    exec 9>.cluster/install.lock
+    exec 9>>.cluster/install.lock
     flock --wait 1800 9 || fail "another install_node.sh has been at work in $PWD for half an hour; end it, then run this again"
     read -ra names <<<"$packages"
     install_packages ${names[@]+"${names[@]}"}
