@@ -30,11 +30,11 @@ ensure_mount() {
     fi
     can_be_root || fail "mounting needs root; allow $USER passwordless sudo, or have an administrator mount $source on $point"
     free_mount_point "$point" "$old"
+    as_root mkdir -p "$point"
+    [[ -z $(ls -A "$point") ]] || fail "$point holds files that the mount would hide; move them away first"
     if [[ $old != "$line" ]]; then
         write_fstab "$line"
     fi
-    as_root mkdir -p "$point"
-    [[ -z $(ls -A "$point") ]] || fail "$point holds files that the mount would hide; move them away first"
     echo "Mounting $source on $point ..."
     as_root timeout --kill-after=10 "$MOUNT_SECONDS" mount "$point" ||
         fail "$source does not mount on $point within $MOUNT_SECONDS s; are its name, its options and its firewall right?"

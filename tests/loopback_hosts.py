@@ -42,7 +42,7 @@ def make_wheel(folder: Path, name: str, version: str = "1.0") -> Path:
 
 
 def make_project(folder: Path) -> Path:
-    """A git checkout with this project's scripts and package, whose only requirement is the wheel `standin` in `folder/../wheels`."""
+    """A git checkout with this project's scripts and package, whose only requirement is a wheel in `folder/../wheels`."""
     folder.mkdir()
     for name in ("scripts", "byzshield"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
