@@ -73,11 +73,11 @@ shell_quote() {
     for word in "$@"; do printf "'%s' " "${word//\'/\'\\\'\'}"; done
 }
 
-# remote INDEX SCRIPT [ARGUMENT ...]: bash runs SCRIPT on that host, in the user's home; standard input goes there, too.
+# remote INDEX SCRIPT [ARGUMENT ...]: bash runs SCRIPT on that host, in the user's home; standard input goes there, too. Under sshd,
+# bash would read the user's .bashrc first, which need not bear our settings.
 remote() {
-    local index=$1
-    shift
-    "${ssh_words[@]}" ${terminal:+"$terminal"} -- "${addresses[$index]}" "bash -euo pipefail -c $(shell_quote "$1" "$program" "${@:2}")"
+    local index=$1 script="set -euo pipefail; $2"
+    "${ssh_words[@]}" ${terminal:+"$terminal"} -- "${addresses[$index]}" "bash --norc -c $(shell_quote "$script" "$program" "${@:3}")"
 }
 
 # rsync_to_hosts RSYNC_ARGUMENT ...: rsync over our ssh. place INDEX PATH: PATH in the project's folder there, for rsync.

@@ -100,7 +100,7 @@ class LoopbackHosts:
         self.known_hosts = folder / "laptop_known_hosts"
         self.hosts_file = folder / "hosts_file"
         self.hosts_file.write_text("# the server first\n" + "".join(f"{address}\n" for address in self.addresses))
-        self.ssh_config = folder / "laptop_ssh_config"
+        self.ssh_config = folder / "laptop's ssh config"
         self.ssh_config.write_text(
             f"Host 127.0.0.*\n  Port {self.port}\n  IdentityFile {self.identity}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
             f"  UserKnownHostsFile {self.known_hosts}\n  GlobalKnownHostsFile /dev/null\n"

@@ -1,8 +1,10 @@
 """push_code.sh against real sshds: what git knows arrives, what has gone here goes there, and nothing else is touched."""
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,38 @@ def test_the_users_configuration_cannot_make_unknown_hosts_welcome(hosts: Loopba
     done = push(project, hosts)
     assert "worker1 (127.0.0.2): the push failed: ssh could not log in" in done.stderr
     assert hosts.known_hosts.read_text() == hosts.servers[0].known_hosts_line()
+
+
+def test_a_users_startup_file_does_no_harm(hosts: LoopbackHosts, project: Path) -> None:
+    (hosts.home(0) / ".bashrc").write_text('case "$PS1" in x) ;; esac\nfalse\n')
+    done = push(project, hosts)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "unbound variable" not in done.stdout
+
+
+def test_at_most_sixteen_hosts_are_worked_on_at_once(hosts: LoopbackHosts, project: Path) -> None:
+    names = [f"silent{number}" for number in range(20)]
+    hosts.hosts_file.write_text("\n".join(names))
+    open_now: set[socket.socket] = set()
+    most = 0
+    with socket.create_server(("127.0.0.1", 0), backlog=32) as listener:
+        port = listener.getsockname()[1]
+        hosts.ssh_config.write_text(f"Host *\n  HostName 127.0.0.1\n  Port {port}\n")
+        pusher = ThreadPoolExecutor(1).submit(push, project, hosts)
+        listener.settimeout(1.0)
+        while not pusher.done():
+            # Let in whoever comes; when nobody has come for a second, send all away.
+            try:
+                open_now.add(listener.accept()[0])
+                most = max(most, len(open_now))
+            except TimeoutError:
+                for connection in open_now:
+                    connection.close()
+                open_now.clear()
+    done = pusher.result()
+    assert most == 16
+    assert done.returncode == 1
+    assert [line.split()[1] for line in done.stderr.splitlines()[:-1]] == ["ps", *(f"worker{number}" for number in range(1, 20))]
 
 
 @pytest.mark.parametrize(
