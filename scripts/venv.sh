@@ -18,7 +18,8 @@ ensure_venv() {
 # itself is linked, not built: that needs no build tool, which a folder of wheels may lack, and new code is in force at once.
 ensure_node_venv() {
     local requirements=$1 wheels=${2:-} pip=(.venv/bin/python -m pip) from=() stamp
-    stamp=".venv/.installed-node-$({ pwd && cat "$requirements" && ls "${wheels:-/dev/null}"; } | cksum | cut -d ' ' -f 1)"
+    # A file of the user's own may include ours.
+    stamp=".venv/.installed-node-$({ pwd && cat "$requirements" requirements-remote.txt && ls "${wheels:-/dev/null}"; } | cksum | cut -d ' ' -f 1)"
     if [[ -e $stamp ]] && .venv/bin/python -c '' 2>/dev/null; then
         return
     fi
