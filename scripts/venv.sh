@@ -86,7 +86,8 @@ ensure_launcher_python2() {
     echo "Installing the launcher's packages for $python ..."
     rm -rf "$packages"
     # From .venv: in the project's folder, pip would take the project for installed and check its requirements, too.
-    (cd .venv && "$python" -m pip install --quiet --disable-pip-version-check --target "$packages" --requirement "$requirements")
+    (cd .venv && "$python" -m pip install --quiet --disable-pip-version-check --target "$packages" --requirement "$requirements") ||
+        return 1
     printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$packages" "$python" >.venv/bin/launcher-python2.7
     chmod 755 .venv/bin/launcher-python2.7
     touch "$stamp"
