@@ -4,6 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import argparse
 import collections
+import os
 import sys
 
 import console
@@ -13,6 +14,8 @@ import settings
 import teardown
 from errors import LauncherError
 from waiting import progress
+
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 Command = collections.namedtuple("Command", "name add_arguments run help")
 
@@ -88,9 +91,13 @@ def main(words):
         return error.status
     except KeyboardInterrupt:
         progress("{}: interrupted; the same command goes on where this one stopped".format(arguments.command))
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":
     console.speak_utf8()
-    sys.exit(main(console.words_of(sys.argv[1:])))
+    status = main(console.words_of(sys.argv[1:]))
+    if status == INTERRUPTED:  # threads in mid-call would complain at an orderly end
+        sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
