@@ -1,20 +1,24 @@
 """Connections to hosts over ssh; the one door to paramiko.
 
-A host is believed only if its key is the one in known_hosts, and is shown only the cluster's key: no agent, no other key, no password.
+A host is believed only if its key is the one in known_hosts, and is shown only the cluster's key: no agent, no other key, no
+password.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import collections
+import io
 import logging
 import socket
+import sys
 import threading
-import time
 import warnings
 
 import shell
 from errors import OperationFailed, RequestError
-from waiting import clock, progress
+from execution import SILENCE_SECONDS, ConnectionLost, Execution
+from output import last_line
+from waiting import clock
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # cryptography's farewell to Python 2 is not for the user
@@ -25,12 +29,19 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 CONNECT_SECONDS = 20.0
 HEARTBEAT_SECONDS = 15.0
-SILENCE_SECONDS = 60.0  # a host that has not answered for so long is gone
-LONGEST_PAUSE = 10.0  # between two attempts to connect
-BLOCK = 1 << 15
 
-# The kernel's word for the same, where it has one: what is sent and never acknowledged breaks the connection.
-_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18 if hasattr(socket, "SO_PASSCRED") else None)  # Linux; Python 2 lacks the name
+# Linux breaks a connection when what was sent is not acknowledged for so long; Python 2 lacks the name.
+_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18 if sys.platform.startswith("linux") else None)
+
+_CHANGED = (
+    "{}: the host at {} port {} does not have the key that {} names: another machine may have its address now, or someone answers "
+    "in its place; nothing was sent to it. If you know why, for example because the cluster was launched anew, `hosts` writes its "
+    "keys again"
+)
+_UNKNOWN = (
+    "{}: no key of {} port {} is in {}, so nobody can tell whether it is the host; nothing was sent to it. Use the machine that "
+    "launched the cluster; there `hosts` writes that file again"
+)
 
 Node = collections.namedtuple("Node", "alias address port private_address")
 
@@ -39,20 +50,12 @@ class Unreachable(OperationFailed):
     """No connection; another attempt may succeed."""
 
 
-class ConnectionLost(OperationFailed):
-    """The connection broke while a command ran."""
-
-
 class LoginRefused(OperationFailed):
     """The host does not know the cluster's key (yet)."""
 
 
 class HostKeyRefused(OperationFailed):
     """Whoever answers there is not known to be the host."""
-
-
-class DeadlinePassed(OperationFailed):
-    """The command did not end in time, and was ended."""
 
 
 class Access(object):
@@ -73,6 +76,14 @@ class Access(object):
             self._key = paramiko.Ed25519Key(filename=key)
         except (IOError, OSError, ValueError, paramiko.SSHException) as error:
             raise RequestError("{}: no cluster key to log in with ({}); `launch` makes it".format(key, _reason(error)))
+
+    def known_hosts_content(self):
+        """What hosts need to know each other, too: the bytes of known_hosts."""
+        try:
+            with io.open(self.known_hosts, "rb") as stream:
+                return stream.read()
+        except (IOError, OSError) as error:
+            raise RequestError("{}: {}; `hosts` writes it".format(self.known_hosts, error.strerror))
 
     def connect(self, node, seconds=CONNECT_SECONDS):
         """A Connection.
@@ -98,60 +109,21 @@ class Access(object):
             )
             return Connection(node.alias, client)
         except paramiko.BadHostKeyException:
-            refused = (
-                "{}: the host at {} port {} does not have the key that {} names: another machine may have its address now, or someone "
-                "answers in its place; nothing was sent to it. Do not connect until you know why; if the cluster was launched anew, "
-                "`hosts` writes its keys again"
-            )
+            refused = _CHANGED
         except _UnknownHostKey:
-            refused = (
-                "{}: no key of {} port {} is in {}, so nobody can tell whether it is the host; nothing was sent to it. Use the machine that "
-                "launched the cluster; there `hosts` writes that file again"
-            )
+            refused = _UNKNOWN
         except paramiko.AuthenticationException as error:
-            transport = client.get_transport()
             client.close()
-            if "timeout" in _reason(error).lower() or transport is None or "EOF" in _reason(error):
+            # What sounds like a refusal may be a host that went away in between.
+            if any(word in _reason(error) for word in ("timeout", "EOF")):
                 raise Unreachable(self._unreachable(node, error))
-            raise LoginRefused(
-                "{}: {} does not let {} in with {}; is ssh_user right for its image?".format(
-                    node.alias, node.address, self.user, self._key_path
-                )
-            )
+            line = "{}: {} does not let {} in with {}; is ssh_user right for its image?"
+            raise LoginRefused(line.format(node.alias, node.address, self.user, self._key_path))
         except (paramiko.SSHException, socket.error, EOFError) as error:
             client.close()
             raise Unreachable(self._unreachable(node, error))
         client.close()
         raise HostKeyRefused(refused.format(node.alias, node.address, node.port, self.known_hosts))
-
-    def wait(self, node, deadline, login_seconds=0.0):
-        """A Connection to a host that may still be booting.
-
-        Args:
-            deadline: a waiting.Deadline until which refused and timed-out connections are tried again.
-            login_seconds: for so long after ssh first answers, a refused key is tried again: cloud-init installs it late.
-
-        Raises:
-            Unreachable, LoginRefused, HostKeyRefused.
-        """
-        pause, answered_at, said = 1.0, None, None
-        while True:
-            try:
-                return self.connect(node, max(1.0, min(CONNECT_SECONDS, deadline.remaining())))
-            except Unreachable as error:
-                if deadline.passed():
-                    raise Unreachable("{} (for {:.0f} s)".format(error, deadline.seconds))
-                reason = "waiting for ssh"
-            except LoginRefused:
-                answered_at = answered_at or clock()
-                if deadline.passed() or clock() - answered_at >= login_seconds:
-                    raise
-                reason = "ssh answers; waiting for the key to be installed"
-            if reason != said:
-                progress("{}: {}".format(node.alias, reason))
-                said = reason
-            time.sleep(min(pause, deadline.remaining()))
-            pause = min(pause * 1.5, LONGEST_PAUSE)
 
     @staticmethod
     def _unreachable(node, error):
@@ -223,102 +195,6 @@ class Connection(object):
                 return
             self.answered = clock()
             self._closed.wait(HEARTBEAT_SECONDS)
-
-
-class Execution(object):
-    """A command that runs: iterate over (is standard error, bytes) to the end, then read `status`."""
-
-    def __init__(self, connection, channel, seconds, send):
-        self.status = None
-        self._connection, self._channel, self._seconds = connection, channel, seconds
-        self._blocks = None if send is None else iter(send)
-
-    def __iter__(self):
-        try:
-            for piece in self._pump():
-                yield piece
-        finally:
-            self._channel.close()
-
-    def _pump(self):
-        channel, started, pending, pause = self._channel, clock(), b"", 0.001
-        moved_at, exited_at = started, None
-        while True:
-            # Asked before reading: what comes later than this is not there.
-            ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
-            moved = False
-            if channel.recv_ready():
-                moved = True
-                yield False, channel.recv(BLOCK)
-            if channel.recv_stderr_ready():
-                moved = True
-                yield True, channel.recv_stderr(BLOCK)
-            if self._blocks is not None and not ended and channel.send_ready():
-                moved = True
-                pending = self._send(pending or next(self._blocks, None))
-            now = clock()
-            if moved:
-                moved_at, pause = now, 0.001
-            elif ended:
-                break
-            elif channel.exit_status_ready():
-                # The command has ended, but something that it left behind holds its output open.
-                exited_at = exited_at or now
-                if now - max(exited_at, moved_at) > 3.0:
-                    break
-            if self._seconds is not None and now - started > self._seconds + 2 * shell.KILL_AFTER:
-                raise self._late()
-            if now - max(moved_at, self._connection.answered) > SILENCE_SECONDS:
-                self._connection.close()
-                raise ConnectionLost("{}: no answer for {:.0f} s".format(self._connection.alias, SILENCE_SECONDS))
-            if not moved:
-                time.sleep(pause)
-                pause = min(2 * pause, 0.1 if self._blocks is None else 0.01)
-        self._finish(clock() - started)
-
-    def _send(self, block):
-        """What is left of the block; at the end of all blocks, ends the command's standard input."""
-        try:
-            if block is None:
-                self._blocks = None
-                self._channel.shutdown_write()
-                return b""
-            return block[self._channel.send(block) :]
-        except socket.error:  # the command reads no more; its exit status says why
-            self._blocks = None
-            return b""
-
-    def _finish(self, elapsed):
-        status = self._channel.exit_status
-        alias = self._connection.alias
-        if status < 0:
-            self._connection.transport.join(1.0)  # it lets channels know first that it is about to end
-            if not self._connection.transport.is_active():
-                raise ConnectionLost("{}: the connection broke".format(alias))
-            raise OperationFailed("{}: the command was killed on the host".format(alias))
-        if status in (124, 137) and self._seconds is not None and elapsed >= self._seconds:
-            raise self._late()
-        self.status = status
-
-    def _late(self):
-        return DeadlinePassed(
-            "{}: the command did not end within {:.0f} s, and was ended; allow more with `deadlines` in the cluster's file".format(
-                self._connection.alias, self._seconds
-            )
-        )
-
-
-def last_line(output, status):
-    """The last line of a command's complaint, fit for a terminal."""
-    lines = [line for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not lines:
-        return "exit status {}".format(status)
-    return "{} (exit status {})".format(printable(lines[-1].strip()[:500]), status)
-
-
-def printable(text):
-    """The text without characters that a terminal would obey."""
-    return "".join(character if character >= " " and not "\x7f" <= character <= "\x9f" else "?" for character in text)
 
 
 class _UnknownHostKey(Exception):
