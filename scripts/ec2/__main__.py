@@ -8,18 +8,31 @@ import sys
 
 import console
 import listing
+import provision
 import settings
+import teardown
 from errors import LauncherError
 from waiting import progress
 
 Command = collections.namedtuple("Command", "name add_arguments run help")
 
 # One line a command. run(settings, arguments) returns the exit status; add_arguments may be None.
-COMMANDS = (Command("hosts", listing.add_hosts_arguments, listing.hosts, "write the files hosts, hosts_alias and hosts_address"),)
+COMMANDS = (
+    Command("launch", provision.add_launch_arguments, provision.launch, "start what is missing of the cluster"),
+    Command("status", listing.add_status_arguments, listing.status, "every slot, its state, and the price an hour"),
+    Command("list-running", None, listing.list_running, "this cluster's running instances, and what each has cost"),
+    Command("list-idle", None, listing.list_idle, "what is paid for and not in use, of any cluster in the region"),
+    Command("hosts", listing.add_hosts_arguments, listing.hosts, "write the files hosts, hosts_alias and hosts_address"),
+    Command("stop", None, teardown.stop, "stop on-demand instances; their disks stay"),
+    Command("terminate", teardown.add_terminate_arguments, teardown.terminate, "delete all of the cluster for good"),
+)
 
 # The names that these commands had in the published launcher, and what they mean here.
 ALIASES = {
     "get_hosts": ["hosts"],
+    "list_idle_instances": ["list-idle"],
+    "list_running_instances": ["list-running"],
+    "shutdown": ["terminate"],
 }
 
 DESCRIPTION = """\

@@ -5,8 +5,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import codecs
 import sys
 
-from errors import RequestError
-from waiting import progress
+from errors import OperationFailed, RequestError
 
 
 def speak_utf8():
@@ -23,24 +22,23 @@ def words_of(argv):
 
 
 def confirm(question, yes):
-    """Whether the user says yes.
+    """Returns if the user says yes.
 
     Args:
         yes: --yes was given, so nobody is asked.
 
     Raises:
         RequestError: there is nobody to ask.
+        OperationFailed: the answer is no.
     """
     if yes:
-        return True
+        return
     if not sys.stdin.isatty():
         raise RequestError("there is no terminal to answer at; give --yes if you mean it")
     sys.stderr.write("{} [y/N] ".format(question))
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
-        return True
-    progress("nothing was done")
-    return False
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise OperationFailed("not confirmed; nothing was done")
 
 
 def table(head, rows):

@@ -16,6 +16,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 import uuid
 
 from errors import OperationFailed, RequestError
@@ -89,6 +90,10 @@ class State(object):
         """The token of an attempt whose end is unknown, or None."""
         token = os.path.join(self._pending_folder(index), "token")
         return _read(token) if os.path.exists(token) else None
+
+    def pending_age(self, index):
+        """Seconds since the pending attempt was prepared."""
+        return time.time() - os.path.getmtime(os.path.join(self._pending_folder(index), "token"))
 
     def settle_pending(self, index, instance_id):
         """The instance exists: keeps the public half of its host key, and deletes the private half."""

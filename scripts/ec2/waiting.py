@@ -14,6 +14,7 @@ QUIET_SECONDS = 20.0  # a wait in which nothing changes says so this often
 
 def progress(line):
     """One line on stderr, at once."""
+    sys.stdout.flush()  # the two keep their order in a common file
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
