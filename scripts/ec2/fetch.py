@@ -14,14 +14,14 @@ import tarfile
 import shell
 from errors import OperationFailed
 from output import last_line
-from tree import BLOCK, text
+from tree import BLOCK, as_bytes, text
 from waiting import clock, progress
 
 PROGRESS_SECONDS = 10.0
 KINDS = {b"l": "a link", b"p": "a pipe", b"s": "a socket", b"b": "a device", b"c": "a device"}
 SAME_TIME = 0.001  # seconds within which two systems' times of a file are equal
 
-_LIST = "find {} -printf '%y %s %T@ %p\\0'"
+_LIST = "find {} -ignore_readdir_race -printf '%y %s %T@ %p\\0'"
 _SEND = "tar --create --file=- --format=gnu --no-recursion --hard-dereference --ignore-failed-read --null --files-from=-"
 
 Source = collections.namedtuple("Source", "size modified")
@@ -45,7 +45,7 @@ def fetch(connection, folder, names, destination, on_file=lambda: None):
         ConnectionLost: what has come stays; the next call goes on from there.
         OperationFailed: there is no such folder or name, or what comes is not what was asked for.
     """
-    destination = destination.encode("utf-8")
+    destination = as_bytes(destination)
     sources, problems = _sources(connection, folder, names)
     wanted = {name: source for name, source in sources.items() if not _is_here(os.path.join(destination, name), source)}
     size, said_at, got = 0, clock(), set()
@@ -126,7 +126,7 @@ def _store(stream, path, modified):
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         os.makedirs(folder)
-    part, size = os.path.join(folder, "{}.part".format(os.getpid()).encode("ascii")), 0
+    part, size = os.path.join(folder, ".fetch-{}".format(os.getpid()).encode("ascii")), 0
     try:
         with io.open(part, "wb") as target:
             for block in iter(lambda: stream.read(BLOCK), b""):

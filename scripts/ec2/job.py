@@ -9,6 +9,7 @@ import fleet
 import nodes
 import output
 import shell
+import tree
 from booting import connect
 from errors import OperationFailed, RequestError
 from execution import ConnectionLost
@@ -62,7 +63,7 @@ def start(settings, ships, run_file, flags, push, project=nodes.PROJECT):
         OperationFailed: not pushed to every host, or the job did not start.
     """
     name = _name_in(project, run_file, must_exist=push)
-    if push and fleet.report(nodes.push_to(settings, ships, project, also=[name.encode("utf-8")])):
+    if push and fleet.report(nodes.push_to(settings, ships, project, also=[tree.as_bytes(name)])):
         raise OperationFailed("not started: every host needs the same code; mend these, or terminate them and launch again")
     words = ["bash", "scripts/train_cluster.sh", "--detach"]
     if settings.job.watch_interruptions and settings.market == "spot":
@@ -107,7 +108,7 @@ def follow_log(settings, ships, follow):
 
 def _name_in(project, path, must_exist):
     """The name of a run file within the project, which is the same on the hosts."""
-    found = [base for base in (os.getcwd(), project) if os.path.isfile(os.path.join(base, path))]
+    found = [base for base in (os.curdir, project) if os.path.isfile(os.path.join(base, path))]
     if not found and must_exist:
         raise RequestError("{}: no such file here; --no-push takes one that only the hosts have".format(path))
     base = os.path.realpath(project)

@@ -12,7 +12,7 @@ import tree
 from errors import OperationFailed, RequestError
 from waiting import progress
 
-PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROJECT = tree.as_text(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
 def add_run_arguments(parser):

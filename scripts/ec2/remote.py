@@ -14,18 +14,12 @@ import sys
 import threading
 import warnings
 
+import packages
 import shell
 from errors import OperationFailed, RequestError
 from execution import SILENCE_SECONDS, ConnectionLost, Execution
 from output import last_line
 from waiting import clock
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # cryptography's farewell to Python 2 is not for the user
-    import paramiko
-
-# Whatever paramiko has to say comes as an exception, too.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 CONNECT_SECONDS = 20.0
 HEARTBEAT_SECONDS = 15.0
@@ -34,9 +28,9 @@ HEARTBEAT_SECONDS = 15.0
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18 if sys.platform.startswith("linux") else None)
 
 _CHANGED = (
-    "{}: the host at {} port {} does not have the key that {} names: another machine may have its address now, or someone answers "
-    "in its place; nothing was sent to it. If you know why, for example because the cluster was launched anew, `hosts` writes its "
-    "keys again"
+    "{}: the host at {} port {} does not have the key that {} names: another machine may have its address now, or someone else "
+    "answers in its place; nothing was sent to it. If you know why, for example because the cluster was launched anew, `hosts` "
+    "writes its keys again"
 )
 _UNKNOWN = (
     "{}: no key of {} port {} is in {}, so nobody can tell whether it is the host; nothing was sent to it. Use the machine that "
@@ -72,9 +66,10 @@ class Access(object):
 
     def __init__(self, user, key, known_hosts):
         self.user, self.known_hosts, self._key_path = user, known_hosts, key
+        self._paramiko = _load_paramiko()
         try:
-            self._key = paramiko.Ed25519Key(filename=key)
-        except (IOError, OSError, ValueError, paramiko.SSHException) as error:
+            self._key = self._paramiko.Ed25519Key(filename=key)
+        except (IOError, OSError, ValueError, self._paramiko.SSHException) as error:
             raise RequestError("{}: no cluster key to log in with ({}); `launch` makes it".format(key, _reason(error)))
 
     def known_hosts_content(self):
@@ -91,10 +86,11 @@ class Access(object):
         Raises:
             Unreachable, LoginRefused, HostKeyRefused.
         """
+        paramiko = self._paramiko
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(_RefuseUnknown())
         try:
-            _load_known_hosts(client, self.known_hosts)
+            self._load_known_hosts(client)
             client.connect(
                 node.address,
                 port=node.port,
@@ -107,7 +103,7 @@ class Access(object):
                 allow_agent=False,
                 look_for_keys=False,
             )
-            return Connection(node.alias, client)
+            return Connection(node.alias, client, (paramiko.SSHException, socket.error, EOFError))
         except paramiko.BadHostKeyException:
             refused = _CHANGED
         except _UnknownHostKey:
@@ -125,6 +121,15 @@ class Access(object):
         client.close()
         raise HostKeyRefused(refused.format(node.alias, node.address, node.port, self.known_hosts))
 
+    def _load_known_hosts(self, client):
+        try:
+            client.load_host_keys(self.known_hosts)
+        except (IOError, OSError):
+            pass  # then every host is unknown
+        except (self._paramiko.SSHException, ValueError, AttributeError) as error:
+            line = "{}: not a list of host keys ({}); `hosts` writes it again"
+            raise RequestError(line.format(self.known_hosts, _reason(error)))
+
     @staticmethod
     def _unreachable(node, error):
         return "{}: no ssh at {} port {}: {}; is the instance running, and does ssh_from admit this machine?".format(
@@ -135,8 +140,8 @@ class Access(object):
 class Connection(object):
     """An open connection to one host; a context manager that closes it."""
 
-    def __init__(self, alias, client):
-        self.alias, self._client, self.transport = alias, client, client.get_transport()
+    def __init__(self, alias, client, errors):
+        self.alias, self._client, self.transport, self._errors = alias, client, client.get_transport(), errors
         self.answered = clock()
         self._closed = threading.Event()
         heart = threading.Thread(target=self._beat)
@@ -166,7 +171,7 @@ class Connection(object):
         try:
             channel = self.transport.open_session(timeout=CONNECT_SECONDS)
             channel.exec_command(shell.within(seconds, command, send is not None))
-        except (paramiko.SSHException, socket.error, EOFError) as error:
+        except self._errors as error:
             raise ConnectionLost("{}: the connection broke: {}".format(self.alias, _reason(error)))
         return Execution(self, channel, seconds, send)
 
@@ -189,7 +194,7 @@ class Connection(object):
         while not self._closed.is_set():
             try:
                 self.transport.global_request("keepalive@openssh.com", wait=True)
-            except (paramiko.SSHException, socket.error, EOFError):
+            except self._errors:
                 return
             if not self.transport.is_active():
                 return
@@ -201,18 +206,11 @@ class _UnknownHostKey(Exception):
     pass
 
 
-class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
+class _RefuseUnknown(object):
+    """A policy of paramiko's."""
+
     def missing_host_key(self, client, hostname, key):
         raise _UnknownHostKey()
-
-
-def _load_known_hosts(client, path):
-    try:
-        client.load_host_keys(path)
-    except (IOError, OSError):
-        pass  # then every host is unknown
-    except (paramiko.SSHException, ValueError, AttributeError) as error:
-        raise RequestError("{}: not a list of host keys ({}); `hosts` writes it again".format(path, _reason(error)))
 
 
 def _open_socket(node, seconds):
@@ -227,3 +225,12 @@ def _reason(error):
     if isinstance(error, socket.timeout):
         return "no answer"
     return getattr(error, "strerror", None) or "{}".format(error) or type(error).__name__
+
+
+def _load_paramiko():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography's farewell to Python 2 is not for the user
+        paramiko = packages.load("paramiko")
+    # Whatever paramiko has to say comes as an exception, too.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
+    return paramiko

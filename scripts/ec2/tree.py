@@ -33,7 +33,7 @@ def project(root, also=()):
     Raises:
         RequestError: a link leads out of the tree, or a file cannot be read.
     """
-    root = os.path.realpath(_bytes(root))
+    root = os.path.realpath(as_bytes(root))
     names = _git_names(root) if os.path.exists(os.path.join(root, b".git")) else None
     if names is None:
         names = _names_below(root, GENERATED + KEPT)
@@ -42,10 +42,18 @@ def project(root, also=()):
 
 def folder(root, prefix):
     """{name: Entry} of every file below root; their names begin with prefix."""
-    root = os.path.realpath(_bytes(root))
+    root = os.path.realpath(as_bytes(root))
     if not os.path.isdir(root):
         raise RequestError("{}: not a folder".format(text(root)))
     return _entries(root, _names_below(root, ()), prefix + b"/")
+
+
+def as_bytes(path):
+    return path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+
+
+def as_text(path):
+    return path.decode("utf-8") if isinstance(path, bytes) else path
 
 
 def text(name):
@@ -107,7 +115,3 @@ def _sha256(path):
     except (IOError, OSError) as error:
         raise RequestError("{}: {}".format(text(path), error.strerror))
     return digest.hexdigest().encode("ascii")
-
-
-def _bytes(path):
-    return path if isinstance(path, bytes) else path.encode("utf-8")
