@@ -87,6 +87,14 @@ def parser():
     return whole
 
 
+def _split(words):
+    """What stands before the first -- and what behind it, which argparse cannot tell apart in every place."""
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
 def main(words):
     """Runs one command line; returns its exit status."""
     if words and words[0] in ALIASES:
@@ -95,7 +103,11 @@ def main(words):
     if not words:
         whole.print_help(sys.stderr)
         return 2
+    words, behind = _split(words)
     arguments = whole.parse_args(words)
+    if behind and not hasattr(arguments, "behind"):
+        whole.error("{} takes nothing behind --".format(arguments.command))
+    arguments.behind = behind
     try:
         return arguments.run(settings.read(arguments.config), arguments)
     except LauncherError as error:

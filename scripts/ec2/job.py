@@ -23,7 +23,7 @@ def add_train_arguments(parser):
     parser.add_argument("run_file", nargs="?", metavar="RUN.toml", help="a file of this project (default: job.run_file)")
     parser.add_argument("--follow", action="store_true", help="show the log until the job has ended")
     parser.add_argument("--no-push", action="store_true", help="take the code and RUN.toml as they are on the hosts")
-    parser.add_argument("flags", nargs="*", metavar="FLAG", help="after --: for byzshield train, such as --set run.steps=100")
+    parser.set_defaults(behind=[])
 
 
 def add_logs_arguments(parser):
@@ -32,10 +32,11 @@ def add_logs_arguments(parser):
 
 def train(settings, arguments):
     """Pushes the code and starts the training job, which goes on whatever becomes of this machine.
+    What stands behind -- goes to `byzshield train`.
 
     example: python scripts/ec2 train configs/runs/quickstart.toml --config FILE -- --set run.steps=100 --resume"""
     ships = fleet.of_cluster(settings)
-    start(settings, ships, arguments.run_file or settings.job.run_file, arguments.flags, not arguments.no_push)
+    start(settings, ships, arguments.run_file or settings.job.run_file, arguments.behind, not arguments.no_push)
     if arguments.follow:
         return follow_log(settings, ships, True)
     progress("the job goes on without this machine: `logs` follows it, `stop-job` ends it, `fetch` brings its results")

@@ -19,19 +19,17 @@ def add_run_arguments(parser):
     parser.add_argument(
         "--on", default="all", metavar="HOSTS", help="all, ps, workers, or aliases such as worker1,worker7 (default: all)"
     )
-    parser.add_argument(
-        "words",
-        nargs="+",
-        metavar="COMMAND",
-        help="after --: one word is a line of bash, several are a command and its arguments",
-    )
+    parser.set_defaults(behind=[])
 
 
 def run(settings, arguments):
-    """Runs a command on hosts, in the project's folder there (in the home folder before there is one), and shows what they print.
+    """Runs a command on hosts, in the project's folder there (in the home folder before there is one), and shows what they
+    print. One word behind -- is a line of bash, several are a command and its arguments.
 
     example: python scripts/ec2 run --config FILE --on workers -- 'uptime; df -h /'"""
-    return run_on(settings, fleet.of_cluster(settings), arguments.on, arguments.words)
+    if not arguments.behind:
+        raise RequestError("no command; give one behind --, as in: run --config FILE -- uptime")
+    return run_on(settings, fleet.of_cluster(settings), arguments.on, arguments.behind)
 
 
 def push_code(settings, arguments):

@@ -24,7 +24,7 @@ _LOOK = (
 )
 _DELETE = "xargs -0 -r rm -f --"
 _DELETE_FOLDERS = "xargs -0 -r rmdir --ignore-fail-on-non-empty -- 2>/dev/null || true"
-_DIGEST = re.compile(rb"([0-9a-f]{64})  \./(.*)\Z", re.DOTALL)
+_DIGEST = re.compile(r"([0-9a-f]{64})  \./(.*)\Z".encode("ascii"), re.DOTALL)
 
 Sent = collections.namedtuple("Sent", "files size deleted")
 
