@@ -11,7 +11,7 @@ from typing import NoReturn
 import byzshield
 from byzshield import log
 from byzshield.cli import data, distortion, evaluate, listing, placement, plan, report, simulate, train
-from byzshield.errors import ByzShieldError, RequestError
+from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped
 
 __all__ = ["entry_point", "main"]
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; None takes them from the system.
 
     Returns:
-        0 done; 1 the run failed; 2 the request was wrong.
+        0 done; 1 the run failed; 2 the request was wrong; 143 a run was told to end early; 130 Ctrl-C.
     """
     parser = argparse.ArgumentParser(
         prog="byzshield",
@@ -39,11 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     log.configure(arguments.command)
     # Ending politely lets the run store its last step.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     try:
         status: int = arguments.run(arguments)
     except RequestError as error:
         return _fail(str(error), 2)
+    except RunStopped as error:
+        return _fail(str(error), STOPPED)
     except ByzShieldError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:

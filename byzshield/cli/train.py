@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from byzshield import log
-from byzshield.cli.run_flags import TerminalProgress, add_run_flags, config_from, print_summary
+from byzshield.cli.run_flags import StopOnSignal, TerminalProgress, add_run_flags, config_from, print_summary
 
 __all__ = ["add_parser"]
 
@@ -24,13 +24,16 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
+    stop = StopOnSignal()
     config = config_from(arguments)
     from byzshield.runtime import train_mpi
     from byzshield.transport import mpi
 
     rank = mpi.world_rank()
     log.configure("PS" if rank == 0 else f"rank {rank}")
-    result = train_mpi(config, resume=arguments.resume, overwrite=arguments.overwrite, progress=TerminalProgress(plain=True))
+    result = train_mpi(
+        config, resume=arguments.resume, overwrite=arguments.overwrite, progress=TerminalProgress(plain=True), stop=stop
+    )
     if result is not None:
         print_summary(result[0].path, result[1])
     return 0
