@@ -4,6 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import argparse
 import collections
+import inspect
 import sys
 
 import console
@@ -77,7 +78,7 @@ def parser():
         part = commands.add_parser(
             command.name,
             help=command.help,
-            description=command.run.__doc__ or command.help,
+            description=inspect.cleandoc(command.run.__doc__ or command.help),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         part.add_argument("--config", required=True, metavar="FILE", help="the cluster, such as configs/clusters/example.json")

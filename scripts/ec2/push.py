@@ -61,7 +61,7 @@ def push(connection, entries, directory, manifest, seconds):
 
 def _look(connection, entries, directory, manifest, seconds):
     """(names in the manifest, {name: identity of what the host has})."""
-    make = "mkdir -p {0} && mkdir -p -m 700 {0}/.cluster && ".format(shell.quote(directory))
+    make = "mkdir -p {0} && mkdir -p -m 700 {0}/.cluster || exit; ".format(shell.quote(directory))
     look = shell.within_folder(directory, _LOOK.format(manifest=manifest))
     records = connection.output(make + look, seconds, send=[_list(b"./" + name for name in sorted(entries))]).split(b"\0")
     end = records.index(b"")

@@ -40,4 +40,4 @@ def within(seconds, command, has_input):
 
 def within_folder(folder, command):
     """The command, run in that folder."""
-    return "cd {} && {}".format(quote(folder), command)
+    return "cd {} || exit; {}".format(quote(folder), command)

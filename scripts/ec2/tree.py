@@ -36,7 +36,7 @@ def project(root, also=()):
     root = os.path.realpath(as_bytes(root))
     names = _git_names(root) if os.path.exists(os.path.join(root, b".git")) else None
     if names is None:
-        names = _names_below(root, GENERATED + KEPT)
+        names = _names_below(root, KEPT, GENERATED)
     return _entries(root, [name for name in names + list(also) if name.split(b"/")[0] not in KEPT], b"")
 
 
@@ -45,7 +45,7 @@ def folder(root, prefix):
     root = os.path.realpath(as_bytes(root))
     if not os.path.isdir(root):
         raise RequestError("{}: not a folder".format(text(root)))
-    return _entries(root, _names_below(root, ()), prefix + b"/")
+    return _entries(root, _names_below(root, (), ()), prefix + b"/")
 
 
 def as_bytes(path):
@@ -75,9 +75,10 @@ def _git_names(root):
     return [name for name in output.split(b"\0") if name]
 
 
-def _names_below(root, skipped):
+def _names_below(root, not_at_the_top, nowhere):
     names = []
     for parent, folders, files in os.walk(root):
+        skipped = nowhere + not_at_the_top if parent == root else nowhere
         folders[:] = sorted(name for name in folders if name not in skipped)
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         names.extend(os.path.relpath(os.path.join(parent, name), root) for name in sorted(files + links))
