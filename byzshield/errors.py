@@ -15,6 +15,7 @@ __all__ = [
     "DataError",
     "FrameError",
     "HandshakeError",
+    "LostWorkersError",
     "ParameterError",
     "PlacementError",
     "RequestError",
@@ -68,6 +69,10 @@ class TransportError(ByzShieldError):
 
 class HandshakeError(ByzShieldError):
     """Too many workers differ from the parameter server in software, configuration or arithmetic."""
+
+
+class LostWorkersError(ByzShieldError):
+    """So many workers are dead that no later step can be applied."""
 
 
 class RunStopped(ByzShieldError):

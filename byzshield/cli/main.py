@@ -16,6 +16,7 @@ from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped
 __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
+RANK = os.environ.get("OMPI_COMM_WORLD_RANK", "0")
 COMMANDS = (placement, distortion, plan, train, simulate, evaluate, report, listing, data)
 
 
@@ -40,6 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.configure(arguments.command)
     # Ending politely lets the run store its last step.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
+    status = _run(arguments)
+    if "exit_file" in arguments and arguments.exit_file is not None and RANK == "0":
+        arguments.exit_file.write_text(f"{status}\n", encoding="ascii")
+    return status
+
+
+def entry_point() -> NoReturn:
+    """What the `byzshield` script calls."""
+    sys.exit(main())
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         status: int = arguments.run(arguments)
     except RequestError as error:
@@ -56,17 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def entry_point() -> NoReturn:
-    """What the `byzshield` script calls."""
-    sys.exit(main())
-
-
 def _fail(message: str, status: int) -> int:
-    rank = os.environ.get("OMPI_COMM_WORLD_RANK", "0")
-    if rank != "0" and status == 2:
+    if RANK != "0" and status == 2:
         # Every rank finds a mistake in the run file; rank 0 says so and ends the job, this process included.
         # Whoever is still here after that has a problem of its own.
         time.sleep(GRACE_SECONDS)
-        message = f"rank {rank}: {message}"
+        message = f"rank {RANK}: {message}"
     print(f"byzshield: {message}", file=sys.stderr, flush=True)
     return status

@@ -1,6 +1,7 @@
 """`byzshield train`: one rank of the distributed job."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from byzshield import log
@@ -19,6 +20,12 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: mpirun -n 16 python -m mpi4py -m byzshield train configs/runs/quickstart.toml",
     )
     add_run_flags(parser)
+    parser.add_argument(
+        "--exit-file",
+        type=Path,
+        metavar="FILE",
+        help="the server writes its exit status here when it ends by itself; mpirun's own is 0 even after it has lost a host",
+    )
     parser.set_defaults(run=run)
 
 

@@ -85,6 +85,7 @@ def train_mpi(
         RequestError: the configuration is impossible.
         RunStopped: at rank 0, `stop` said so; the last finished step is in a checkpoint.
         HandshakeError: most workers differ from the server.
+        LostWorkersError: at rank 0, too many workers died to go on; the last finished step is in a checkpoint.
     """
     from byzshield.transport import mpi
 
@@ -102,7 +103,15 @@ def train_mpi(
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
     handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
-    metrics = loop.train(builder, server, partial(pump.run_round, endpoint=endpoint), directory, progress or loop.Silent(), stop)
+    try:
+        metrics = loop.train(
+            builder, server, partial(pump.run_round, endpoint=endpoint), directory, progress or loop.Silent(), stop
+        )
+    except BaseException:
+        if endpoint.lost():  # both MPI_Abort and MPI_Finalize would wait for the dead
+            pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
+            mpi.end_without_finalize(by_force=False, status=1)
+        raise
     missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
     complete = server.step == config.run.steps
     summary: dict[str, Any] = {}

@@ -123,6 +123,22 @@ def test_a_dead_rank_is_lost_and_the_job_goes_on(tiny_run: Maker, tmp_path: Path
     assert {worker for worker, counts in summary["blamed"].items() if counts["lost"]} == {"12", "13", "14"}
 
 
+def test_a_job_without_enough_survivors_ends_with_its_last_step_stored(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
+) -> None:
+    attack = {"name": "fault_attacks:Dies", "num_byzantine": 4, "selection": "fixed", "workers": [0, 3, 6, 9], "at_steps": [3]}
+    config = tiny_run(run={"name": "deserted", "steps": 12}, attack=attack, aggregation={"num_corrupted": 0})
+    run_file = tmp_path / "run.toml"
+    run_file.write_text(dump(config))
+    done = mpirun(6, ["-m", "byzshield", "train", str(run_file)], mpi_environment, "--with-ft", "ulfm")
+    assert done.returncode == 1, done.stderr
+    assert "byzshield: only 3 of 15 workers are left, who can decide 0 of the 25 files" in done.stderr
+    assert "Traceback" not in done.stderr
+    directory = tmp_path / "runs" / "deserted"
+    assert [line["applied"] for line in read_metrics(directory / "metrics.jsonl")] == [True, True]
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == ["step_2.pt"]
+
+
 def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
     tiny_run: Maker,
     tmp_path: Path,
