@@ -1,22 +1,30 @@
 """Every exception that byzshield raises on purpose.
 
-A `RequestError` says that what the user asked for is wrong (exit status 2); any other `ByzShieldError` says that the run
-failed (exit status 1). What a peer sends wrongly is a `FrameError`: it is caught in one place and makes only that peer suspect.
+A `RequestError` says that what the user asked for is wrong (exit status 2), `RunStopped` that the run was asked to end early;
+any other `ByzShieldError` says that the run failed (exit status 1). What a peer sends wrongly is a `FrameError`: it is caught in
+one place and makes only that peer suspect.
 """
 
+from typing import Final
+
 __all__ = [
+    "STOPPED",
     "ByzShieldError",
     "CheckpointError",
     "ConfigError",
     "DataError",
     "FrameError",
     "HandshakeError",
+    "LostWorkersError",
     "ParameterError",
     "PlacementError",
     "RequestError",
+    "RunStopped",
     "TooFewRowsError",
     "TransportError",
 ]
+
+STOPPED: Final = 143  # exit status of a run that was asked to end early, as after SIGTERM
 
 
 class ByzShieldError(Exception):
@@ -61,3 +69,11 @@ class TransportError(ByzShieldError):
 
 class HandshakeError(ByzShieldError):
     """Too many workers differ from the parameter server in software, configuration or arithmetic."""
+
+
+class LostWorkersError(ByzShieldError):
+    """So many workers are dead that no later step can be applied."""
+
+
+class RunStopped(ByzShieldError):
+    """The run was asked to end before its last step, and has stored what it did (exit status STOPPED)."""

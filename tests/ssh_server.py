@@ -37,6 +37,7 @@ class SshServer:
         port: where it listens; None takes a free one.
         enter: words that start a command inside the server's namespaces, for example ["nsenter", ...].
         host_key: an existing private host key; None makes one.
+        home_inside: where `folder/home` is mounted in the namespaces that `enter` enters, where /dev/shm is its own, too.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class SshServer:
         port: int | None = None,
         enter: Sequence[str] = (),
         host_key: Path | None = None,
+        home_inside: Path | None = None,
     ) -> None:
         self.folder, self.address, self.port = folder, address, port or free_port(address)
         self.home = folder / "home"
@@ -59,12 +61,15 @@ class SshServer:
         os.chmod(self.authorized_keys, 0o600)
         self.host_key = host_key or make_key(folder / "host_key")
         self.log = folder / "sshd.log"
+        home, authorized_keys, tmp = self.home, self.authorized_keys, "/tmp"
+        if home_inside is not None:
+            home, authorized_keys, tmp = home_inside, home_inside / ".ssh" / "authorized_keys", "/dev/shm"
         # Tests run in folders that others may write to, which StrictModes would refuse; $HOME is the server's own.
         (folder / "sshd_config").write_text(
             f"ListenAddress {address}\nPort {self.port}\nHostKey {self.host_key}\nPidFile none\nUsePAM no\nStrictModes no\n"
-            f"AuthorizedKeysFile {self.authorized_keys}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            f"PermitRootLogin prohibit-password\nSubsystem sftp /usr/lib/openssh/sftp-server\nSetEnv HOME={self.home}\n"
-            f'ForceCommand cd {self.home} && if [ -n "$SSH_ORIGINAL_COMMAND" ]; then exec bash -c "$SSH_ORIGINAL_COMMAND"; '
+            f"AuthorizedKeysFile {authorized_keys}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+            f"PermitRootLogin prohibit-password\nSubsystem sftp /usr/lib/openssh/sftp-server\nSetEnv HOME={home} TMPDIR={tmp}\n"
+            f'ForceCommand cd {home} && if [ -n "$SSH_ORIGINAL_COMMAND" ]; then exec bash -c "$SSH_ORIGINAL_COMMAND"; '
             f"else exec bash -l; fi\n"
         )
         Path("/run/sshd").mkdir(exist_ok=True)

@@ -11,11 +11,12 @@ from typing import NoReturn
 import byzshield
 from byzshield import log
 from byzshield.cli import data, distortion, evaluate, listing, placement, plan, report, simulate, train
-from byzshield.errors import ByzShieldError, RequestError
+from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped
 
 __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
+RANK = os.environ.get("OMPI_COMM_WORLD_RANK", "0")
 COMMANDS = (placement, distortion, plan, train, simulate, evaluate, report, listing, data)
 
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; None takes them from the system.
 
     Returns:
-        0 done; 1 the run failed; 2 the request was wrong.
+        0 done; 1 the run failed; 2 the request was wrong; 143 a run was told to end early; 130 Ctrl-C.
     """
     parser = argparse.ArgumentParser(
         prog="byzshield",
@@ -39,11 +40,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     log.configure(arguments.command)
     # Ending politely lets the run store its last step.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
+    status = _run(arguments)
+    if "exit_file" in arguments and arguments.exit_file is not None and RANK == "0":
+        arguments.exit_file.write_text(f"{status}\n", encoding="ascii")
+    return status
+
+
+def entry_point() -> NoReturn:
+    """What the `byzshield` script calls."""
+    sys.exit(main())
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         status: int = arguments.run(arguments)
     except RequestError as error:
         return _fail(str(error), 2)
+    except RunStopped as error:
+        return _fail(str(error), STOPPED)
     except ByzShieldError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
@@ -54,17 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def entry_point() -> NoReturn:
-    """What the `byzshield` script calls."""
-    sys.exit(main())
-
-
 def _fail(message: str, status: int) -> int:
-    rank = os.environ.get("OMPI_COMM_WORLD_RANK", "0")
-    if rank != "0" and status == 2:
+    if RANK != "0" and status == 2:
         # Every rank finds a mistake in the run file; rank 0 says so and ends the job, this process included.
         # Whoever is still here after that has a problem of its own.
         time.sleep(GRACE_SECONDS)
-        message = f"rank {rank}: {message}"
+        message = f"rank {RANK}: {message}"
     print(f"byzshield: {message}", file=sys.stderr, flush=True)
     return status

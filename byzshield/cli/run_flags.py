@@ -1,13 +1,14 @@
 """What the commands that run a job have in common: the run file, overrides, and progress on a terminal."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from byzshield.config import RunConfig, load
 
-__all__ = ["TerminalProgress", "add_run_flags", "config_from", "print_summary"]
+__all__ = ["StopOnSignal", "TerminalProgress", "add_run_flags", "config_from", "print_summary"]
 
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,23 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
 def config_from(arguments: argparse.Namespace) -> RunConfig:
     """Loads the run file with its overrides."""
     return load(arguments.run_file, arguments.overrides)
+
+
+class StopOnSignal:
+    """Tells a run to end after its step once SIGUSR1 has come, which mpirun passes on to all its processes.
+
+    Every rank makes one, before it imports anything slow, or the signal would kill it; only the server asks.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        signal.signal(signal.SIGUSR1, self._note)
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def _note(self, *_: object) -> None:
+        self._asked = True
 
 
 class TerminalProgress:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from byzshield.cli.run_flags import TerminalProgress, add_run_flags, config_from, print_summary
+from byzshield.cli.run_flags import StopOnSignal, TerminalProgress, add_run_flags, config_from, print_summary
 
 __all__ = ["add_parser"]
 
@@ -30,6 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
+    stop = StopOnSignal()
     config = config_from(arguments)
     from byzshield.runtime import simulate
 
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         overwrite=arguments.overwrite,
         progress=TerminalProgress(),
+        stop=stop,
     )
     print_summary(directory.path, summary)
     return 0

@@ -1,10 +1,11 @@
 """`byzshield train`: one rank of the distributed job."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from byzshield import log
-from byzshield.cli.run_flags import TerminalProgress, add_run_flags, config_from, print_summary
+from byzshield.cli.run_flags import StopOnSignal, TerminalProgress, add_run_flags, config_from, print_summary
 
 __all__ = ["add_parser"]
 
@@ -19,18 +20,27 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: mpirun -n 16 python -m mpi4py -m byzshield train configs/runs/quickstart.toml",
     )
     add_run_flags(parser)
+    parser.add_argument(
+        "--exit-file",
+        type=Path,
+        metavar="FILE",
+        help="the server writes its exit status here when it ends by itself; mpirun's own is 0 even after it has lost a host",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
+    stop = StopOnSignal()
     config = config_from(arguments)
     from byzshield.runtime import train_mpi
     from byzshield.transport import mpi
 
     rank = mpi.world_rank()
     log.configure("PS" if rank == 0 else f"rank {rank}")
-    result = train_mpi(config, resume=arguments.resume, overwrite=arguments.overwrite, progress=TerminalProgress(plain=True))
+    result = train_mpi(
+        config, resume=arguments.resume, overwrite=arguments.overwrite, progress=TerminalProgress(plain=True), stop=stop
+    )
     if result is not None:
         print_summary(result[0].path, result[1])
     return 0

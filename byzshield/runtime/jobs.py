@@ -1,11 +1,12 @@
 """The two ways to run a job: under MPI, and simulated in one process."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from byzshield.config import RunConfig
-from byzshield.errors import HandshakeError
+from byzshield.errors import STOPPED, HandshakeError, RunStopped
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.build import Builder
@@ -26,6 +27,7 @@ def simulate(
     resume: bool = False,
     overwrite: bool = False,
     progress: loop.Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[RunDirectory, dict[str, Any]]:
     """Runs a job in this process; its weights equal those of an MPI job of any number of ranks, bit for bit.
 
@@ -35,12 +37,14 @@ def simulate(
         resume: go on from the newest checkpoint.
         overwrite: replace an existing run of this name.
         progress: is told of every step.
+        stop: asked once a step whether to end early.
 
     Returns:
         the run's directory, and the contents of summary.json.
 
     Raises:
         RequestError: the configuration is impossible.
+        RunStopped: `stop` said so; the last finished step is in a checkpoint.
     """
     builder = Builder(config, num_ranks=num_ranks)
     builder.set_threads()
@@ -49,14 +53,21 @@ def simulate(
     directory = open_run(config, resume=resume, overwrite=overwrite)
     if resume:
         loop.resume(server, directory, config)
-    metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent())
+    metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
+    if server.step < config.run.steps:
+        raise _stopped(server.step, config)
     summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=loop.peak_rss_bytes())
     directory.write_summary(summary)
     return directory, summary
 
 
 def train_mpi(
-    config: RunConfig, *, resume: bool = False, overwrite: bool = False, progress: loop.Progress | None = None
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: loop.Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[RunDirectory, dict[str, Any]] | None:
     """Runs this rank's part of an MPI job: the server at rank 0, workers elsewhere.
 
@@ -65,13 +76,16 @@ def train_mpi(
         resume: go on from the newest checkpoint.
         overwrite: replace an existing run of this name.
         progress: is told of every step, at rank 0.
+        stop: asked once a step, at rank 0, whether to end early.
 
     Returns:
         at rank 0 the run's directory and the contents of summary.json; None elsewhere.
 
     Raises:
         RequestError: the configuration is impossible.
+        RunStopped: at rank 0, `stop` said so; the last finished step is in a checkpoint.
         HandshakeError: most workers differ from the server.
+        LostWorkersError: at rank 0, too many workers died to go on; the last finished step is in a checkpoint.
     """
     from byzshield.transport import mpi
 
@@ -89,16 +103,35 @@ def train_mpi(
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
     handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
-    metrics = loop.train(builder, server, partial(pump.run_round, endpoint=endpoint), directory, progress or loop.Silent())
+    try:
+        metrics = loop.train(
+            builder, server, partial(pump.run_round, endpoint=endpoint), directory, progress or loop.Silent(), stop
+        )
+    except BaseException:
+        if endpoint.lost():  # both MPI_Abort and MPI_Finalize would wait for the dead
+            pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
+            mpi.end_without_finalize(by_force=False, status=1)
+        raise
     missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
-    summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
-    directory.write_summary(summary)
+    complete = server.step == config.run.steps
+    summary: dict[str, Any] = {}
+    if complete:
+        summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
+        directory.write_summary(summary)
     if missing or endpoint.lost() or endpoint.refused:
         LOG.warning(
             "the results are stored; MPI is not finalized, since ranks %s are dead or hang", missing or sorted(endpoint.lost())
         )
-        mpi.end_without_finalize(by_force=not endpoint.lost())
+        mpi.end_without_finalize(by_force=not endpoint.lost(), status=0 if complete else STOPPED)
+    elif not complete:
+        mpi.finalize()  # or mpi4py would take the exit status for a failure, and abort the job
+    if not complete:
+        raise _stopped(server.step, config)
     return directory, summary
+
+
+def _stopped(step: int, config: RunConfig) -> RunStopped:
+    return RunStopped(f"stopped after step {step} of {config.run.steps}, which is stored; --resume goes on from there")
 
 
 def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:

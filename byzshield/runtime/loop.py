@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from byzshield.config import RunConfig, configuration_hash
 from byzshield.log import get_logger
 from byzshield.runtime.build import Builder
+from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.run_directory import RunDirectory
 from byzshield.training import ParameterServer
 from byzshield.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
@@ -64,10 +65,11 @@ def train(
     run_round: Callable[[ParameterServer], None],
     directory: RunDirectory,
     progress: Progress,
+    stop: Callable[[], bool],
 ) -> MetricsLog:
     """Trains from the server's step to run.steps; evaluates, records and checkpoints on the way.
 
-    Whatever ends it early, the last finished step is in a checkpoint.
+    Whatever ends it early, the last finished step is in the metrics and in a checkpoint.
 
     Args:
         builder: the run.
@@ -75,6 +77,7 @@ def train(
         run_round: plays one round until the server has all winners.
         directory: where the results go.
         progress: is told of every step.
+        stop: whether to end after the step that is under way; asked once a step.
 
     Returns:
         the metrics of all steps.
@@ -85,13 +88,8 @@ def train(
     saved = server.step
     progress.start(at=server.step, steps=run.steps)
     try:
-        while server.step < run.steps:
-            line = _step(builder, server, run_round)
-            if server.step == run.steps or (run.eval_every and server.step % run.eval_every == 0):
-                line["test_accuracy"], line["test_loss"] = evaluate(
-                    server.model.module, builder.dataset, device=config.cluster.device
-                )
-            metrics.write(line)
+        while server.step < run.steps and not stop():
+            line = _step(builder, server, run_round, metrics)
             progress.advance(line)
             if config.metrics.log_every and server.step % config.metrics.log_every == 0:
                 LOG.info("step %d: %s", server.step, {key: value for key, value in line.items() if key != "step"})
@@ -115,7 +113,7 @@ def summarise(
     if evaluated and evaluated[-1]["step"] == server.step:
         accuracy, loss = evaluated[-1]["test_accuracy"], evaluated[-1]["test_loss"]
     else:
-        accuracy, loss = evaluate(server.model.module, builder.dataset, device=config.cluster.device)
+        accuracy, loss = _evaluate(builder, server)
     return {
         "steps": server.step,
         "test_accuracy": accuracy,
@@ -151,24 +149,40 @@ def _median(lines: list[dict[str, Any]], key: str) -> float:
     return statistics.median(line[key] for line in lines) if lines else 0.0
 
 
-def _step(builder: Builder, server: ParameterServer, run_round: Callable[[ParameterServer], None]) -> dict[str, Any]:
+def _step(
+    builder: Builder, server: ParameterServer, run_round: Callable[[ParameterServer], None], metrics: MetricsLog
+) -> dict[str, Any]:
+    """Plays and records one step; a signal ends it before the weights move, or after their line is written."""
     received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.learning_rate
     began = time.perf_counter()
     run_round(server)
     exchanged = time.perf_counter()
     aggregate = server.aggregate()
     aggregated = time.perf_counter()
-    outcome = server.close_round(aggregate)
-    return {
-        "step": outcome.step,
-        "seconds": time.perf_counter() - began,
-        "exchange_seconds": exchanged - began,
-        "aggregation_seconds": aggregated - exchanged,
-        "bytes_received": server.bytes_received - received,
-        "bytes_sent": server.bytes_sent - sent,
-        "lr": learning_rate,
-        "corrupted_files": len(builder.selection.corrupted_at(outcome.step)),
-        "undecided_files": len(outcome.undecided),
-        "non_finite_files": len(outcome.non_finite),
-        "applied": outcome.applied,
-    }
+    with postpone_signals() as postponed:
+        outcome = server.close_round(aggregate)
+        line = {
+            "step": outcome.step,
+            "seconds": time.perf_counter() - began,
+            "exchange_seconds": exchanged - began,
+            "aggregation_seconds": aggregated - exchanged,
+            "bytes_received": server.bytes_received - received,
+            "bytes_sent": server.bytes_sent - sent,
+            "lr": learning_rate,
+            "corrupted_files": len(builder.selection.corrupted_at(outcome.step)),
+            "undecided_files": len(outcome.undecided),
+            "non_finite_files": len(outcome.non_finite),
+            "applied": outcome.applied,
+        }
+        run = builder.config.run
+        try:
+            if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):
+                with postponed.delivered():
+                    line["test_accuracy"], line["test_loss"] = _evaluate(builder, server)
+        finally:
+            metrics.write(line)
+    return line
+
+
+def _evaluate(builder: Builder, server: ParameterServer) -> tuple[float, float]:
+    return evaluate(server.model.module, builder.dataset, device=builder.config.cluster.device)

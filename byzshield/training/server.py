@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from byzshield.aggregation import Aggregate, Pipeline
-from byzshield.errors import CheckpointError, FrameError
+from byzshield.errors import CheckpointError, FrameError, LostWorkersError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import FlatModel
 from byzshield.placement import Assignment
@@ -179,11 +179,17 @@ class ParameterServer:
         return self._give_up_on(rank, now)
 
     def aggregate(self) -> Aggregate:
-        """Combines the winners of the finished round."""
+        """Combines the winners of the finished round.
+
+        Raises:
+            LostWorkersError: too many workers are dead for this step or any later one.
+        """
         assert self._round is not None
+        if self._lost:
+            self._require_survivors()
         files = sorted(self._round.complete)
-        if len(files) < self._quorum * self._assignment.num_files:
-            return Aggregate(vector=None, non_finite=(), reason=f"only {len(files)} files were decided; the quorum is higher")
+        if reason := self._quorum_missed(len(files)):
+            return Aggregate(vector=None, non_finite=(), reason=reason)
         rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
         return self._pipeline(rows, step=self._round.step)
 
@@ -258,6 +264,28 @@ class ParameterServer:
         if self._round is None or frame.step > self._round.step:
             raise FrameError(f"step {frame.step} has not begun")
         return []  # too late to matter
+
+    def _require_survivors(self) -> None:
+        """Raises if the files that the surviving workers can still decide do not suffice for a step, since nobody comes back."""
+        alive = [rank not in self._lost for rank in self._rank_of]
+        holders = np.array(alive)[self._assignment.workers_of].sum(axis=1)
+        decidable = int((holders >= self._assignment.majority).sum())
+        reason = self._quorum_missed(decidable)
+        if not reason:
+            try:
+                self._pipeline.check_rows(decidable)
+                return
+            except TooFewRowsError as error:
+                reason = str(error)
+        raise LostWorkersError(
+            f"only {sum(alive)} of {len(alive)} workers are left, who can decide {decidable} of the {len(holders)} files "
+            f"({reason}); start the job again with --resume, on hosts that live"
+        )
+
+    def _quorum_missed(self, num_files: int) -> str:
+        if num_files < self._quorum * self._assignment.num_files:
+            return f"only {num_files} files were decided; the quorum is higher"
+        return ""
 
     def _give_up_on(self, rank: int, now: float) -> list[Outgoing]:
         requests: list[Frame] = []

@@ -14,7 +14,7 @@ from mpi4py import MPI  # noqa: E402 - the thread level counts only if it is set
 from byzshield.errors import TransportError  # noqa: E402
 from byzshield.transport.endpoint import Packet  # noqa: E402
 
-__all__ = ["MPIEndpoint", "end_without_finalize", "world_rank", "world_size"]
+__all__ = ["MPIEndpoint", "end_without_finalize", "finalize", "world_rank", "world_size"]
 
 _DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
 EAGER_BYTES: Final = 1 << 16  # messages up to this size have arrived already when they are probed
@@ -120,18 +120,24 @@ def world_size() -> int:
     return MPI.COMM_WORLD.Get_size()
 
 
-def end_without_finalize(*, by_force: bool) -> None:
+def finalize() -> None:
+    """Ends MPI at this rank; waits until all ranks do so."""
+    MPI.Finalize()
+
+
+def end_without_finalize(*, by_force: bool, status: int = 0) -> None:
     """Makes this process skip MPI_Finalize, which waits for ranks that are dead or hang, once all of Python is done.
 
     Args:
         by_force: call MPI_Abort, which ends the ranks that hang (not under `--with-ft ulfm`, where each rank ends by itself).
+        status: the exit status.
     """
 
     def end() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         if by_force:
-            MPI.COMM_WORLD.Abort(0)
-        os._exit(0)
+            MPI.COMM_WORLD.Abort(status)
+        os._exit(status)
 
     atexit.register(end)

@@ -4,12 +4,18 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import argparse
 import collections
+import inspect
 import os
 import sys
 
 import console
+import install
+import job
 import listing
+import nodes
 import provision
+import results
+import sequence
 import settings
 import teardown
 from errors import LauncherError
@@ -26,15 +32,33 @@ COMMANDS = (
     Command("list-running", None, listing.list_running, "this cluster's running instances, and what each has cost"),
     Command("list-idle", None, listing.list_idle, "what is paid for and not in use, of any cluster in the region"),
     Command("hosts", listing.add_hosts_arguments, listing.hosts, "write the files hosts, hosts_alias and hosts_address"),
+    Command("setup", install.add_setup_arguments, install.setup, "make the hosts ready for training"),
+    Command("push", None, nodes.push_code, "bring the code to every host; only what differs travels"),
+    Command("run", nodes.add_run_arguments, nodes.run, "run a command on the hosts"),
+    Command("train", job.add_train_arguments, job.train, "push, and start the training job"),
+    Command("logs", job.add_logs_arguments, job.logs, "follow the job's log"),
+    Command("fetch", results.add_fetch_arguments, results.fetch_runs, "bring the results here"),
+    Command("stop-job", None, job.stop_job, "end the job, with a checkpoint"),
+    Command(
+        "clean-launch-and-train",
+        sequence.add_clean_launch_and_train_arguments,
+        sequence.clean_launch_and_train,
+        "terminate, launch, setup and train in one go",
+    ),
     Command("stop", None, teardown.stop, "stop on-demand instances; their disks stay"),
     Command("terminate", teardown.add_terminate_arguments, teardown.terminate, "delete all of the cluster for good"),
 )
 
 # The names that these commands had in the published launcher, and what they mean here.
 ALIASES = {
+    "clean_launch_and_run": ["clean-launch-and-train"],
     "get_hosts": ["hosts"],
+    "kill_all_python": ["stop-job"],
+    "kill_python": ["stop-job"],
     "list_idle_instances": ["list-idle"],
     "list_running_instances": ["list-running"],
+    "run_command": ["run"],
+    "setup_nfs": ["setup", "--only-mount"],
     "shutdown": ["terminate"],
 }
 
@@ -45,7 +69,9 @@ configs/clusters/example.json is one to copy. Every command may be run again: it
 EPILOG = """\
 example, from nothing to results to nothing:
   python scripts/ec2 launch    --config configs/clusters/example.json
-  python scripts/ec2 hosts     --config configs/clusters/example.json --output /tmp
+  python scripts/ec2 setup     --config configs/clusters/example.json
+  python scripts/ec2 train     --config configs/clusters/example.json --follow
+  python scripts/ec2 fetch     --config configs/clusters/example.json
   python scripts/ec2 terminate --config configs/clusters/example.json
 
 older names: {}
@@ -65,7 +91,7 @@ def parser():
         part = commands.add_parser(
             command.name,
             help=command.help,
-            description=command.run.__doc__ or command.help,
+            description=inspect.cleandoc(command.run.__doc__ or command.help),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         part.add_argument("--config", required=True, metavar="FILE", help="the cluster, such as configs/clusters/example.json")
@@ -73,6 +99,14 @@ def parser():
             command.add_arguments(part)
         part.set_defaults(run=command.run)
     return whole
+
+
+def _split(words):
+    """What stands before the first -- and what behind it, which argparse cannot tell apart in every place."""
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def main(words):
@@ -83,7 +117,11 @@ def main(words):
     if not words:
         whole.print_help(sys.stderr)
         return 2
+    words, behind = _split(words)
     arguments = whole.parse_args(words)
+    if behind and not hasattr(arguments, "behind"):
+        whole.error("{} takes nothing behind --".format(arguments.command))
+    arguments.behind = behind
     try:
         return arguments.run(settings.read(arguments.config), arguments)
     except LauncherError as error:

@@ -25,7 +25,8 @@ def for_each(work, items, seconds, at_once=AT_ONCE):
     items = list(items)
     if not items:
         return []
-    pool = joblib.Parallel(n_jobs=min(at_once, len(items)), backend="threading", timeout=seconds)
+    # Never one job: joblib would run it in this thread, complain, and have no deadline.
+    pool = joblib.Parallel(n_jobs=max(2, min(at_once, len(items))), backend="threading", timeout=seconds)
     try:
         return pool(joblib.delayed(_attempt)(work, item) for item in items)
     except Exception as error:  # joblib's versions raise different classes, all of this name

@@ -1,20 +1,26 @@
 """A run that is told to end stores what it has."""
 
+import contextlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from byzshield.config import RunConfig, dump
+from byzshield.runtime import Builder, loop
+from byzshield.runtime.interrupts import postpone_signals
+from byzshield.runtime.run_directory import open_run
+from byzshield.runtime.simulator import Simulation
 from byzshield.training.checkpoint import latest_checkpoint
 from byzshield.training.metrics import read_metrics
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143)])
 def test_a_run_that_is_told_to_end_keeps_its_last_step(
     tiny_run: Callable[..., RunConfig], tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
@@ -37,3 +43,51 @@ def test_a_run_that_is_told_to_end_keeps_its_last_step(
     path = latest_checkpoint(tmp_path / "runs" / "tiny" / "checkpoints")
     assert path is not None
     assert path.name == f"step_{read_metrics(metrics)[-1]['step']}.pt"
+
+
+@pytest.fixture
+def sigterm_exits() -> Iterator[None]:
+    """SIGTERM raises SystemExit, as in the program."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("moment", ["close_round", "evaluate"])
+@pytest.mark.usefixtures("sigterm_exits")
+def test_a_step_is_recorded_whole_or_not_at_all(
+    tiny_run: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    config = tiny_run(run={"eval_every": 1})
+    builder = Builder(config, num_ranks=2)
+    server, simulation, directory = builder.server(), Simulation(builder), open_run(config, resume=False, overwrite=False)
+    owner = server if moment == "close_round" else loop
+    original = getattr(owner, moment)
+
+    def interrupted(*arguments: Any, **keywords: Any) -> Any:
+        if server.step == (1 if moment == "close_round" else 2):  # close_round is what moves the step on
+            signal.raise_signal(signal.SIGTERM)
+        return original(*arguments, **keywords)
+
+    monkeypatch.setattr(owner, moment, interrupted)
+    with pytest.raises(SystemExit):
+        loop.train(builder, server, simulation.run_round, directory, loop.Silent(), lambda: False)
+    lines = read_metrics(directory.metrics)
+    assert [line["step"] for line in lines] == [1, 2]
+    assert ["test_accuracy" in line for line in lines] == [True, False]
+    path = latest_checkpoint(directory.checkpoints)
+    assert path is not None
+    assert path.name == "step_2.pt"
+
+
+@pytest.mark.usefixtures("sigterm_exits")
+def test_a_signal_acts_at_the_end_of_the_block_that_postpones_it() -> None:
+    done = []
+    with pytest.raises(SystemExit), postpone_signals() as postponed:  # noqa: PT012 - what follows the signal is the point
+        signal.raise_signal(signal.SIGTERM)
+        done.append("after the signal")
+        with contextlib.suppress(SystemExit), postponed.delivered():
+            done.append("never")
+        signal.raise_signal(signal.SIGTERM)
+        done.append("held again")
+    assert done == ["after the signal", "held again"]

@@ -1,8 +1,10 @@
 """Real mpirun jobs: the same bytes as the simulator, hostile ranks, and jobs that end."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
+from byzshield.training.metrics import read_metrics
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(280)]
 Maker = Callable[..., RunConfig]
@@ -118,6 +121,51 @@ def test_a_dead_rank_is_lost_and_the_job_goes_on(tiny_run: Maker, tmp_path: Path
     assert summary["steps"] == 12
     assert summary["undecided_files"] == 0
     assert {worker for worker, counts in summary["blamed"].items() if counts["lost"]} == {"12", "13", "14"}
+
+
+def test_a_job_without_enough_survivors_ends_with_its_last_step_stored(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
+) -> None:
+    attack = {"name": "fault_attacks:Dies", "num_byzantine": 4, "selection": "fixed", "workers": [0, 3, 6, 9], "at_steps": [3]}
+    config = tiny_run(run={"name": "deserted", "steps": 12}, attack=attack, aggregation={"num_corrupted": 0})
+    run_file = tmp_path / "run.toml"
+    run_file.write_text(dump(config))
+    done = mpirun(6, ["-m", "byzshield", "train", str(run_file)], mpi_environment, "--with-ft", "ulfm")
+    assert done.returncode == 1, done.stderr
+    assert "byzshield: only 3 of 15 workers are left, who can decide 0 of the 25 files" in done.stderr
+    assert "Traceback" not in done.stderr
+    directory = tmp_path / "runs" / "deserted"
+    assert [line["applied"] for line in read_metrics(directory / "metrics.jsonl")] == [True, True]
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == ["step_2.pt"]
+
+
+def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+) -> None:
+    sections = {"attack": ALIE, "optimizer": {"momentum": 0.9}}
+    config = tiny_run(run={"name": "stopped", "steps": 200}, **sections)
+    run_file, directory = tmp_path / "run.toml", tmp_path / "runs" / "stopped"
+    run_file.write_text(dump(config))
+    words = [MPIRUN, "-n", "4", sys.executable, "-m", "mpi4py", "-m", "byzshield", "train", str(run_file), "--resume"]
+    job = subprocess.Popen(words, env=mpi_environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(read_metrics(directory / "metrics.jsonl")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    job.send_signal(signal.SIGUSR1)  # mpirun passes it on to every rank
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 143, errors
+    assert "Traceback" not in errors
+    step = read_metrics(directory / "metrics.jsonl")[-1]["step"]
+    assert f"stopped after step {step} of 200" in errors
+    assert not (directory / "summary.json").exists()
+    again = subprocess.run(words, env=mpi_environment, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0, again.stderr
+    whole, _ = simulate(tiny_run(run={"name": "whole", "steps": 200}, **sections))
+    assert same_weights(weights_of(directory), weights_of(whole.path))
 
 
 def test_pickling_over_mpi_is_switched_off(mpi_environment: dict[str, str]) -> None:

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The log of the training job of this folder.
+set -euo pipefail
+
+usage() {
+    cat <<'EOT'
+Usage: bash scripts/logs.sh [--from BYTE] [--no-follow]
+
+Prints the log of the newest job of this folder and follows it until the job has ended; exits with the job's exit status.
+Ctrl-C leaves the job alone.
+
+  --from BYTE   leave out the first BYTE bytes, which you have already
+  --no-follow   print what is there and exit
+EOT
+}
+
+from=0 follow=1
+while (($#)); do
+    case $1 in
+        -h | --help) usage && exit 0 ;;
+        --from) from=${2:?--from needs a number of bytes} && shift ;;
+        --no-follow) follow=0 ;;
+        *) echo "logs.sh: unknown argument $1; see bash scripts/logs.sh --help" >&2 && exit 2 ;;
+    esac
+    shift
+done
+[[ $from =~ ^[0-9]+$ ]] || { echo "logs.sh: --from needs a number of bytes; got $from" >&2 && exit 2; }
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/job.sh
+. scripts/job.sh
+if ((follow)); then
+    follow_job "$from"
+else
+    tail --bytes="+$((from + 1))" "$JOB/log"
+fi

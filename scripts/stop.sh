@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Ends the training job of this folder.
+set -euo pipefail
+
+usage() {
+    cat <<'EOT'
+Usage: bash scripts/stop.sh [--grace SECONDS]
+
+Asks the job of this folder to end: the server finishes its step, stores a checkpoint and dismisses the workers. If the job is still
+there after SECONDS (default 60), the processes of its session are ended. Starting it again with --resume goes on from the newest
+checkpoint. Nothing else is touched, and it is no error if no job is running.
+EOT
+}
+
+grace=60
+while (($#)); do
+    case $1 in
+        -h | --help) usage && exit 0 ;;
+        --grace) grace=${2:?--grace needs a number of seconds} && shift ;;
+        *) echo "stop.sh: unknown argument $1; see bash scripts/stop.sh --help" >&2 && exit 2 ;;
+    esac
+    shift
+done
+[[ $grace =~ ^[0-9]+$ ]] || { echo "stop.sh: --grace needs a whole number of seconds; got $grace" >&2 && exit 2; }
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/job.sh
+. scripts/job.sh
+stop_job "$grace"

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Trains on several hosts; runs on the first of them, which is the parameter server.
+set -euo pipefail
+
+usage() {
+    cat <<'EOT'
+Usage: bash scripts/train_cluster.sh [OPTION ...] RUN.toml [FLAG ...]
+
+Starts mpirun over the hosts of a hostfile: the parameter server on this one, the first, and the run's workers on the others.
+Each host has this project in the same folder, with its .venv and RUN.toml (setup_nodes.sh sees to it). FLAGs go to
+`byzshield train`. A process that dies is counted as lost and training goes on; when a host dies, mpirun ends, and the job goes on
+from its newest checkpoint on the hosts that are left. A run that is there already is resumed, unless --overwrite is among the FLAGs.
+Shows the log, which also stays in runs/; Ctrl-C ends the job after its step, with a checkpoint.
+
+  --hostfile FILE     an address a line, the server's first (default: .cluster/hosts_address)
+  --ranks N           processes (default: one a host; with more workers than hosts, a process serves several workers)
+  --ssh-config FILE   how this host reaches the others (default: .cluster/ssh_config if it is there)
+  --network CIDR      the network that MPI uses, for example 10.0.0.0/16, where hosts have several
+  --restarts N        how often the job is started again after a host has died (default: 3)
+  --watch             end the job in order when a host gets notice that its spot instance will be interrupted
+  --detach            return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
+
+Example:
+  bash scripts/train_cluster.sh --detach configs/runs/quickstart.toml --set run.checkpoint_every=10
+EOT
+}
+
+fail() {
+    echo "train_cluster.sh: $1" >&2
+    exit 2
+}
+
+hostfile=.cluster/hosts_address ranks=0 ssh_config='' network='' restarts=3 watch=0 detach=0
+while (($#)); do
+    case $1 in
+        -h | --help) usage && exit 0 ;;
+        --hostfile) hostfile=$(realpath -- "${2:?--hostfile needs a file}") && shift ;;
+        --ranks) ranks=${2:?--ranks needs a number} && shift ;;
+        --ssh-config) ssh_config=$(realpath -- "${2:?--ssh-config needs a file}") && shift ;;
+        --network) network=${2:?--network needs addresses like 10.0.0.0/16} && shift ;;
+        --restarts) restarts=${2:?--restarts needs a number} && shift ;;
+        --watch) watch=1 ;;
+        --detach) detach=1 ;;
+        -*) fail "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
+        *) break ;;
+    esac
+    shift
+done
+(($#)) || { usage >&2 && exit 2; }
+run_file=$(realpath -- "$1") && shift
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/mpi_env.sh
+. scripts/mpi_env.sh
+# shellcheck source=scripts/job.sh
+. scripts/job.sh
+[[ -e $run_file ]] || fail "$run_file does not exist"
+[[ -r $hostfile ]] || fail "no hostfile $hostfile; setup_nodes.sh or the launcher's setup writes it"
+[[ -x .venv/bin/mpirun ]] || fail "no .venv in $PWD; bash scripts/install_node.sh makes it"
+(($(grep -cvE '^[[:space:]]*(#|$)' "$hostfile") >= 2)) || fail "$hostfile must name the server and at least one more host"
+[[ $ranks =~ ^[0-9]+$ && $ranks -ne 1 ]] || fail "--ranks must be at least 2: the server and a process for workers; got $ranks"
+[[ $restarts =~ ^[0-9]+$ ]] || fail "--restarts needs a number; got $restarts"
+[[ -n $ssh_config || ! -e .cluster/ssh_config ]] || ssh_config=$PWD/.cluster/ssh_config
+
+options=(--bind-to none --map-by node:OVERSUBSCRIBE --with-ft ulfm --mca pml ob1 --mca btl "self,sm,tcp")
+options+=(--prtemca plm_ssh_no_tree_spawn 1) # the server's key opens the workers; theirs opens nothing
+export SSH=ssh
+if [[ -n $ssh_config ]]; then
+    SSH="ssh -F $ssh_config"
+    options+=(--prtemca plm_ssh_agent "$SSH")
+fi
+[[ -z $network ]] || options+=(--prtemca prte_if_include "$network" --mca btl_tcp_if_include "$network")
+for name in OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS; do
+    options+=(-x "$name")
+done
+# So that it can be started again at any time: what is there already is gone on with, unless it shall be replaced.
+[[ " $* " == *" --overwrite "* || " $* " == *" --resume "* ]] || set -- "$@" --resume
+run_job "$detach" bash scripts/cluster_job.sh "$hostfile" "$ranks" "$restarts" "$watch" .venv/bin/mpirun "${options[@]}" -- \
+    "$PWD/.venv/bin/python" -m mpi4py -m byzshield train "$run_file" "$@"

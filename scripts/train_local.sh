@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Trains on this machine: a real MPI job on its cores.
+set -euo pipefail
+
+usage() {
+    cat <<'EOT'
+Usage: bash scripts/train_local.sh [--ranks N] [--detach] RUN.toml [FLAG ...]
+
+Starts mpirun with N processes on this machine: the parameter server and N - 1 that share the run's workers among them
+(default: one a core and one for the server; workers + 1 gives every worker its own). FLAGs go to `byzshield train`.
+Shows the log, which also stays in runs/; Ctrl-C ends the job after its step, with a checkpoint.
+
+  --detach   return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
+
+Examples:
+  bash scripts/train_local.sh configs/runs/quickstart.toml
+  bash scripts/train_local.sh --ranks 16 --detach configs/runs/quickstart.toml --resume --set run.steps=600
+EOT
+}
+
+ranks=$(($(nproc) + 1)) detach=0
+while (($#)); do
+    case $1 in
+        -h | --help) usage && exit 0 ;;
+        --ranks) ranks=${2:?--ranks needs a number} && shift ;;
+        --detach) detach=1 ;;
+        -*) echo "train_local.sh: unknown argument $1; flags of byzshield train stand behind RUN.toml" >&2 && exit 2 ;;
+        *) break ;;
+    esac
+    shift
+done
+(($#)) || { usage >&2 && exit 2; }
+[[ $ranks =~ ^[0-9]+$ && $ranks -ge 2 ]] || { echo "train_local.sh: --ranks must be at least 2; got $ranks" >&2 && exit 2; }
+run_file=$(realpath -- "$1") && shift
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/venv.sh
+. scripts/venv.sh
+# shellcheck source=scripts/mpi_env.sh
+. scripts/mpi_env.sh
+# shellcheck source=scripts/job.sh
+. scripts/job.sh
+[[ -e $run_file ]] || { echo "train_local.sh: $run_file does not exist" >&2 && exit 2; }
+ensure_venv mnist5k
+run_job "$detach" .venv/bin/mpirun -n "$ranks" .venv/bin/python -m mpi4py -m byzshield train "$run_file" "$@"

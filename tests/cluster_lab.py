@@ -1,0 +1,152 @@
+"""Hosts on one machine: each has its own network, hostname, processes, shared memory, sshd, host key and home.
+
+Every host is a set of Linux namespaces behind a virtual switch, as is the "laptop", in which the test runs its commands. Nothing
+of the machine's own network is touched. Needs root, iproute2, openssh-server and util-linux.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ssh_server import SshServer
+
+__all__ = ["ClusterLab", "LabHost"]
+
+
+def ip(*words: str, netns: str | None = None) -> None:
+    """Runs `ip`, in a network namespace if one is named."""
+    subprocess.run(["ip", *(["-n", netns] if netns else []), *words], check=True)
+
+
+class LabHost:
+    """One host: a network namespace with one interface, and, inside further namespaces, a running sshd.
+
+    Args:
+        lab: where it stands.
+        number: tells its names and folder from the others'.
+        address: its IPv4 address, with the prefix length of its network.
+        authorized: public keys that may log in.
+        host_key: its private host key; None makes one.
+    """
+
+    def __init__(self, lab: "ClusterLab", number: int, address: str, authorized: Sequence[str], host_key: Path | None) -> None:
+        self.address, self.hostname, self.folder = address.split("/")[0], f"host{number}", lab.folder / f"host{number}"
+        self.netns = lab.plug_in(f"{number}", address)
+        for name in ("shm", "tmp"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for name in ("hosts", "fstab"):
+            shutil.copy(Path("/etc") / name, self.folder / name) if Path("/etc", name).exists() else (self.folder / name).touch()
+        # The same path is a different folder on every host.
+        mounts = f"mount --make-rprivate / && mount -t tmpfs tmpfs /dev/shm && mount --bind {self.folder}/home {lab.home}"
+        mounts += f" && mount --bind {self.folder}/hosts /etc/hosts"
+        if Path("/etc/fstab").exists():
+            mounts += f" && mount --bind {self.folder}/fstab /etc/fstab"
+        inside = f'{mounts} && hostname {self.hostname} && exec "$@"'
+        enter = ["ip", "netns", "exec", self.netns, "unshare", "--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child"]
+        enter += ["--mount-proc", "bash", "-c", inside, "host"]
+        self.sshd = SshServer(
+            self.folder,
+            authorized=authorized,
+            address=self.address,
+            port=22,
+            enter=enter,
+            host_key=host_key,
+            home_inside=lab.home,
+        )
+        self.home = self.folder / "home"
+
+    def die(self) -> None:
+        """Ends every process of the host at once, as pulling the plug does."""
+        self.sshd.process.kill()
+        self.sshd.process.wait(10)
+
+    def unplug(self) -> None:
+        """Takes it off the network; its processes go on."""
+        ip("link", "set", "eth0", "down", netns=self.netns)
+
+
+class ClusterLab:
+    """A switch, a laptop and hosts; a context manager that leaves nothing behind.
+
+    Args:
+        folder: for everything that the hosts and the laptop write.
+        laptop: the laptop's address, with the prefix length of the network that it shares with the hosts.
+    """
+
+    def __init__(self, folder: Path, *, laptop: str) -> None:
+        self.folder, self.hosts = folder, dict[str, LabHost]()
+        self.home = folder / "home"  # every host's home is mounted here
+        self.home.mkdir(parents=True)
+        self._tag = f"bz{uuid.uuid4().hex[:6]}"
+        self._namespaces: list[str] = []
+        self.switch = self._namespace("switch")
+        ip("link", "add", "switch", "type", "bridge", netns=self.switch)
+        ip("link", "set", "switch", "up", netns=self.switch)
+        self.laptop = self.plug_in("laptop", laptop)
+
+    def __enter__(self) -> "ClusterLab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for host in self.hosts.values():
+            if host.sshd.process.poll() is None:
+                host.die()
+        for name in self._namespaces:
+            ip("netns", "del", name)
+
+    def add_host(self, address: str, *, authorized: Sequence[str] = (), host_key: Path | None = None) -> LabHost:
+        """Starts a host at `address` (with prefix length), and returns when its sshd listens."""
+        host = LabHost(self, len(self.hosts), address, authorized, host_key)
+        self.hosts[host.address] = host
+        host.sshd.wait()
+        return host
+
+    def plug_in(self, name: str, address: str) -> str:
+        """Makes a network namespace with an interface eth0 that is plugged into the switch; returns its name."""
+        netns = self._namespace(name)
+        ip("link", "add", "eth0", "netns", netns, "type", "veth", "peer", "name", f"to-{name}", "netns", self.switch)
+        ip("link", "set", f"to-{name}", "master", "switch", "up", netns=self.switch)
+        ip("addr", "add", address, "dev", "eth0", netns=netns)
+        ip("link", "set", "eth0", "up", netns=netns)
+        return netns
+
+    def on_laptop(self, *words: str) -> list[str]:
+        """The words that run a command in the laptop's network."""
+        return ["ip", "netns", "exec", self.laptop, *words]
+
+    def run(
+        self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 120.0, input: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command in the laptop's network."""
+        return subprocess.run(
+            self.on_laptop(*words),
+            env={**os.environ, **(env or {})},
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def _namespace(self, name: str) -> str:
+        netns = f"{self._tag}-{name}"
+        ip("netns", "add", netns)
+        self._namespaces.append(netns)
+        ip("link", "set", "lo", "up", netns=netns)
+        return netns
+
+
+def wait_until(condition: object, seconds: float, what: str) -> None:
+    """Waits until condition() holds.
+
+    Raises:
+        AssertionError: it does not within that time.
+    """
+    deadline = time.monotonic() + seconds
+    assert callable(condition)
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.1)

@@ -1,0 +1,27 @@
+"""A checkout of its own for scripts that leave things in the project's folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from byzshield.config import RunConfig, dump
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with links to the project's files, its .venv among them."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in (".venv", "byzshield", "configs", "scripts", "setup.py", "requirements-remote.txt", "requirements-local.txt"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    return folder
+
+
+@pytest.fixture
+def endless_run(tiny_run: Callable[..., RunConfig], checkout: Path) -> str:
+    """A run file in the checkout, relative to it, of a run that is far from its end whenever somebody looks."""
+    (checkout / "endless.toml").write_text(dump(tiny_run(run={"name": "endless", "steps": 100_000, "output_dir": "runs"})))
+    return "endless.toml"
