@@ -7,6 +7,7 @@ import collections
 import inspect
 import os
 import sys
+import textwrap
 
 import console
 import install
@@ -74,16 +75,16 @@ example, from nothing to results to nothing:
   python scripts/ec2 fetch     --config configs/clusters/example.json
   python scripts/ec2 terminate --config configs/clusters/example.json
 
-older names: {}
+{}
 exit status: 0 done, 1 something failed, 2 the request was wrong"""
 
 
 def parser():
-    older = ", ".join("{} = {}".format(name, " ".join(words)) for name, words in sorted(ALIASES.items()))
+    older = "older names: " + ", ".join("{} = {}".format(name, " ".join(words)) for name, words in sorted(ALIASES.items()))
     whole = argparse.ArgumentParser(
         prog="python scripts/ec2",
         description=DESCRIPTION,
-        epilog=EPILOG.format(older),
+        epilog=EPILOG.format(textwrap.fill(older, 100, break_on_hyphens=False)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")

@@ -4,6 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import install
 import job
+import nodes
 import provision
 import teardown
 from waiting import progress
@@ -27,6 +28,7 @@ def clean_launch_and_train(settings, arguments):
     the code and starts the job. What stands behind -- goes to `byzshield train`.
 
     example: python scripts/ec2 clean-launch-and-train --config configs/clusters/example.json --follow"""
+    job.name_in(nodes.PROJECT, arguments.run_file or settings.job.run_file, must_exist=not arguments.no_push)
     for number, (name, step) in enumerate(STEPS):
         progress("-- {}".format(name))
         status = None

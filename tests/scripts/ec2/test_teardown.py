@@ -154,3 +154,12 @@ def test_the_published_name_terminates_too(cluster: Cluster) -> None:
     cluster.run("shutdown", "--yes")
 
     assert cluster.instances() == []
+
+
+def test_an_instance_that_is_not_listed_yet_is_terminated_all_the_same(cluster: Cluster) -> None:
+    cluster.run("launch", "--yes")
+    cluster.front.hide(cluster.slots()["2"], times=2)
+
+    cluster.run("terminate", "--yes")
+
+    assert cluster.instances() == []
