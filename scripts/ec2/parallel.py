@@ -5,7 +5,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import collections
 
 import packages
-from errors import LauncherError
+from errors import LauncherError, OperationFailed
 
 AT_ONCE = 16
 
@@ -27,7 +27,12 @@ def for_each(work, items, seconds, at_once=AT_ONCE):
         return []
     # Never one job: joblib would run it in this thread, complain, and have no deadline.
     pool = joblib.Parallel(n_jobs=max(2, min(at_once, len(items))), backend="threading", timeout=seconds)
-    return pool(joblib.delayed(_attempt)(work, item) for item in items)
+    try:
+        return pool(joblib.delayed(_attempt)(work, item) for item in items)
+    except Exception as error:  # joblib's versions raise different classes, all of this name
+        if type(error).__name__ != "TimeoutError":
+            raise
+        raise OperationFailed("not done after {:.0f} s; the same command goes on where this one stopped".format(seconds))
 
 
 def _attempt(work, item):

@@ -70,7 +70,8 @@ def launch(settings, arguments):
     place = subnet.find(ec2, cost, living)
     source = firewall.caller_network(settings)
     print("cluster {} in {} ({}), image {}, ssh from {} alone".format(settings.name, place.zone, place.subnet, image.id, source))
-    print(_plan(settings, found, cost, place))
+    plan, added = _plan(settings, found, cost, place)
+    print(plan)
     for line in _remarks(settings, found):
         progress(line)
     if arguments.dry_run:
@@ -79,7 +80,8 @@ def launch(settings, arguments):
     begin = [index for index, instance in found.held.items() if instance is None]
     wake = [index for index, instance in found.held.items() if instance and instance.state in ("stopping", "stopped")]
     if begin or wake:
-        confirm("Launch {} and start {} instances?".format(len(begin), len(wake)), arguments.yes)
+        words = " and ".join("{} {}".format(verb, len(some)) for verb, some in (("launch", begin), ("start", wake)) if some)
+        confirm("About to {} instances for {}. Go on?".format(words, prices.per_hour(added)), arguments.yes)
     with state.locked():
         key_name = keys.ensure(ec2, state)
         group = firewall.ensure(ec2, place.vpc, source)
@@ -127,11 +129,9 @@ def _plan(settings, found, cost, place):
         if instance is None or instance.state not in ("pending", "running"):
             added.append(price)
         rows.append((alias_of(index), kind, market, "{} GiB".format(own.disk_gib), prices.per_hour(price), now))
-    head = ("ALIAS", "TYPE", "MARKET", "DISK", "PRICE", "NOW")
-    sums = "in all {}, of which {} is new; {}".format(
-        prices.per_hour(prices.total(hours)), prices.per_hour(prices.total(added)), prices.ON_TOP
-    )
-    return table(head, rows) + "\n" + sums
+    new = prices.total(added)
+    sums = "in all {}, of which {} is new; {}".format(prices.per_hour(prices.total(hours)), prices.per_hour(new), prices.ON_TOP)
+    return table(("ALIAS", "TYPE", "MARKET", "DISK", "PRICE", "NOW"), rows) + "\n" + sums, new
 
 
 def _remarks(settings, found):

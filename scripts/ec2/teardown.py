@@ -69,7 +69,7 @@ def stop(settings, arguments):
             return ", ".join("{} {}".format(i.id, i.state) for i in states)
 
         wait_until_nothing_is_missing(missing, Deadline(settings.deadlines.launch), "instances stopped", "run stop again")
-    spot = [instance.id for instance in living if instance.market == "spot"]
+    spot = sorted(instance.id for instance in living if instance.market == "spot")
     if spot:
         raise RequestError(
             "spot instances cannot be stopped, and go on costing: {}; `fetch` the results and `terminate`".format(", ".join(spot))
