@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from laptop import Laptop, wait_until
+from laptop import Laptop, connections, end, wait_until
 from launcher import PYTHONS
 
 pytestmark = PYTHONS
@@ -131,9 +131,7 @@ def test_what_nobody_asked_for_is_not_written(laptop: Laptop, output: Path) -> N
     write(laptop, "first/good")
     fake = server.home / "bin" / "tar"
     fake.parent.mkdir()
-    fake.write_text(
-        "#!/bin/sh\ncat >/dev/null\nexec /bin/tar --create --file=- -P --transform='s,.*,../escaped,' ./first/good\n"
-    )
+    fake.write_text("#!/bin/sh\ncat >/dev/null\nexec /bin/tar --create --file=- -P --transform='s,.*,../escaped,' ./first/good\n")
     fake.chmod(0o755)
     hijack(laptop, "ps", fake.parent)
     result = laptop.run("fetch", "--output", str(output))
@@ -180,7 +178,7 @@ def test_a_broken_connection_is_made_again(laptop: Laptop, output: Path) -> None
         wait_until(
             lambda: (output / "first" / "a").exists() and len(list((output / "first").iterdir())) == 2, "the second file begins"
         )
-        break_connections(server.process.pid)
+        end(connections(server))
         assert process.wait(60) == 0
     assert b"ps: the connection broke; connecting again" in laptop.stderr
     assert fetched(laptop.stderr) == (2, 0)
@@ -209,9 +207,3 @@ def hijack(laptop: Laptop, alias: str, folder: Path) -> None:
     config.write_text(config.read_text().replace("SetEnv ", f"SetEnv PATH={folder}:{os.environ['PATH']} "))
     os.kill(server.process.pid, signal.SIGHUP)
     wait_until(lambda: server.log.read_text().count("Server listening") == 2, "sshd listens again")
-
-
-def break_connections(sshd: int) -> None:
-    """Kills the processes that serve connections, but not the sshd that listens."""
-    for child in Path(f"/proc/{sshd}/task/{sshd}/children").read_text().split():
-        os.kill(int(child), 9)
