@@ -15,7 +15,7 @@ from typing import Any
 from launcher import LAUNCHER
 from ssh_server import SshServer, free_port, make_key
 
-__all__ = ["Laptop", "is_idle", "wait_until"]
+__all__ = ["Laptop", "connections", "end", "is_idle", "wait_until"]
 
 DRIVER = Path(__file__).parent / "scripts" / "ec2" / "ssh" / "launcher_with_hosts.py"
 
@@ -26,6 +26,19 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.02)
+
+
+def connections(server: SshServer) -> list[int]:
+    """The processes that serve connections; not the sshd that listens."""
+    listener = server.process.pid
+    return [int(pid) for pid in Path(f"/proc/{listener}/task/{listener}/children").read_text().split()]
+
+
+def end(pids: list[int]) -> None:
+    """Kills processes, those at least that are still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def is_idle(folder: Path) -> bool:

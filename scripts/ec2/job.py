@@ -34,7 +34,7 @@ def train(settings, arguments):
     """Pushes the code and starts the training job, which goes on whatever becomes of this machine.
     What stands behind -- goes to `byzshield train`.
 
-    example: python scripts/ec2 train configs/runs/quickstart.toml --config FILE -- --set run.steps=100 --resume"""
+    example: python scripts/ec2 train configs/runs/quickstart.toml --config FILE -- --set run.steps=100"""
     ships = fleet.of_cluster(settings)
     start(settings, ships, arguments.run_file or settings.job.run_file, arguments.behind, not arguments.no_push)
     if arguments.follow:
