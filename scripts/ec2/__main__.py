@@ -1,0 +1,96 @@
+"""python scripts/ec2 COMMAND --config FILE: a cluster on EC2, from the first launch to the last cent. Python 2.7 or 3."""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import argparse
+import collections
+import sys
+
+import console
+import listing
+import provision
+import settings
+import teardown
+from errors import LauncherError
+from waiting import progress
+
+Command = collections.namedtuple("Command", "name add_arguments run help")
+
+# One line a command. run(settings, arguments) returns the exit status; add_arguments may be None.
+COMMANDS = (
+    Command("launch", provision.add_launch_arguments, provision.launch, "start what is missing of the cluster"),
+    Command("status", listing.add_status_arguments, listing.status, "every slot, its state, and the price an hour"),
+    Command("list-running", None, listing.list_running, "this cluster's running instances, and what each has cost"),
+    Command("list-idle", None, listing.list_idle, "what is paid for and not in use, of any cluster in the region"),
+    Command("hosts", listing.add_hosts_arguments, listing.hosts, "write the files hosts, hosts_alias and hosts_address"),
+    Command("stop", None, teardown.stop, "stop on-demand instances; their disks stay"),
+    Command("terminate", teardown.add_terminate_arguments, teardown.terminate, "delete all of the cluster for good"),
+)
+
+# The names that these commands had in the published launcher, and what they mean here.
+ALIASES = {
+    "get_hosts": ["hosts"],
+    "list_idle_instances": ["list-idle"],
+    "list_running_instances": ["list-running"],
+    "shutdown": ["terminate"],
+}
+
+DESCRIPTION = """\
+Launches a cluster on EC2, trains on it, and cleans up after it. One file describes the cluster;
+configs/clusters/example.json is one to copy. Every command may be run again: it does what is left to do."""
+
+EPILOG = """\
+example, from nothing to results to nothing:
+  python scripts/ec2 launch    --config configs/clusters/example.json
+  python scripts/ec2 hosts     --config configs/clusters/example.json --output /tmp
+  python scripts/ec2 terminate --config configs/clusters/example.json
+
+older names: {}
+exit status: 0 done, 1 something failed, 2 the request was wrong"""
+
+
+def parser():
+    older = ", ".join("{} = {}".format(name, " ".join(words)) for name, words in sorted(ALIASES.items()))
+    whole = argparse.ArgumentParser(
+        prog="python scripts/ec2",
+        description=DESCRIPTION,
+        epilog=EPILOG.format(older),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
+    for command in COMMANDS:
+        part = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.run.__doc__ or command.help,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        part.add_argument("--config", required=True, metavar="FILE", help="the cluster, such as configs/clusters/example.json")
+        if command.add_arguments is not None:
+            command.add_arguments(part)
+        part.set_defaults(run=command.run)
+    return whole
+
+
+def main(words):
+    """Runs one command line; returns its exit status."""
+    if words and words[0] in ALIASES:
+        words = ALIASES[words[0]] + words[1:]
+    whole = parser()
+    if not words:
+        whole.print_help(sys.stderr)
+        return 2
+    arguments = whole.parse_args(words)
+    try:
+        return arguments.run(settings.read(arguments.config), arguments)
+    except LauncherError as error:
+        progress("{}: {}".format(arguments.command, error.args[0]))
+        return error.status
+    except KeyboardInterrupt:
+        progress("{}: interrupted; the same command goes on where this one stopped".format(arguments.command))
+        return 130
+
+
+if __name__ == "__main__":
+    console.speak_utf8()
+    sys.exit(main(console.words_of(sys.argv[1:])))
