@@ -7,8 +7,12 @@ import collections
 import sys
 
 import console
+import install
+import job
 import listing
+import nodes
 import provision
+import results
 import settings
 import teardown
 from errors import LauncherError
@@ -23,6 +27,13 @@ COMMANDS = (
     Command("list-running", None, listing.list_running, "this cluster's running instances, and what each has cost"),
     Command("list-idle", None, listing.list_idle, "what is paid for and not in use, of any cluster in the region"),
     Command("hosts", listing.add_hosts_arguments, listing.hosts, "write the files hosts, hosts_alias and hosts_address"),
+    Command("setup", install.add_setup_arguments, install.setup, "make the hosts ready for training"),
+    Command("push", None, nodes.push_code, "bring the code to every host; only what differs travels"),
+    Command("run", nodes.add_run_arguments, nodes.run, "run a command on the hosts"),
+    Command("train", job.add_train_arguments, job.train, "push, and start the training job"),
+    Command("logs", job.add_logs_arguments, job.logs, "follow the job's log"),
+    Command("fetch", results.add_fetch_arguments, results.fetch_runs, "bring the results here"),
+    Command("stop-job", None, job.stop_job, "end the job, with a checkpoint"),
     Command("stop", None, teardown.stop, "stop on-demand instances; their disks stay"),
     Command("terminate", teardown.add_terminate_arguments, teardown.terminate, "delete all of the cluster for good"),
 )
@@ -30,8 +41,12 @@ COMMANDS = (
 # The names that these commands had in the published launcher, and what they mean here.
 ALIASES = {
     "get_hosts": ["hosts"],
+    "kill_all_python": ["stop-job"],
+    "kill_python": ["stop-job"],
     "list_idle_instances": ["list-idle"],
     "list_running_instances": ["list-running"],
+    "run_command": ["run"],
+    "setup_nfs": ["setup", "--only-mount"],
     "shutdown": ["terminate"],
 }
 
@@ -72,6 +87,14 @@ def parser():
     return whole
 
 
+def _split(words):
+    """What stands before the first -- and what behind it, which argparse cannot tell apart in every place."""
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
 def main(words):
     """Runs one command line; returns its exit status."""
     if words and words[0] in ALIASES:
@@ -80,7 +103,11 @@ def main(words):
     if not words:
         whole.print_help(sys.stderr)
         return 2
+    words, behind = _split(words)
     arguments = whole.parse_args(words)
+    if behind and not hasattr(arguments, "behind"):
+        whole.error("{} takes nothing behind --".format(arguments.command))
+    arguments.behind = behind
     try:
         return arguments.run(settings.read(arguments.config), arguments)
     except LauncherError as error:
