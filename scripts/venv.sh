@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 # Sourced by the other scripts: makes .venv and installs the project into it, once for each state of the requirements.
 
-# ensure_venv EXTRAS: the extras of setup.py that must be there, for example "mnist5k" or "mnist5k,test".
+# ensure_venv [EXTRA]: with an extra of setup.py, such as "test", if one is named.
 ensure_venv() {
-    local extras=$1 stamp
-    stamp=".venv/.installed-${extras//,/-}-$(cat setup.py requirements-remote.txt | cksum | cut -d ' ' -f 1)"
+    local extra=${1:-} stamp
+    stamp=".venv/.installed-${extra:+$extra-}$(cat setup.py requirements-remote.txt | cksum | cut -d ' ' -f 1)"
     if [[ -e $stamp ]]; then
         return
     fi
     make_venv
-    echo "Installing byzshield[$extras] into .venv (a few gigabytes the first time) ..."
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+    echo "Installing byzshield${extra:+[$extra]} into .venv (a few gigabytes the first time) ..."
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
     touch "$stamp"
 }
 
