@@ -39,7 +39,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/venv.sh
 # shellcheck source=scripts/mpi_env.sh
 . scripts/mpi_env.sh
-ensure_venv mnist5k,test
+ensure_venv test
 # In CI nothing may be skipped because something is missing.
 ensure_launcher_python2 || [[ -z ${CI:-} ]]
 if ((EUID == 0)) && [[ -n $(type -P apt-get) ]]; then

@@ -1,0 +1,48 @@
+"""What the user reads and answers."""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import codecs
+import sys
+
+from errors import OperationFailed, RequestError
+
+
+def speak_utf8():
+    """Python 2 cannot print beyond ASCII into a pipe; this lets it."""
+    if sys.version_info[0] == 2:
+        sys.stdout = codecs.getwriter("utf-8")(sys.stdout)
+        sys.stderr = codecs.getwriter("utf-8")(sys.stderr)
+
+
+def words_of(argv):
+    """The command line as text; Python 2 has bytes there."""
+    encoding = sys.getfilesystemencoding() or "utf-8"
+    return [word.decode(encoding) if isinstance(word, bytes) else word for word in argv]
+
+
+def confirm(question, yes):
+    """Returns if the user says yes.
+
+    Args:
+        yes: --yes was given, so nobody is asked.
+
+    Raises:
+        RequestError: there is nobody to ask.
+        OperationFailed: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RequestError("there is no terminal to answer at; give --yes if you mean it")
+    sys.stderr.write("{} [y/N] ".format(question))
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise OperationFailed("not confirmed; nothing was done")
+
+
+def table(head, rows):
+    """Rows under their head, in columns as wide as they must be; None is a dash."""
+    lines = [head] + [["-" if cell is None else "{}".format(cell) for cell in row] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)

@@ -1,0 +1,95 @@
+"""The hosts of a cluster as ssh sees them, and the same work on many of them."""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import collections
+
+import execution
+import output
+import parallel
+import remote
+from booting import LOGIN_SECONDS, connect
+from errors import OperationFailed
+from hostfile import contact_address
+from provision import cluster_hosts
+from state import State
+from waiting import Deadline, progress
+
+# Hosts that run answer at once; one that has gone should not hold up the rest.
+ANSWER_SECONDS = 10.0
+
+Fleet = collections.namedtuple("Fleet", "access nodes")
+
+
+def of_cluster(settings):
+    """The Fleet of the cluster's running instances, parameter server first.
+
+    Raises:
+        OperationFailed: nothing runs.
+        RequestError: this machine has no key for it.
+    """
+    hosts = cluster_hosts(settings)
+    state = State(settings.name)
+    access = remote.Access(settings.ssh_user, state.key, state.known_hosts)
+    return Fleet(access, [_node(settings, host) for host in hosts])
+
+
+def server(fleet):
+    """The parameter server's Node.
+
+    Raises:
+        OperationFailed: it does not run.
+    """
+    if not fleet.nodes or fleet.nodes[0].alias != "ps":
+        raise OperationFailed("the parameter server does not run; `launch` starts what is missing")
+    return fleet.nodes[0]
+
+
+def visit(fleet, work, seconds, booting=None):
+    """Calls work(connection, node) for each node, with a connection of its own; a node that fails leaves the others alone.
+
+    Args:
+        seconds: the longest that the work may take on one node.
+        booting: None, or for how many seconds a node may take to answer; then its key may come late, too.
+
+    Returns:
+        ({alias: value}, [LauncherError]), both in the order of the nodes.
+    """
+    patience = ANSWER_SECONDS if booting is None else booting
+
+    def attempt(node):
+        login_seconds = 0.0 if booting is None else LOGIN_SECONDS
+        with connect(fleet.access, node, Deadline(patience), login_seconds) as connection:
+            return work(connection, node)
+
+    rounds = -(-len(fleet.nodes) // parallel.AT_ONCE)
+    outcomes = parallel.for_each(attempt, fleet.nodes, rounds * (seconds + patience + 2 * execution.SILENCE_SECONDS))
+    values = collections.OrderedDict((outcome.item.alias, outcome.value) for outcome in outcomes if outcome.error is None)
+    return values, [outcome.error for outcome in outcomes if outcome.error is not None]
+
+
+def _node(settings, host):
+    address = contact_address(settings, host)
+    if address is None:
+        line = '{}: it has no {} address; see "address" in the cluster\'s file, or take a subnet that gives one'
+        raise OperationFailed(line.format(host.alias, settings.address))
+    return remote.Node(host.alias, address, settings.ssh_port, host.private_address)
+
+
+def report(failures):
+    """One line for each failure; the exit status."""
+    for failure in failures:
+        progress("failed: {}".format(failure))
+    return 1 if failures else 0
+
+
+def follow(connection, command, seconds, only_error=False, send=None):
+    """Runs a command and shows what it prints behind the host's alias; returns its exit status."""
+    running = connection.start(command, seconds, send)
+    lines = output.Lines(connection.alias, only_error)
+    try:
+        for is_error, block in running:
+            lines.show(is_error, block)
+    finally:
+        lines.finish()
+    return running.status

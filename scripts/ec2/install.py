@@ -1,0 +1,103 @@
+"""Makes hosts nodes that can train."""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import os
+
+import fleet
+import hostfile
+import shell
+import tree
+from archive import END, EXTRACT, of_bytes
+from errors import OperationFailed, RequestError
+from nodes import PROJECT, push_entries
+from waiting import progress
+
+WHEELS = ".cluster/wheels"
+
+
+def add_setup_arguments(parser):
+    parser.add_argument("--only-mount", action="store_true", help="nothing but the mount of file_system")
+
+
+def setup(settings, arguments):
+    """Makes every host ready for training: waits for ssh, pushes the code (and wheels), runs scripts/install_node.sh, and lets
+    the parameter server log in to the workers. Safe to repeat; a host that failed catches up."""
+    return set_up(settings, fleet.of_cluster(settings), arguments.only_mount)
+
+
+def set_up(settings, ships, only_mount, project=PROJECT):
+    """Makes the hosts nodes; returns the exit status."""
+    seconds = settings.deadlines.setup
+    if only_mount and settings.file_system is None:
+        raise RequestError("the cluster's file has no file_system to mount")
+    entries = tree.project(project)
+    wheels = {} if settings.node.wheels is None else tree.folder(os.path.expanduser(settings.node.wheels), WHEELS.encode("ascii"))
+    files = _cluster_files(ships)
+
+    def prepare(connection, node):
+        push_entries(connection, settings, entries)
+        if wheels:
+            push_entries(connection, settings, wheels, "pushed_wheels", " of wheels")
+        connection.output(shell.within_folder(settings.node.directory, EXTRACT), settings.deadlines.command, send=[files])
+        progress("{}: installing".format(node.alias))
+        status = fleet.follow(connection, _install_command(settings, only_mount), seconds, only_error=True)
+        if status != 0:
+            raise OperationFailed(
+                "{}: scripts/install_node.sh ended with status {}; its message is above".format(node.alias, status)
+            )
+        progress("{}: installed".format(node.alias))
+
+    # Four commands at most on each host, each with that deadline.
+    ready, failures = fleet.visit(ships, prepare, 4 * seconds, booting=settings.deadlines.ssh)
+    if not only_mount:
+        failures += _exchange_keys(settings, ships, ready)
+    if not failures:
+        progress("{} hosts are ready".format(len(ready)))
+    return fleet.report(failures)
+
+
+def _cluster_files(ships):
+    """.cluster/hosts, hosts_alias, hosts_address and known_hosts, as an archive."""
+    blocks = []
+    for name, text in hostfile.contents(ships.nodes).items():
+        blocks += of_bytes(".cluster/{}".format(name).encode("ascii"), text.encode("utf-8"))
+    blocks += of_bytes(b".cluster/known_hosts", ships.access.known_hosts_content())
+    return b"".join(blocks) + END
+
+
+def _install_command(settings, only_mount):
+    node, system = settings.node, settings.file_system
+    words = ["bash", "scripts/install_node.sh"]
+    if only_mount:
+        words.append("--only-mount")
+    else:
+        words += ["--packages", " ".join(node.packages), "--python", node.python, "--requirements", node.requirements]
+        if node.wheels is not None:
+            words += ["--wheels", WHEELS]
+    if system is not None:
+        words += ["--mount-source", system.source, "--mount-point", system.mount_point]
+        words += ["--mount-type", system.type, "--mount-options", system.options]
+    return shell.within_folder(node.directory, shell.join(words))
+
+
+def _exchange_keys(settings, ships, ready):
+    """Lets the parameter server log in to the workers that are ready; returns the failures."""
+    if "ps" not in ready:
+        return [OperationFailed("ps: it is not ready, so no worker lets it in yet; mend it and repeat setup")]
+    directory, seconds = settings.node.directory, settings.deadlines.command
+    server = ships._replace(nodes=ships.nodes[:1])
+    make = shell.join(["bash", "scripts/cluster_key.sh", "make", "--port", "{}".format(server.nodes[0].port)])
+    made, failures = fleet.visit(
+        server, lambda connection, _: connection.output(shell.within_folder(directory, make), seconds), seconds
+    )
+    if failures:
+        return failures
+    authorize = shell.join(["bash", "scripts/cluster_key.sh", "authorize", "--from", server.nodes[0].private_address])
+
+    def let_in(connection, node):
+        connection.output(shell.within_folder(directory, authorize), seconds, send=[made["ps"]])
+        progress("{}: lets the parameter server in".format(node.alias))
+
+    workers = ships._replace(nodes=[node for node in ships.nodes[1:] if node.alias in ready])
+    return fleet.visit(workers, let_in, seconds)[1]

@@ -1,0 +1,51 @@
+"""The results of a cluster's jobs: fetch."""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import os
+import re
+
+import fleet
+import nodes
+from booting import connect
+from errors import RequestError
+from execution import ConnectionLost
+from fetch import fetch
+from waiting import Deadline, progress
+
+ATTEMPTS = 5  # connections in a row that may break without a single file
+
+
+def add_fetch_arguments(parser):
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a run: what is in runs/NAME there (default: all runs)")
+    parser.add_argument("--output", metavar="DIR", help="where the runs go (default: runs/ of this project)")
+
+
+def fetch_runs(settings, arguments):
+    """Brings runs/ from the parameter server, only what is new or has changed; after an interruption it goes on where it was."""
+    output = arguments.output or os.path.join(nodes.PROJECT, "runs")
+    return fetch_to(settings, fleet.of_cluster(settings), arguments.names, output)
+
+
+def fetch_to(settings, ships, names, output):
+    """Brings the runs to the folder `output`; returns the exit status."""
+    for name in names:
+        if not re.match(r"[^/\0]+\Z", name) or name in (".", ".."):
+            raise RequestError("{}: not the name of a run, which is a folder in runs/".format(name))
+    server, folder, broken, came = fleet.server(ships), settings.node.directory + "/runs", 0, []
+    while True:
+        before = len(came)
+        try:
+            with connect(ships.access, server, Deadline(settings.deadlines.ssh if came else fleet.ANSWER_SECONDS)) as connection:
+                fetched = fetch(connection, folder, names, output, lambda: came.append(None))
+            break
+        except ConnectionLost as error:
+            broken = 1 if len(came) > before else broken + 1
+            if broken == ATTEMPTS:
+                raise
+            progress("{}; connecting again".format(error))
+    line = "{} files fetched ({:.3f} MB) to {}, {} were there already"
+    progress(line.format(len(came), fetched.size / 1e6, output, fetched.present - (len(came) - fetched.files)))
+    for problem in fetched.problems:
+        progress("failed: {}".format(problem))
+    return 1 if fetched.problems else 0

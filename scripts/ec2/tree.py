@@ -1,0 +1,118 @@
+"""Files on this machine that a host should have, by name: what is in them, and how to tell whether the host's are the same.
+
+Names are bytes with / between folders, on every system and under both Pythons.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import collections
+import hashlib
+import io
+import os
+import subprocess
+
+from errors import RequestError
+from output import printable
+from waiting import progress
+
+BLOCK = 1 << 16
+KEPT = (b"runs", b".job", b".data", b".venv", b".cluster", b".git")  # the host's own, or none of its business
+GENERATED = (b"build", b"dist", b"__pycache__", b".mypy_cache", b".ruff_cache", b".pytest_cache", b".hypothesis")
+
+# identity: ("f", executable, SHA-256) or ("l", target); equal identities need no sending.
+Entry = collections.namedtuple("Entry", "identity path size")
+
+
+def project(root, also=()):
+    """{name: Entry} of what git tracks or would track below root; without git, of every file but the generated ones.
+
+    Args:
+        root: the folder, as text.
+        also: names that are wanted even if git ignores them.
+
+    Raises:
+        RequestError: a link leads out of the tree, or a file cannot be read.
+    """
+    root = os.path.realpath(as_bytes(root))
+    names = _git_names(root) if os.path.exists(os.path.join(root, b".git")) else None
+    if names is None:
+        names = _names_below(root, KEPT, GENERATED)
+    return _entries(root, [name for name in names + list(also) if name.split(b"/")[0] not in KEPT], b"")
+
+
+def folder(root, prefix):
+    """{name: Entry} of every file below root; their names begin with prefix."""
+    root = os.path.realpath(as_bytes(root))
+    if not os.path.isdir(root):
+        raise RequestError("{}: not a folder".format(text(root)))
+    return _entries(root, _names_below(root, (), ()), prefix + b"/")
+
+
+def as_bytes(path):
+    return path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+
+
+def as_text(path):
+    return path.decode("utf-8") if isinstance(path, bytes) else path
+
+
+def text(name):
+    """A name, fit for a terminal."""
+    return printable(name.decode("utf-8", "replace"))
+
+
+def _git_names(root):
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except OSError:
+        return None
+    output, complaint = process.communicate()
+    if process.returncode != 0:
+        lines = complaint.decode("utf-8", "replace").splitlines() or ["exit status {}".format(process.returncode)]
+        progress("git cannot list the files ({}); taking every file but the generated ones".format(lines[0]))
+        return None
+    return [name for name in output.split(b"\0") if name]
+
+
+def _names_below(root, not_at_the_top, nowhere):
+    names = []
+    for parent, folders, files in os.walk(root):
+        skipped = nowhere + not_at_the_top if parent == root else nowhere
+        folders[:] = sorted(name for name in folders if name not in skipped)
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        names.extend(os.path.relpath(os.path.join(parent, name), root) for name in sorted(files + links))
+    return names
+
+
+def _entries(root, names, prefix):
+    entries = {}
+    for name in sorted(set(names)):
+        path = os.path.join(root, name)
+        if os.path.islink(path):
+            entries[prefix + name] = Entry((b"l", _target(root, name)), path, 0)
+        elif os.path.isfile(path):
+            executable = bool(os.stat(path).st_mode & 0o100)
+            entries[prefix + name] = Entry((b"f", executable, _sha256(path)), path, os.path.getsize(path))
+    return entries
+
+
+def _target(root, name):
+    path = os.path.join(root, name)
+    target = os.readlink(path)
+    real = os.path.realpath(path)
+    if os.path.isabs(target) or not (real + b"/").startswith(root + b"/"):
+        line = "{} is a link to {}, which is not below {}; hosts have nothing there"
+        raise RequestError(line.format(text(name), text(target), text(root)))
+    return target
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    try:
+        with io.open(path, "rb") as stream:
+            for block in iter(lambda: stream.read(BLOCK), b""):
+                digest.update(block)
+    except (IOError, OSError) as error:
+        raise RequestError("{}: {}".format(text(path), error.strerror))
+    return digest.hexdigest().encode("ascii")

@@ -1,0 +1,41 @@
+"""A cluster's configuration in an EC2 of its own, for the launcher under each Python."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from cloud import Cluster, Front, Moto
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """The one moto server of all tests."""
+    server = Moto(tmp_path_factory.mktemp("moto") / "log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def front(moto: Moto) -> Iterator[Front]:
+    """An empty EC2, and the door to it."""
+    moto.reset()
+    door = Front(moto)
+    yield door
+    door.stop()
+
+
+@pytest.fixture
+def client(moto: Moto, front: Front) -> Iterator[Any]:
+    """The test's own client, past the front."""
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    own = session.client("ec2", endpoint_url=f"http://127.0.0.1:{moto.port}")
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def cluster(python: str, tmp_path: Path, front: Front, client: Any) -> Cluster:
+    """Three slots, ps, worker1 and worker2, for the Python that PYTHONS names."""
+    return Cluster(python, tmp_path, front, client)

@@ -1,0 +1,164 @@
+"""Who is believed, who is let in, and how commands end: the launcher against real sshds."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from laptop import Laptop, wait_until
+from launcher import PYTHONS
+from ssh_server import make_key
+
+pytestmark = PYTHONS
+
+
+def is_running(pid_file: Path) -> bool:
+    try:
+        os.kill(int(pid_file.read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_command_runs_on_every_host_and_nothing_else_reaches_the_terminal(laptop: Laptop) -> None:
+    laptop.host("ps")
+    laptop.host("worker1")
+    result = laptop.run("run", "--", "echo out; echo err >&2")
+    assert result.returncode == 0
+    assert sorted(result.stdout.splitlines()) == [b"ps: out", b"worker1: out"]
+    assert sorted(result.stderr.splitlines()) == [b"ps: err", b"worker1: err"]
+
+
+def test_several_words_reach_the_command_as_they_are(laptop: Laptop) -> None:
+    laptop.host("ps")
+    result = laptop.run("run", "--", "printf", "%s|", "a b", "$HOME", "it's", "--", "größe")
+    assert result.stdout == "ps: a b|$HOME|it's|--|größe|\n".encode()
+
+
+def test_hosts_are_chosen_by_name(laptop: Laptop) -> None:
+    for alias in ("ps", "worker1", "worker2"):
+        laptop.host(alias)
+    assert laptop.run("run", "--on", "workers", "--", "echo x").stdout.count(b"worker") == 2
+    assert laptop.run("run", "--on", "ps,worker2", "--", "echo x").stdout.count(b"worker2: x") == 1
+    refused = laptop.run("run", "--on", "worker7", "--", "echo x")
+    assert refused.returncode == 2
+    assert b"no running host is called worker7; there are ps, worker1, worker2" in refused.stderr
+
+
+def test_an_unknown_host_is_refused_before_anything_is_sent(laptop: Laptop) -> None:
+    server = laptop.host("ps", known=False)
+    laptop.host("worker1")
+    result = laptop.run("run", "--", "echo here")
+    assert result.returncode == 1
+    assert result.stdout == b"worker1: here\n"
+    assert result.stderr.startswith(b"failed: ps: no key of 127.0.0.1 port ")
+    assert result.stderr.count(b"\n") == 1
+    assert "Accepted publickey" not in server.log.read_text()
+    assert "publickey" not in server.log.read_text()
+
+
+def test_a_changed_host_key_is_refused_before_anything_is_sent(laptop: Laptop, tmp_path: Path) -> None:
+    server = laptop.host("ps", known=False)
+    other = make_key(tmp_path / "other")
+    laptop.known_hosts.write_text(
+        server.known_hosts_line().replace(server.public_host_key, " ".join(other.with_suffix(".pub").read_text().split()[:2]))
+    )
+    result = laptop.run("run", "--", "echo here")
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert b"does not have the key that" in result.stderr
+    assert result.stderr.count(b"\n") == 1
+    assert "publickey" not in server.log.read_text()
+
+
+def test_a_host_that_does_not_know_the_key_says_so(laptop: Laptop) -> None:
+    server = laptop.host("ps")
+    server.authorized_keys.write_text("")
+    result = laptop.run("run", "--", "echo here")
+    assert result.returncode == 1
+    assert b"failed: ps: 127.0.0.1 does not let " in result.stderr
+
+
+def test_keys_of_the_agent_and_the_home_folder_are_not_offered(laptop: Laptop, tmp_path: Path) -> None:
+    server = laptop.host("ps")
+    home_key = make_key(tmp_path / "id_ed25519")
+    server.authorized_keys.write_text(home_key.with_suffix(".pub").read_text())
+    (tmp_path / ".ssh").mkdir()
+    home_key.rename(tmp_path / ".ssh" / "id_ed25519")
+    command = ["env", f"HOME={tmp_path}", *laptop.command("run", "--", "echo here")]
+    result = subprocess.run(command, capture_output=True, timeout=60)
+    assert result.returncode == 1
+    assert b"does not let" in result.stderr
+
+
+def test_a_dead_host_is_named_while_the_others_go_on(laptop: Laptop) -> None:
+    laptop.host("ps")
+    laptop.add_node("worker1")
+    laptop.host("worker2")
+    result = laptop.run("run", "--", "echo here")
+    assert result.returncode == 1
+    assert sorted(result.stdout.splitlines()) == [b"ps: here", b"worker2: here"]
+    assert [line.split(b": ")[1] for line in result.stderr.splitlines() if line.startswith(b"failed")] == [b"worker1"]
+
+
+def test_the_exit_status_of_each_host_is_told(laptop: Laptop) -> None:
+    laptop.host("ps")
+    laptop.host("worker1")
+    result = laptop.run("run", "--", "[[ $PWD != */worker1/* ]] || exit 7")
+    assert result.returncode == 1
+    assert result.stderr == b"failed: worker1: exit status 7\n"
+
+
+def test_a_command_that_outlives_its_deadline_is_ended_on_the_host(laptop: Laptop) -> None:
+    server = laptop.host("ps")
+    laptop.settings["deadlines"]["command"] = 1
+    result = laptop.run("run", "--", "echo $$ >pid; echo begun; sleep 300; echo not reached")
+    assert result.returncode == 1
+    assert result.stdout == b"ps: begun\n"
+    assert b"failed: ps: the command did not end within 1 s" in result.stderr
+    wait_until(lambda: not is_running(server.home / "pid"), "the command ends")
+
+
+def test_ctrl_c_ends_the_command_on_the_host(laptop: Laptop) -> None:
+    server = laptop.host("ps")
+    with laptop.start("run", "--", "echo $$ >pid; echo begun; sleep 300 & wait") as process:
+        wait_until(lambda: laptop.stdout == b"ps: begun\n", "the command begins")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    assert b"Traceback" not in laptop.stderr
+    wait_until(lambda: not is_running(server.home / "pid"), "the command ends")
+
+
+def test_a_killed_launcher_leaves_no_command_behind(laptop: Laptop) -> None:
+    server = laptop.host("ps")
+    with laptop.start("run", "--", "echo $$ >pid; echo begun; sleep 300 & wait") as process:
+        wait_until(lambda: laptop.stdout == b"ps: begun\n", "the command begins")
+        process.kill()
+    wait_until(lambda: not is_running(server.home / "pid"), "the command ends")
+
+
+def test_what_a_command_leaves_in_the_background_does_not_hold_it_up(laptop: Laptop) -> None:
+    server = laptop.host("ps")
+    result = laptop.run("run", "--", "setsid sleep 300 & echo $! >pid; echo done")
+    os.kill(int((server.home / "pid").read_text()), signal.SIGKILL)
+    assert (result.returncode, result.stdout) == (0, b"ps: done\n")
+
+
+def test_output_is_shown_by_the_line_and_byte_for_byte(laptop: Laptop) -> None:
+    laptop.host("ps")
+    laptop.host("worker1")
+    # Half a line each at a time from both hosts; bytes that are no text; an end without an end of line.
+    result = laptop.run(
+        "run", "--", "for i in 1 2 3; do printf 'half '; sleep 0.1; printf 'line\\n'; done; printf '\\377\\r\\tend'"
+    )
+    lines = result.stdout.split(b"\n")
+    assert result.returncode == 0
+    for alias in (b"ps", b"worker1"):
+        mine = [line for line in lines if line.startswith(alias)]
+        assert mine == 3 * [alias + b": half line"] + [alias + b": \xff\r\tend"]
+    assert len(lines) == 9
+
+
+def test_much_output_arrives_whole(laptop: Laptop) -> None:
+    laptop.host("ps")
+    result = laptop.run("run", "--", "seq 1 300000")
+    assert result.stdout.replace(b"ps: ", b"") == b"".join(b"%d\n" % number for number in range(1, 300001))

@@ -1,0 +1,110 @@
+"""The cluster's configuration: what is accepted, and the line that says what is wrong."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from launcher import LAUNCHER, PYTHONS, REPOSITORY, run_launcher
+
+GOOD: dict[str, Any] = {"region": "us-east-1", "workers": {"count": 3}}
+
+WRONG = {
+    "an unknown key suggests the nearest": ({"regin": "x"}, 'unknown key regin; did you mean "region"?'),
+    "an unknown key in a section has its path": ({"workers": {"cuont": 3}}, 'workers.cuont; did you mean "workers.count"?'),
+    "a missing key": ({"workers": {}}, "workers.count is missing: a whole number from 1 to 1000"),
+    "a count in words": ({"workers": {"count": "three"}}, 'workers.count must be a whole number from 1 to 1000; got "three"'),
+    "a count of true": ({"workers": {"count": True}}, "workers.count must be a whole number from 1 to 1000; got true"),
+    "no workers": ({"workers": {"count": 0}}, "workers.count must be a whole number from 1 to 1000; got 0"),
+    "a section that is none": ({"job": 5}, "job must be a table {...}"),
+    "a region that is none": ({"region": "Mars"}, 'region must be an AWS region such as "us-east-1"; got "Mars"'),
+    "a zone instead of a region": (
+        {"region": "us-east-1a"},
+        'region must be an AWS region such as "us-east-1"; got "us-east-1a"',
+    ),
+    "a market that is none": ({"market": "black"}, 'market must be "spot" or "on-demand"; got "black"'),
+    "ssh from the whole world": ({"ssh_from": "0.0.0.0/0"}, "never the whole world"),
+    "ssh from the whole IPv6 world": ({"ssh_from": "::/0"}, "never the whole world"),
+    "ssh from half of the world": ({"ssh_from": "128.0.0.0/1"}, "never the whole world"),
+    "ssh from no network": ({"ssh_from": "home"}, 'ssh_from must be "auto", or a network'),
+    "an address asked for in the clear": (
+        {"check_address_url": "http://checkip.amazonaws.com"},
+        "check_address_url must be a URL that begins with https://",
+    ),
+    "a folder above the home": ({"node": {"directory": "../x"}}, "node.directory must be a folder"),
+    "the home itself": ({"node": {"directory": "."}}, "node.directory must be a folder"),
+    "a package with a flag": ({"node": {"packages": ["--allow"]}}, "node.packages must be a list"),
+    "a file system without source": ({"file_system": {"mount_point": "/mnt"}}, "file_system.source is missing"),
+    "a price of nothing": ({"prices": {"c6i.xlarge": 0}}, "prices must be a table"),
+    "a name that is no name": ({"name": "My Cluster"}, "name must be small letters, digits and hyphens"),
+    "a name that leaves the folder": ({"name": "../x"}, "name must be small letters, digits and hyphens"),
+}
+
+
+@PYTHONS
+@pytest.mark.parametrize(("change", "line"), WRONG.values(), ids=WRONG.keys())
+def test_a_mistake_is_named_by_its_dotted_key(python: str, change: dict[str, Any], line: str, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.json"
+    path.write_text(json.dumps({**GOOD, **change}))
+
+    result = run_launcher(python, "hosts", "--config", str(path))
+
+    assert result.returncode == 2
+    assert line in result.stderr
+    assert result.stderr.startswith(f"hosts: {path}: ")
+    assert result.stderr.count("\n") == 1
+
+
+@PYTHONS
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{", "not JSON: "),
+        ('{"region": "us-east-1", "region": "us-east-2"}', "region is given twice"),
+        ("[]", "the file must be a table {...}"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_named(python: str, text: str, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.json"
+    path.write_text(text)
+
+    result = run_launcher(python, "hosts", "--config", str(path))
+
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert line in result.stderr
+
+
+@PYTHONS
+def test_a_missing_file_says_which_to_copy(python: str, tmp_path: Path) -> None:
+    result = run_launcher(python, "hosts", "--config", str(tmp_path / "none.json"))
+
+    assert result.returncode == 2
+    assert "none.json: No such file or directory; copy configs/clusters/example.json and edit it" in result.stderr
+
+
+@PYTHONS
+def test_the_name_must_fit_when_it_is_the_files(python: str, tmp_path: Path) -> None:
+    path = tmp_path / "My_Cluster.json"
+    path.write_text(json.dumps(GOOD))
+
+    assert 'name must be small letters, digits and hyphens, a letter first, at most 40; got "My_Cluster"' in (
+        run_launcher(python, "hosts", "--config", str(path)).stderr
+    )
+
+
+@PYTHONS
+def test_the_example_is_a_good_configuration(python: str) -> None:
+    lines = (
+        "from __future__ import print_function, unicode_literals",
+        "import sys",
+        "sys.path.insert(0, sys.argv[1])",
+        "import settings",
+        "example = settings.read('configs/clusters/example.json')",
+        "print(example.name, example.market, example.file_system)",
+    )
+    result = subprocess.run(
+        [python, "-c", "\n".join(lines), str(LAUNCHER)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+    assert (result.stdout, result.stderr) == ("example spot None\n", "")
