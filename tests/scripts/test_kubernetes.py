@@ -15,8 +15,9 @@ import kubernetes_validate
 import pytest
 import torch
 import yaml
-from cluster_lab import ClusterLab, wait_until
+from cluster_lab import ClusterLab, require_lab
 from pods import Pod
+from slurm_cluster import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
@@ -91,9 +92,7 @@ def test_image_user_and_key_fit_together() -> None:
 @pytest.fixture
 def pods(tmp_path: Path, checkout: Path) -> Iterator[list[Pod]]:
     """A launcher's pod and two workers' pods, not started; the checkout is their /byzshield, and they may write to its runs/."""
-    if os.geteuid() != 0 or not Path("/usr/sbin/sshd").exists():
-        assert not os.environ.get("CI"), "pods need root and Debian's package openssh-server"
-        pytest.skip("pods need root and Debian's package openssh-server")
+    require_lab()
     for folder in ("secret", "config"):
         (tmp_path / folder).mkdir()
     key = tmp_path / "secret" / "id_rsa"
@@ -133,11 +132,11 @@ def test_a_job_whose_launcher_must_go_resumes_when_it_comes_back(
     for pod in workers:
         pod.start(CONTAINERS["Worker"], checkout)
     for pod in workers:
-        wait_until(lambda pod=pod: "Server listening on" in pod.log.read_text(), 20, f"sshd of {pod.name}")
+        wait_for(lambda pod=pod: "Server listening on" in pod.log.read_text(), f"sshd of {pod.name}", seconds=20)
     server = {**CONTAINERS["Launcher"], "args": ["run.toml"]}
     launcher.start(server, checkout)
     metrics = checkout / "runs" / "pods" / "metrics.jsonl"
-    wait_until(lambda: metrics.exists() and len(read_metrics(metrics)) >= 3, 90, f"3 steps\n{launcher.log.read_text()}")
+    wait_for(lambda: metrics.exists() and len(read_metrics(metrics)) >= 3, "3 steps", seconds=90)
     ranks = [sum(bool(re.match(r"\S*python -m mpi4py", words)) for words in pod.commands()) for pod in pods]
     assert ranks == [1, 1, 1]
     os.kill(launcher.main, signal.SIGTERM)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from slurm_cluster import PMIX_LIBRARY, SlurmCluster, missing_tools, wait_for
+from slurm_cluster import SlurmCluster, missing_tools, pmix_library, wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
@@ -117,7 +117,7 @@ def test_a_job_that_is_stopped_and_queued_again_ends_as_if_it_had_not_been(
     same_weights: Callable[[Weights, Weights], bool],
     launch: str,
 ) -> None:
-    if launch == "srun" and not PMIX_LIBRARY.exists():
+    if launch == "srun" and not pmix_library():
         skip_or_fail("srun's PMIx plugin needs Debian's package libpmix-dev")
     sections = {"run": {"steps": 120}, "optimizer": {"momentum": 0.9}}
     job = submit(launch, words=("--overwrite",), sections=sections, BYZSHIELD_LAUNCH=launch)
@@ -162,6 +162,15 @@ def test_a_rank_that_dies_is_counted_as_lost_and_the_job_goes_on(cluster: SlurmC
     blamed = json.loads((job.run / "summary.json").read_text())["blamed"]
     assert sum(counts["lost"] for counts in blamed.values()) == 5  # 15 workers on 3 ranks
     assert job.steps == list(range(1, 121))
+
+
+def test_a_job_that_may_not_be_queued_again_stores_a_checkpoint_and_says_so(submit: Callable[..., Job]) -> None:
+    job = submit("unrepeatable", "--no-requeue")
+    job.wait_for_steps(2)
+    job.signal("USR1")
+    job.wait_for(JobState="FAILED", ExitCode="143:0", Restarts="0")
+    assert latest_checkpoint(job.run / "checkpoints") == job.run / "checkpoints" / f"step_{job.steps[-1]}.pt"
+    assert job.log.splitlines()[-1].endswith("submit it again to go on from the newest checkpoint")
 
 
 def test_a_cancelled_job_is_not_queued_again(cluster: SlurmCluster, submit: Callable[..., Job]) -> None:
