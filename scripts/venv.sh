@@ -8,18 +8,57 @@ ensure_venv() {
     if [[ -e $stamp ]]; then
         return
     fi
-    if [[ ! -x .venv/bin/python ]]; then
-        local python
-        python=$(find_python)
-        echo "Making .venv with $python ..."
-        "$python" -m venv .venv || {
-            echo "scripts: $python cannot make a virtual environment; set PYTHON to one that can (with venv and ensurepip)" >&2
-            exit 1
-        }
-    fi
+    make_venv
     echo "Installing byzshield[$extras] into .venv (a few gigabytes the first time) ..."
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
     touch "$stamp"
+}
+
+# ensure_node_venv REQUIREMENTS [WHEELS]: what a node needs, from the package index or from a folder of wheels alone. The project
+# itself is linked, not built: that needs no build tool, which a folder of wheels may lack, and new code is in force at once.
+ensure_node_venv() {
+    local requirements=$1 wheels=${2:-} pip=(.venv/bin/python -m pip) from=() stamp
+    stamp=".venv/.installed-node-$({ pwd && cat "$requirements" && ls "${wheels:-/dev/null}"; } | cksum | cut -d ' ' -f 1)"
+    if [[ -e $stamp ]] && .venv/bin/python -c '' 2>/dev/null; then
+        return
+    fi
+    make_venv
+    if [[ -n $wheels ]]; then
+        # This machine's pip may be configured to look elsewhere, too.
+        pip=(env PIP_CONFIG_FILE=/dev/null "${pip[@]}" --isolated)
+        from=(--no-index --find-links "$wheels")
+    fi
+    echo "Installing what $requirements asks for into .venv (a few gigabytes the first time) ..."
+    "${pip[@]}" install --disable-pip-version-check --no-input --progress-bar off \
+        ${from[@]+"${from[@]}"} --requirement "$requirements" || {
+        echo "scripts: pip cannot install what $requirements asks for${wheels:+ from the wheels in $wheels}; its message is above" >&2
+        return 1
+    }
+    link_project
+    touch "$stamp"
+}
+
+# link_project: lets .venv import this folder's byzshield, and makes the command.
+link_project() {
+    pwd >"$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/byzshield-project.pth"
+    rm -f .venv/bin/byzshield
+    printf '#!/bin/sh\nexec %q -m byzshield "$@"\n' "$PWD/.venv/bin/python" >.venv/bin/byzshield
+    chmod 755 .venv/bin/byzshield
+}
+
+# make_venv: makes .venv, and completes one that was left half made.
+make_venv() {
+    if .venv/bin/python -c 'import pip' 2>/dev/null; then
+        return
+    fi
+    local python
+    python=$(find_python)
+    echo "Making .venv with $python ..."
+    "$python" -m venv .venv || {
+        echo "scripts: $python cannot make a virtual environment; set PYTHON to one that can (with venv and ensurepip;" \
+            "Debian and Ubuntu have them in python3-venv)" >&2
+        exit 1
+    }
 }
 
 # find_python: prints the first Python >= 3.11 on the path, or $PYTHON.

@@ -1,0 +1,147 @@
+# shellcheck shell=bash
+# Sourced by the scripts that work on the hosts of a hosts file: their options, the list, ssh, the same work on many hosts at once.
+
+hosts_file="" remote_user="" directory=byzshield ssh_config=""
+aliases=() addresses=() live=() failed=() ssh_words=() started=()
+program=$(basename "$0" .sh)
+MOST_AT_ONCE=16
+
+host_options() {
+    cat <<'EOT'
+  --hosts FILE         a host a line: ADDRESS, or ADDRESS ALIAS; # begins a comment. The first is the server's host. ADDRESS is
+                       what the hosts use among themselves, and what ssh is given here: where this machine knows them by
+                       another name, port or jump host, say so in a "Host ADDRESS" block of your ssh configuration
+  --user USER          the user there (default: what ssh decides)
+  --directory DIR      the project's folder there, relative to the user's home (default: byzshield)
+  --ssh-config FILE    the ssh configuration (default: ssh's own)
+EOT
+}
+
+fail() { echo "$program: $1" >&2 && exit 1; }
+refuse() { echo "$program: $1; see --help" >&2 && exit 2; }
+
+# host_option OPTION VALUE: takes it if it is one of ours.
+host_option() {
+    case $1 in
+        --hosts) hosts_file=$(absolute "$2") ;;
+        --user) remote_user=$2 ;;
+        --directory) directory=$2 ;;
+        --ssh-config) ssh_config=$(absolute "$2") ;;
+        *) return 1 ;;
+    esac
+}
+
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac }
+
+# read_hosts: fills aliases and addresses, all of them live, and makes ssh_words; refuses a file that is not as it should be.
+read_hosts() {
+    local line address alias more number=0 tool
+    [[ $remote_user =~ ^([A-Za-z0-9_][A-Za-z0-9_.@-]*)?$ ]] || refuse "'$remote_user' is no user's name"
+    [[ -n $directory && $directory != [-~]* && $directory != *[[:cntrl:]]* ]] || refuse "'$directory' is no folder below the user's home"
+    [[ -z $ssh_config || -r $ssh_config ]] || refuse "there is no file $ssh_config"
+    [[ -r $hosts_file ]] || refuse "there is no file $hosts_file; it lists the hosts, the server's first"
+    for tool in ssh rsync; do [[ -n $(type -P "$tool") ]] || fail "$tool is missing on this machine; install it"; done
+    while IFS= read -r line || [[ -n $line ]]; do
+        number=$((number + 1)) line=${line%$'\r'}
+        read -r address alias more <<<"${line%%#*}" || true
+        [[ -n $address ]] || continue
+        if [[ -z $alias ]]; then
+            alias=worker${#aliases[@]}
+            [[ $alias != worker0 ]] || alias="ps"
+        fi
+        [[ -z $more && $address =~ ^[0-9A-Za-z:][0-9A-Za-z.:_-]*$ && $alias =~ ^[0-9A-Za-z][0-9A-Za-z._-]*$ ]] ||
+            refuse "$hosts_file, line $number: it must be ADDRESS or ADDRESS ALIAS, got '$line'"
+        [[ " ${aliases[*]-} ${addresses[*]-} " != *" $address "* && " ${aliases[*]-} " != *" $alias "* ]] ||
+            refuse "$hosts_file, line $number: $address or $alias is there twice"
+        live+=("${#aliases[@]}") aliases+=("$alias") addresses+=("$address")
+    done <"$hosts_file"
+    ((${#aliases[@]})) || refuse "$hosts_file names no host"
+    # Nothing is asked and no unknown host is believed, whatever the configuration says; the hosts get no agent of ours.
+    ssh_words=(ssh -a -x -o BatchMode=yes -o StrictHostKeyChecking=yes -o ClearAllForwardings=yes
+        -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4)
+    if [[ -n $ssh_config ]]; then ssh_words+=(-F "$ssh_config"); fi
+    if [[ -n $remote_user ]]; then ssh_words+=(-l "$remote_user"); fi
+    scratch=$(mktemp -d)
+    trap end_started EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+# shell_quote WORD ...: the words as any shell reads them.
+shell_quote() {
+    local word
+    for word in "$@"; do printf "'%s' " "${word//\'/\'\\\'\'}"; done
+}
+
+# remote INDEX SCRIPT [ARGUMENT ...]: bash runs SCRIPT on that host, in the user's home; standard input goes there, too. Under sshd,
+# bash would read the user's .bashrc first, which need not bear our settings.
+remote() {
+    local index=$1 script="set -euo pipefail; $2"
+    "${ssh_words[@]}" ${terminal:+"$terminal"} -- "${addresses[$index]}" "bash --norc -c $(shell_quote "$script" "$program" "${@:3}")"
+}
+
+# rsync_to_hosts RSYNC_ARGUMENT ...: rsync over our ssh. place INDEX PATH: PATH in the project's folder there, for rsync.
+rsync_to_hosts() {
+    local word shell=""
+    # rsync splits these words itself: a quote within quotes is doubled.
+    for word in "${ssh_words[@]}"; do shell+="'${word//\'/\'\'}' "; done
+    rsync --protect-args --rsh "$shell" --timeout 120 "$@"
+}
+place() {
+    case ${addresses[$1]} in
+        *:*) echo "[${addresses[$1]}]:$directory/$2" ;;
+        *) echo "${addresses[$1]}:$directory/$2" ;;
+    esac
+}
+
+# each_host WHAT COMMAND ...: COMMAND ... INDEX for every live host, at most 16 at a time, each line of output with the host's name in
+# front. A host on which WHAT fails is remembered in failed and is live no longer.
+each_host() {
+    local what=$1 index status still=()
+    shift
+    for index in "${live[@]}"; do
+        while (($(jobs -pr | wc -l) >= MOST_AT_ONCE)); do wait -n || true; done
+        # With its own process group, so that we can end all of it.
+        set -m
+        on_host "$index" "$@" &
+        set +m
+        started+=("$!")
+    done
+    wait
+    started=()
+    for index in "${live[@]}"; do
+        status=$(cat "$scratch/status.$index" 2>/dev/null || echo "an unknown status")
+        case $status in
+            0) still+=("$index") ;;
+            255) give_up "$index" "$what failed: ssh could not log in, or lost the connection" ;;
+            *) give_up "$index" "$what failed with exit status $status" ;;
+        esac
+        rm -f "$scratch/status.$index"
+    done
+    live=(${still[@]+"${still[@]}"})
+}
+
+on_host() {
+    local index=$1
+    shift
+    set +e
+    (set -e; "$@" "$index") </dev/null 2>&1 | sed -u "s/^/${aliases[$index]}: /"
+    echo "${PIPESTATUS[0]}" >"$scratch/status.$index"
+}
+
+give_up() { failed+=("${aliases[$1]} (${addresses[$1]}): $2"); }
+
+# report_failures: names the hosts that failed, and ends with status 1 if there are any.
+report_failures() {
+    local message
+    if ((${#failed[@]})); then
+        for message in "${failed[@]}"; do echo "$program: $message" >&2; done
+        fail "${#failed[@]} of ${#aliases[@]} hosts failed; mend what their lines above say, then run this again"
+    fi
+}
+
+end_started() {
+    local group
+    for group in ${started[@]+"${started[@]}"}; do kill -TERM -- "-$group" 2>/dev/null || true; done
+    rm -rf "$scratch"
+}

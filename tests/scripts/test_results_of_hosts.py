@@ -1,0 +1,128 @@
+"""fetch_results.sh, prepare_data.sh and evaluate.sh, on this machine and against real sshds; and each script's --help."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from loopback_hosts import REPOSITORY, LoopbackHosts, loopback_hosts, make_project, run_script, snapshot
+
+from byzshield.config import RunConfig, dump
+
+SCRIPTS = [
+    "cluster_key.sh",
+    "evaluate.sh",
+    "fetch_results.sh",
+    "install_node.sh",
+    "prepare_data.sh",
+    "push_code.sh",
+    "setup_nodes.sh",
+]
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[LoopbackHosts]:
+    with loopback_hosts(tmp_path, 2) as started:
+        yield started
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "checkout")
+
+
+def give_environment(folder: Path) -> None:
+    """Makes `.venv/bin/byzshield` in a project's folder: this repository's program, with the environment that runs the tests."""
+    command = folder / ".venv" / "bin" / "byzshield"
+    command.parent.mkdir(parents=True)
+    command.write_text(f"#!/bin/sh\nPYTHONPATH='{REPOSITORY}' exec '{sys.executable}' -m byzshield \"$@\"\n")
+    command.chmod(0o755)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_each_script_explains_itself(script: str) -> None:
+    done = run_script(REPOSITORY, script, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: bash scripts/{script}")
+    assert "Example" in done.stdout
+    assert "Exit status" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["evaluate.sh", "fetch_results.sh", "prepare_data.sh", "push_code.sh", "setup_nodes.sh"])
+def test_a_wrong_option_is_refused(script: str) -> None:
+    done = run_script(REPOSITORY, script, "--what", "ever")
+    assert done.returncode == 2
+    assert done.stderr == f"{script.removesuffix('.sh')}: there is no option --what; see --help\n"
+
+
+def test_results_come_without_links_and_only_once(hosts: LoopbackHosts, project: Path) -> None:
+    runs = hosts.home(0) / "byzshield" / "runs"
+    for name in ("first", "second"):
+        (runs / name / "checkpoints").mkdir(parents=True)
+        (runs / name / "checkpoints" / "step_5.pt").write_bytes(os.urandom(100_000))
+        (runs / name / "metrics.jsonl").write_text("{}\n")
+    (runs / "first" / "link").symlink_to("/etc/passwd")
+    one = run_script(project, "fetch_results.sh", *hosts.options, "first")
+    assert one.returncode == 0, one.stderr
+    assert "link" in one.stdout + one.stderr
+    assert not os.path.lexists(project / "runs" / "first" / "link")
+    assert not (project / "runs" / "second").exists()
+    everything = run_script(project, "fetch_results.sh", *hosts.options)
+    assert everything.returncode == 0
+    assert "first/metrics.jsonl" not in everything.stdout
+    assert "second/metrics.jsonl" in everything.stdout
+    (runs / "first" / "link").unlink()
+    assert snapshot(project / "runs") == snapshot(runs)
+    (runs / "second" / "metrics.jsonl").write_text("{}\n{}\n")
+    elsewhere = run_script(project, "fetch_results.sh", *hosts.options, "--output", "elsewhere", "second")
+    assert elsewhere.stdout.splitlines()[-1] == f"The results are in {project.parent}/elsewhere."
+    assert (project.parent / "elsewhere" / "second" / "metrics.jsonl").read_text() == "{}\n{}\n"
+
+
+def test_results_that_are_not_there_are_an_error(hosts: LoopbackHosts, project: Path) -> None:
+    done = run_script(project, "fetch_results.sh", *hosts.options, "nowhere")
+    assert done.returncode == 1
+    assert "fetch_results: not all of nowhere came from ps (127.0.0.1)" in done.stderr
+    assert run_script(project, "fetch_results.sh", *hosts.options, "../.ssh").returncode == 2
+    hosts.servers[0].stop()
+    assert run_script(project, "fetch_results.sh", *hosts.options).returncode == 1
+
+
+def test_data_is_prepared_here_and_on_every_host(hosts: LoopbackHosts, project: Path) -> None:
+    without = run_script(project, "prepare_data.sh", "mnist5k")
+    assert without.returncode == 1
+    assert "has no .venv/bin/byzshield" in without.stderr
+    for folder in (project, hosts.home(0) / "byzshield", hosts.home(1) / "byzshield"):
+        give_environment(folder)
+    here = run_script(project, "prepare_data.sh", "mnist5k")
+    assert here.returncode == 0, here.stderr
+    assert "mnist5k: " in here.stdout
+    there = run_script(project, "prepare_data.sh", *hosts.options, "--root", str(hosts.folder / "data of all"), "mnist5k")
+    assert there.returncode == 0, there.stdout + there.stderr
+    for alias in ("ps", "worker1"):
+        assert f"{alias}: mnist5k: " in there.stdout
+        assert f", in {hosts.folder}/data of all" in there.stdout
+    failed = run_script(project, "prepare_data.sh", *hosts.options, "cifar11")
+    assert failed.returncode == 1
+    assert "2 of 2 hosts failed" in failed.stderr
+
+
+def test_a_run_is_evaluated_here_and_on_the_first_host(
+    hosts: LoopbackHosts, project: Path, tiny_run: Callable[..., RunConfig]
+) -> None:
+    for folder in (project, hosts.home(0) / "byzshield"):
+        give_environment(folder)
+    node = hosts.home(0) / "byzshield"
+    (node / "run.toml").write_text(dump(tiny_run(run={"output_dir": "runs", "checkpoint_every": 2})))
+    subprocess.run([node / ".venv/bin/byzshield", "simulate", "run.toml"], cwd=node, check=True, capture_output=True)
+    there = run_script(project, "evaluate.sh", *hosts.options, "runs/tiny", "--watch", "--json")
+    assert there.returncode == 0, there.stderr
+    assert [row["step"] for row in json.loads(there.stdout)["checkpoints"]] == [2, 4]
+    here = run_script(project, "evaluate.sh", str(node / "runs" / "tiny"))
+    assert [line.split(":")[0] for line in here.stdout.splitlines()] == ["step 2", "step 4"]
+    missing = run_script(project, "evaluate.sh", *hosts.options, "runs/nowhere")
+    assert missing.returncode in (1, 2)
+    assert "runs/nowhere" in missing.stderr

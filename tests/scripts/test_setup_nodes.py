@@ -1,0 +1,148 @@
+"""setup_nodes.sh against real sshds: code, environment, lists of hosts, keys."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loopback_hosts import PYTHON, LoopbackHosts, loopback_hosts, make_project, run_script, snapshot
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[LoopbackHosts]:
+    with loopback_hosts(tmp_path, 3) as started:
+        yield started
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("venv") / ".venv"
+    subprocess.run([PYTHON, "-m", "venv", made], check=True)
+    return made
+
+
+@pytest.fixture
+def hosts_with_venv(hosts: LoopbackHosts, venv: Path) -> LoopbackHosts:
+    """To make a virtual environment takes seconds: where a test is not about that, it is there already."""
+    for index in range(len(hosts.servers)):
+        (hosts.home(index) / "byzshield").mkdir()
+        (hosts.home(index) / "byzshield" / ".venv").symlink_to(venv)
+    return hosts
+
+
+def set_up(project: Path, hosts: LoopbackHosts, *words: str) -> subprocess.CompletedProcess[str]:
+    fixed = ["--port", str(hosts.port), "--wheels", str(project.parent / "wheels"), "--python", PYTHON]
+    return run_script(project, "setup_nodes.sh", *hosts.options, *fixed, *words)
+
+
+def ssh_from_the_server(hosts: LoopbackHosts, to: str, *words: str) -> subprocess.CompletedProcess[str]:
+    config = str(hosts.home(0) / "byzshield" / ".cluster" / "ssh_config")
+    return subprocess.run(["ssh", "-F", config, *words, to, "pwd"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def test_a_cluster_is_set_up_and_a_second_time_changes_nothing(hosts: LoopbackHosts, project: Path) -> None:
+    done = set_up(project, hosts)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "worker2: This node is ready" in done.stdout
+    assert "The cluster is ready: 3 hosts, and ps (127.0.0.1) is the server's." in done.stdout
+    for index in range(3):
+        node = hosts.home(index) / "byzshield"
+        assert subprocess.run([node / ".venv/bin/python", "-c", "import standin, byzshield"], cwd=hosts.folder).returncode == 0
+        cluster = node / ".cluster"
+        assert (cluster / "hosts").read_text() == "127.0.0.1\tps\n127.0.0.2\tworker1\n127.0.0.3\tworker2\n"
+        assert (cluster / "hosts_alias").read_text() == "ps\nworker1\nworker2\n"
+        assert (cluster / "hosts_address").read_text() == "127.0.0.1\n127.0.0.2\n127.0.0.3\n"
+        known = (cluster / "known_hosts").read_text().splitlines()
+        assert known == [
+            f"[{alias}]:{hosts.port},[{server.address}]:{hosts.port} {server.public_host_key}"
+            for alias, server in zip(("ps", "worker1", "worker2"), hosts.servers, strict=True)
+        ]
+        assert f"{cluster.stat().st_mode & 0o777:o}" == "700"
+        assert (cluster / "id_ed25519").exists() == (index == 0), "the private key lies on the server's host alone"
+    before = [snapshot(hosts.home(index)) for index in range(3)]
+    again = set_up(project, hosts)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "ps: 0 of" in again.stdout
+    assert [snapshot(hosts.home(index)) for index in range(3)] == before
+
+
+def test_the_cluster_key_opens_the_workers_for_commands_from_the_server_alone(
+    hosts_with_venv: LoopbackHosts, project: Path
+) -> None:
+    hosts = hosts_with_venv
+    assert set_up(project, hosts).returncode == 0
+    for to in ("127.0.0.2", "worker1"):
+        done = ssh_from_the_server(hosts, to)
+        assert (done.returncode, done.stdout) == (0, f"{hosts.home(1)}\n"), done.stderr
+    elsewhere = ssh_from_the_server(hosts, "127.0.0.2", "-b", "127.0.0.9")
+    assert elsewhere.returncode == 255
+    assert "Permission denied" in elsewhere.stderr
+    terminal = ssh_from_the_server(hosts, "127.0.0.2", "-tt")
+    assert "PTY allocation request failed" in terminal.stderr
+    forwarding = ssh_from_the_server(hosts, "127.0.0.2", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1")
+    assert forwarding.returncode == 255, "no forwarding"
+
+
+def test_a_host_with_another_key_is_refused_and_the_others_are_set_up(hosts_with_venv: LoopbackHosts, project: Path) -> None:
+    hosts = hosts_with_venv
+    wrong, right = hosts.servers[1].public_host_key, hosts.servers[2].public_host_key
+    hosts.known_hosts.write_text(hosts.known_hosts.read_text().replace(wrong, right))
+    done = set_up(project, hosts)
+    assert done.returncode == 1
+    assert "worker1: Host key verification failed." in done.stdout
+    assert "setup_nodes: worker1 (127.0.0.2): the setup failed: ssh could not log in" in done.stderr
+    assert "setup_nodes: 1 of 3 hosts failed" in done.stderr
+    assert not (hosts.home(1) / "byzshield" / "scripts").exists()
+    assert ssh_from_the_server(hosts, "127.0.0.3").returncode == 0
+
+
+def test_an_unknown_host_key_is_named_before_anything_is_sent(hosts_with_venv: LoopbackHosts, project: Path) -> None:
+    hosts = hosts_with_venv
+    hosts.know(0, 2)
+    done = set_up(project, hosts)
+    assert done.returncode == 1
+    assert "this machine does not know the host key of worker1 (127.0.0.2);" in done.stderr
+    assert not any((hosts.home(index) / "byzshield" / "scripts").exists() for index in range(3))
+
+
+def test_a_revoked_host_key_counts_as_unknown_and_a_hashed_name_as_known(hosts: LoopbackHosts, project: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(hosts.known_hosts)], check=True, capture_output=True)
+    assert "127.0.0.1" not in hosts.known_hosts.read_text()
+    with hosts.known_hosts.open("a") as file:
+        file.write(f"@revoked {hosts.servers[2].known_hosts_line()}")
+    done = set_up(project, hosts)
+    assert "does not know the host key of worker2 (127.0.0.3);" in done.stderr
+
+
+def test_a_dead_host_is_named_and_the_others_go_on(hosts_with_venv: LoopbackHosts, project: Path) -> None:
+    hosts = hosts_with_venv
+    hosts.servers[2].stop()
+    done = set_up(project, hosts)
+    assert done.returncode == 1
+    assert "worker2: ssh: connect to host 127.0.0.3" in done.stdout
+    assert "worker2 (127.0.0.3): the setup failed: ssh could not log in" in done.stderr
+    assert ssh_from_the_server(hosts, "worker1").returncode == 0
+
+
+def test_a_worker_that_the_server_cannot_reach_is_named(hosts_with_venv: LoopbackHosts, project: Path) -> None:
+    hosts = hosts_with_venv
+    hosts.hosts_file.write_text("127.0.0.3\n127.0.0.2\n")  # 127.0.0.3 connects from 127.0.0.1
+    done = set_up(project, hosts)
+    assert done.returncode == 1
+    assert "worker1 (127.0.0.2): ps cannot log in there: " in done.stderr
+    assert "Permission denied" in done.stderr
+
+
+def test_an_installation_that_fails_names_the_host(hosts_with_venv: LoopbackHosts, project: Path) -> None:
+    hosts = hosts_with_venv
+    done = set_up(project, hosts, "--requirements", "nowhere.txt")
+    assert done.returncode == 1
+    assert "ps: install_node: " in done.stdout
+    assert "has no file nowhere.txt" in done.stdout
+    assert "setup_nodes: ps (127.0.0.1): the setup failed with exit status 2" in done.stderr
+    assert "3 of 3 hosts failed" in done.stderr
