@@ -81,6 +81,23 @@ class Front(ThreadingHTTPServer):
         """The next call of the action is done by moto and never answered; `held` is set then."""
         self._faults.append({"action": action, "code": None, "times": 1, "when": when, "after": True})
 
+    def hide(self, instance: str, *, times: int) -> None:
+        """The next `times` lists of instances lack this one, as EC2's do for a while after a launch."""
+        self._faults.append(
+            {"action": "DescribeInstances", "times": times, "when": lambda form: True, "after": True, "hide": instance}
+        )
+
+    def delay(self, state: str) -> None:
+        """Instances that run are listed in this state instead."""
+        self._faults.append(
+            {"action": "DescribeInstances", "times": 10**6, "when": lambda form: True, "after": True, "state": state}
+        )
+
+    def forgive(self) -> None:
+        """Nothing fails any more."""
+        with self._lock:
+            self._faults.clear()
+
     def fault(self, action: str, form: Form) -> dict[str, Any] | None:
         with self._lock:
             self.calls.append((action, form))
@@ -92,6 +109,11 @@ class Front(ThreadingHTTPServer):
 
     def actions(self) -> list[str]:
         return [action for action, _ in self.calls]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A launcher that is interrupted breaks its connections, and nothing is wrong with that."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def stop(self) -> None:
         self.shutdown()
@@ -114,6 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.fault(form.get("Action", ""), form)
         if fault is None or fault["after"]:
             status, answer, kind = self._moto(body)
+        if fault is not None and "code" not in fault:
+            self._answer(status, _disguised(answer.decode(), fault).encode(), kind)
+            return
         if fault is not None and fault["code"] is None:
             self.server.held.set()
             self.close_connection = True
@@ -151,6 +176,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Says nothing."""
+
+
+def _disguised(listing: str, fault: dict[str, Any]) -> str:
+    """A list of instances (XML) as a fault wants it."""
+    if "state" in fault:
+        return listing.replace("<name>running</name>", f"<name>{fault['state']}</name>")
+    head, *reservations = listing.split("<item><reservationId>")
+    tail = reservations[-1].rpartition("</item>")[2] if reservations else ""
+    kept = [reservation.rpartition("</item>")[0] for reservation in reservations if fault["hide"] not in reservation]
+    return head + "".join(f"<item><reservationId>{reservation}</item>" for reservation in kept) + tail
 
 
 class Cluster:

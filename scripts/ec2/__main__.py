@@ -5,7 +5,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 import argparse
 import collections
 import inspect
+import os
 import sys
+import textwrap
 
 import console
 import install
@@ -14,10 +16,13 @@ import listing
 import nodes
 import provision
 import results
+import sequence
 import settings
 import teardown
 from errors import LauncherError
 from waiting import progress
+
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 Command = collections.namedtuple("Command", "name add_arguments run help")
 
@@ -35,12 +40,19 @@ COMMANDS = (
     Command("logs", job.add_logs_arguments, job.logs, "follow the job's log"),
     Command("fetch", results.add_fetch_arguments, results.fetch_runs, "bring the results here"),
     Command("stop-job", None, job.stop_job, "end the job, with a checkpoint"),
+    Command(
+        "clean-launch-and-train",
+        sequence.add_clean_launch_and_train_arguments,
+        sequence.clean_launch_and_train,
+        "terminate, launch, setup and train in one go",
+    ),
     Command("stop", None, teardown.stop, "stop on-demand instances; their disks stay"),
     Command("terminate", teardown.add_terminate_arguments, teardown.terminate, "delete all of the cluster for good"),
 )
 
 # The names that these commands had in the published launcher, and what they mean here.
 ALIASES = {
+    "clean_launch_and_run": ["clean-launch-and-train"],
     "get_hosts": ["hosts"],
     "kill_all_python": ["stop-job"],
     "kill_python": ["stop-job"],
@@ -58,19 +70,21 @@ configs/clusters/example.json is one to copy. Every command may be run again: it
 EPILOG = """\
 example, from nothing to results to nothing:
   python scripts/ec2 launch    --config configs/clusters/example.json
-  python scripts/ec2 hosts     --config configs/clusters/example.json --output /tmp
+  python scripts/ec2 setup     --config configs/clusters/example.json
+  python scripts/ec2 train     --config configs/clusters/example.json --follow
+  python scripts/ec2 fetch     --config configs/clusters/example.json
   python scripts/ec2 terminate --config configs/clusters/example.json
 
-older names: {}
+{}
 exit status: 0 done, 1 something failed, 2 the request was wrong"""
 
 
 def parser():
-    older = ", ".join("{} = {}".format(name, " ".join(words)) for name, words in sorted(ALIASES.items()))
+    older = "older names: " + ", ".join("{} = {}".format(name, " ".join(words)) for name, words in sorted(ALIASES.items()))
     whole = argparse.ArgumentParser(
         prog="python scripts/ec2",
         description=DESCRIPTION,
-        epilog=EPILOG.format(older),
+        epilog=EPILOG.format(textwrap.fill(older, 100, break_on_hyphens=False)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
@@ -116,9 +130,13 @@ def main(words):
         return error.status
     except KeyboardInterrupt:
         progress("{}: interrupted; the same command goes on where this one stopped".format(arguments.command))
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":
     console.speak_utf8()
-    sys.exit(main(console.words_of(sys.argv[1:])))
+    status = main(console.words_of(sys.argv[1:]))
+    if status == INTERRUPTED:  # threads in mid-call would complain at an orderly end
+        sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -37,8 +37,9 @@ def write(hosts, folder):
     paths = []
     for name, text in contents(hosts).items():
         path = os.path.join(folder, name)
-        with io.open(path + ".new", "w", encoding="utf-8", newline="\n") as stream:
+        new = "{}.{}.new".format(path, os.getpid())
+        with io.open(new, "w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
-        os.rename(path + ".new", path)
+        os.rename(new, path)
         paths.append(path)
     return paths

@@ -43,6 +43,8 @@ class Ec2(object):
             self._session = packages.load("boto3.session").Session(profile_name=settings.profile, region_name=settings.region)
         except exceptions.ProfileNotFound as error:
             raise RequestError("{}; `aws configure list-profiles` lists those that exist".format(error))
+        except exceptions.BotoCoreError as error:  # such as a configuration file that cannot be read
+            raise RequestError("{}".format(error))
         self._clients = {}
 
     def call(self, operation, service="ec2", region=None, patient=True, **parameters):
@@ -101,9 +103,12 @@ class Ec2(object):
             config = packages.load("botocore.config").Config(
                 retries=retries, connect_timeout=10 if patient else 3, read_timeout=60 if patient else 5
             )
-            self._clients[key] = self._session.client(
-                service, region_name=region or self.settings.region, endpoint_url=self.settings.endpoint_url, config=config
-            )
+            try:
+                self._clients[key] = self._session.client(
+                    service, region_name=region or self.settings.region, endpoint_url=self.settings.endpoint_url, config=config
+                )
+            except ValueError as error:
+                raise RequestError("endpoint_url: {}".format(error))
         return self._clients[key]
 
 

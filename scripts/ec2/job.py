@@ -63,7 +63,7 @@ def start(settings, ships, run_file, flags, push, project=nodes.PROJECT):
         RequestError: no such run file.
         OperationFailed: not pushed to every host, or the job did not start.
     """
-    name = _name_in(project, run_file, must_exist=push)
+    name = name_in(project, run_file, must_exist=push)
     if push and fleet.report(nodes.push_to(settings, ships, project, also=[tree.as_bytes(name)])):
         raise OperationFailed("not started: every host needs the same code; mend these, or terminate them and launch again")
     words = ["bash", "scripts/train_cluster.sh", "--detach"]
@@ -107,7 +107,7 @@ def follow_log(settings, ships, follow):
         return 130
 
 
-def _name_in(project, path, must_exist):
+def name_in(project, path, must_exist):
     """The name of a run file within the project, which is the same on the hosts."""
     found = [base for base in (os.curdir, project) if os.path.isfile(os.path.join(base, path))]
     if not found and must_exist:

@@ -3,7 +3,7 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 try:
-    from shlex import quote
+    from shlex import quote  # novm: Python 2 goes on below
 except ImportError:  # Python 2
     from pipes import quote
 

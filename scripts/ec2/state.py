@@ -14,8 +14,8 @@ import fcntl
 import io
 import os
 import shutil
-import stat
 import subprocess
+import tempfile
 import time
 import uuid
 
@@ -86,10 +86,13 @@ class State(object):
             _write(token, "{}\n".format(uuid.uuid4()))
         return _read(token), _read(private), _read(public)
 
+    def pending(self):
+        """The slots with an attempt whose end is unknown."""
+        names = os.listdir(self._pending) if os.path.isdir(self._pending) else []
+        return sorted(int(name) for name in names if os.path.exists(os.path.join(self._pending, name, "token")))
+
     def pending_token(self, index):
-        """The token of an attempt whose end is unknown, or None."""
-        token = os.path.join(self._pending_folder(index), "token")
-        return _read(token) if os.path.exists(token) else None
+        return _read(os.path.join(self._pending_folder(index), "token"))
 
     def pending_age(self, index):
         """Seconds since the pending attempt was prepared."""
@@ -110,6 +113,12 @@ class State(object):
         """The public host key "ssh-ed25519 AAAA..." of an instance, or None if it was not launched from here."""
         path = os.path.join(self._host_keys, instance_id + ".pub")
         return " ".join(_read(path).split()[:2]) if os.path.exists(path) else None
+
+    def instances_younger_than(self, seconds):
+        """Those whose host key was made here so lately."""
+        names = os.listdir(self._host_keys) if os.path.isdir(self._host_keys) else []
+        made = [(name[: -len(".pub")], os.path.getmtime(os.path.join(self._host_keys, name))) for name in names]
+        return sorted(name for name, moment in made if time.time() - moment < seconds)
 
     def write_known_hosts(self, hosts, port=22):
         """Writes known_hosts for these hosts, each under its alias and its addresses of now."""
@@ -145,7 +154,7 @@ def _read(path):
 
 def _write(path, text):
     """At once or not at all, readable by the owner alone."""
-    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR)
+    descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path))
     with io.open(descriptor, "w", encoding="ascii") as stream:
         stream.write(text)
-    os.rename(path + ".new", path)
+    os.rename(new, path)

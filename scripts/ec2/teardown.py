@@ -4,6 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import collections
 
+import adoption
 import firewall
 import keys
 import prices
@@ -30,9 +31,11 @@ def terminate(settings, arguments):
 
     example: python scripts/ec2 terminate --config configs/clusters/example.json"""
     ec2, state = Ec2(settings), State(settings.name)
-    found = _leftovers(ec2)
+    found = _leftovers(ec2, state)
     if not any(found):
-        state.remove()
+        if state.exists():
+            with state.locked():
+                state.remove()
         progress("nothing is left of the cluster {} in {}".format(settings.name, settings.region))
         return 0
     print(_describe(found, prices.Prices(ec2)))
@@ -78,9 +81,9 @@ def stop(settings, arguments):
     return 0
 
 
-def _leftovers(ec2):
+def _leftovers(ec2, state):
     name = ec2.settings.name
-    instances = [i for i in ec2.instances(name) if i.cluster == name and i.state != "terminated"]
+    instances = [i for i in adoption.all_instances(ec2, state, undecided=True) if i.cluster == name and i.state != "terminated"]
     filters = [{"Name": "tag:" + CLUSTER_TAG, "Values": [name]}, {"Name": "state", "Values": ["open", "active"]}]
     asked = ec2.call_all("describe_spot_instance_requests", "SpotInstanceRequests", Filters=filters)
     requests = [item["SpotInstanceRequestId"] for item in asked if tag(item, CLUSTER_TAG) == name]

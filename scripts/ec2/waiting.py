@@ -41,12 +41,12 @@ def wait_until_nothing_is_missing(missing, deadline, what, advice, every=3.0):
         deadline: a Deadline.
         what: what is waited for, as in "instances running".
         advice: what to do when it does not come.
-        every: seconds between two calls.
+        every: seconds between two calls, in the long run; the first ones follow faster.
 
     Raises:
         OperationFailed: the deadline has passed; names what is missing still.
     """
-    shown, shown_at = None, None
+    shown, shown_at, pause = None, None, min(0.5, every)
     while True:
         text = missing()
         if not text:
@@ -56,7 +56,8 @@ def wait_until_nothing_is_missing(missing, deadline, what, advice, every=3.0):
         if text != shown or clock() - shown_at > QUIET_SECONDS:
             progress("{}: {} ({:.0f} s left)".format(what, text, deadline.remaining()))
             shown, shown_at = text, clock()
-        time.sleep(min(every, deadline.remaining()))
+        time.sleep(min(pause, deadline.remaining()))
+        pause = min(1.5 * pause, every)
 
 
 def retry(call, worth_another_try, attempts=6, first_pause=0.5, longest_pause=10.0):

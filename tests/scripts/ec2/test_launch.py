@@ -351,3 +351,62 @@ def test_missing_rights_are_said_in_one_line(cluster: Cluster, code: str, line: 
     cluster.front.fail("RunInstances", code, times=3)
 
     assert line in cluster.run("launch", "--yes", status=1).stderr
+
+
+def test_an_instance_that_is_not_listed_yet_is_waited_for_and_not_launched_twice(cluster: Cluster) -> None:
+    cluster.run("launch", "--yes")
+    hidden = cluster.slots()["1"]
+    cluster.front.hide(hidden, times=3)
+
+    cluster.run("launch", "--yes")
+
+    assert cluster.slots()["1"] == hidden
+    assert len(cluster.instances()) == 3
+
+
+def test_the_deadline_names_the_slots_that_are_late(cluster: Cluster) -> None:
+    cluster.configure(deadlines={"launch": 2})
+    cluster.front.delay("pending")
+
+    result = cluster.run("launch", "--yes", status=1)
+
+    assert "worker1: pending" in result.stderr
+    assert "3 of 3 slots failed; `launch` again fills them" in result.stderr
+
+
+def test_ssh_may_come_from_a_network_in_ipv6(cluster: Cluster) -> None:
+    cluster.configure(ssh_from="2001:db8:1:2::77/64")
+
+    cluster.run("launch", "--yes")
+    cluster.run("launch")
+
+    ranges = [item["CidrIpv6"] for permission in cluster.group()["IpPermissions"] for item in permission.get("Ipv6Ranges", [])]
+    assert ranges == ["2001:db8:1:2::/64"]
+    assert cluster.front.actions().count("AuthorizeSecurityGroupIngress") == 2
+    assert "RevokeSecurityGroupIngress" not in cluster.front.actions()
+
+
+def test_a_network_is_spelled_as_ec2_spells_it(cluster: Cluster) -> None:
+    cluster.configure(ssh_from="198.51.100.77/24")
+
+    cluster.run("launch", "--yes")
+
+    ranges = [item["CidrIp"] for permission in cluster.group()["IpPermissions"] for item in permission["IpRanges"]]
+    assert ranges == ["198.51.100.0/24"]
+
+
+def test_a_disk_smaller_than_the_image_is_refused_beforehand(cluster: Cluster) -> None:
+    cluster.configure(workers={"count": 2, "disk_gib": 1})
+
+    assert "workers.disk_gib must be at least" in cluster.run("launch", "--yes", status=2).stderr
+
+
+def test_the_zone_of_a_subnet_must_be_the_configured_one(cluster: Cluster) -> None:
+    (subnet,) = cluster.client.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-1b"]}])["Subnets"]
+    cluster.configure(subnet=subnet["SubnetId"], availability_zone="us-east-1a")
+    assert "availability_zone is us-east-1a, but the subnet" in cluster.run("launch", "--yes", status=2).stderr
+    cluster.configure(subnet=subnet["SubnetId"])
+
+    cluster.run("launch", "--yes")
+
+    assert {instance["SubnetId"] for instance in cluster.instances()} == {subnet["SubnetId"]}

@@ -1,0 +1,43 @@
+"""Several commands in one."""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import install
+import job
+import nodes
+import provision
+import teardown
+from waiting import progress
+
+STEPS = (
+    ("terminate", teardown.terminate),
+    ("launch", provision.launch),
+    ("setup", install.setup),
+    ("train", job.train),
+)
+
+
+def add_clean_launch_and_train_arguments(parser):
+    parser.add_argument("--yes", action="store_true", help="ask neither before deleting nor before launching, for scripts")
+    job.add_train_arguments(parser)
+    parser.set_defaults(dry_run=False, only_mount=False)
+
+
+def clean_launch_and_train(settings, arguments):
+    """Deletes what there is of the cluster, with its disks and results, after asking; then launches it anew, sets it up, pushes
+    the code and starts the job. What stands behind -- goes to `byzshield train`.
+
+    example: python scripts/ec2 clean-launch-and-train --config configs/clusters/example.json --follow"""
+    job.name_in(nodes.PROJECT, arguments.run_file or settings.job.run_file, must_exist=not arguments.no_push)
+    for number, (name, step) in enumerate(STEPS):
+        progress("-- {}".format(name))
+        status = None
+        try:
+            status = step(settings, arguments)
+        finally:
+            if status != 0:
+                left = ", then ".join(name for name, _ in STEPS[number:])
+                progress("stopped in {}; to go on from there: {}".format(name, left))
+        if status != 0:
+            return status
+    return 0

@@ -1,0 +1,40 @@
+"""clean-launch-and-train: one command for what are four, that says where it stopped."""
+
+import pytest
+from cloud import Cluster
+from launcher import PYTHONS
+
+pytestmark = PYTHONS
+
+
+@pytest.mark.parametrize("name", ["clean-launch-and-train", "clean_launch_and_run"])
+def test_a_new_cluster_takes_the_place_of_the_old_one(cluster: Cluster, name: str) -> None:
+    cluster.run("launch", "--yes")
+    before = cluster.slots()
+    cluster.configure(deadlines={"launch": 20, "ssh": 1})  # nobody answers at the addresses that moto makes up
+
+    result = cluster.run(name, "--yes", status=1)
+
+    after = cluster.slots()
+    assert sorted(after) == ["0", "1", "2"]
+    assert not set(before.values()) & set(after.values())
+    assert "stopped in setup; to go on from there: setup, then train" in result.stderr
+
+
+def test_a_run_file_that_is_not_there_is_named_before_anything_is_deleted(cluster: Cluster) -> None:
+    cluster.run("launch", "--yes")
+    before = cluster.slots()
+
+    result = cluster.run("clean-launch-and-train", "nowhere.toml", "--yes", status=2)
+
+    assert "nowhere.toml: no such file here" in result.stderr
+    assert cluster.slots() == before
+
+
+def test_nothing_is_deleted_unasked(cluster: Cluster) -> None:
+    cluster.run("launch", "--yes")
+    before = cluster.slots()
+
+    assert "give --yes" in cluster.run("clean-launch-and-train", status=2).stderr
+
+    assert cluster.slots() == before
