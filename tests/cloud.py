@@ -54,7 +54,8 @@ class Moto:
 class Front(ThreadingHTTPServer):
     """Passes requests on to moto, and keeps them; fails or holds those that it was told to.
 
-    It also plays what moto lacks: AWS's price list (`prices`) and the page that tells a caller its address (`address`).
+    It also plays what moto lacks: AWS's price list (`prices`), the page that tells a caller its address (`address`), and hosts
+    that somebody answers at (`addresses`: those that moto made up, and those to tell instead).
     """
 
     daemon_threads = True
@@ -65,6 +66,7 @@ class Front(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.address = "198.51.100.7"
         self.prices: dict[str, float] = {}
+        self.addresses: dict[str, str] = {}
         self.calls: list[tuple[str, Form]] = []
         self.held = threading.Event()
         self._faults: list[dict[str, Any]] = []
@@ -136,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.fault(form.get("Action", ""), form)
         if fault is None or fault["after"]:
             status, answer, kind = self._moto(body)
+            for made_up, told in self.server.addresses.items():
+                answer = answer.replace(f">{made_up}<".encode(), f">{told}<".encode())
         if fault is not None and "code" not in fault:
             self._answer(status, _disguised(answer.decode(), fault).encode(), kind)
             return
