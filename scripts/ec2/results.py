@@ -22,7 +22,9 @@ def add_fetch_arguments(parser):
 
 
 def fetch_runs(settings, arguments):
-    """Brings runs/ from the parameter server, only what is new or has changed; after an interruption it goes on where it was."""
+    """Brings runs/ from the parameter server, only what is new or has changed; after an interruption it goes on where it was.
+
+    example: python scripts/ec2 fetch --config configs/clusters/example.json quickstart"""
     output = arguments.output or os.path.join(nodes.PROJECT, "runs")
     return fetch_to(settings, fleet.of_cluster(settings), arguments.names, output)
 
