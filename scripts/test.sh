@@ -8,7 +8,29 @@ Usage: bash scripts/test.sh [PYTEST_ARGUMENT ...]
 
 Makes .venv if it is missing, installs what the tests need, and runs ruff, mypy, import-linter, shellcheck and pytest.
 Arguments go to pytest, for example: -k placement
+
+The launcher is tested under Python 2.7, too, if there is one (PYTHON2 names it), and the cluster tools with real hosts, sshds and
+a real Slurm. These need root and Debian's packages, which are installed where apt-get is found; elsewhere those tests are skipped.
 EOF
+}
+
+# ensure_debian_packages: what the tests of the cluster tools run; none of its services is started.
+ensure_debian_packages() {
+    local package missing=() policy=/usr/sbin/policy-rc.d
+    for package in curl iproute2 munge openssh-client openssh-server procps rsync slurm-client slurmctld slurmd util-linux; do
+        [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    done
+    if ((${#missing[@]} == 0)); then
+        return
+    fi
+    echo "Installing ${missing[*]} ..."
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 case "${1:-}" in -h | --help) usage && exit 0 ;; esac
@@ -17,8 +39,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/venv.sh
 # shellcheck source=scripts/mpi_env.sh
 . scripts/mpi_env.sh
-ensure_venv mnist5k,test
-ensure_launcher_python2
+ensure_venv test
+# In CI nothing may be skipped because something is missing.
+ensure_launcher_python2 || [[ -z ${CI:-} ]]
+if ((EUID == 0)) && [[ -n $(type -P apt-get) ]]; then
+    ensure_debian_packages
+fi
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 # Sourced by the other scripts: makes .venv and installs the project into it, once for each state of the requirements.
 
-# ensure_venv EXTRAS: the extras of setup.py that must be there, for example "mnist5k" or "mnist5k,test".
+# ensure_venv [EXTRA]: with an extra of setup.py, such as "test", if one is named.
 ensure_venv() {
-    local extras=$1 stamp
-    stamp=".venv/.installed-${extras//,/-}-$(cat setup.py requirements-remote.txt | cksum | cut -d ' ' -f 1)"
+    local extra=${1:-} stamp
+    stamp=".venv/.installed-${extra:+$extra-}$(cat setup.py requirements-remote.txt | cksum | cut -d ' ' -f 1)"
     if [[ -e $stamp ]]; then
         return
     fi
     make_venv
-    echo "Installing byzshield[$extras] into .venv (a few gigabytes the first time) ..."
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+    echo "Installing byzshield${extra:+[$extra]} into .venv (a few gigabytes the first time) ..."
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
     touch "$stamp"
 }
 
@@ -18,7 +18,8 @@ ensure_venv() {
 # itself is linked, not built: that needs no build tool, which a folder of wheels may lack, and new code is in force at once.
 ensure_node_venv() {
     local requirements=$1 wheels=${2:-} pip=(.venv/bin/python -m pip) from=() stamp
-    stamp=".venv/.installed-node-$({ pwd && cat "$requirements" && ls "${wheels:-/dev/null}"; } | cksum | cut -d ' ' -f 1)"
+    # A file of the user's own may include ours.
+    stamp=".venv/.installed-node-$({ pwd && cat "$requirements" requirements-remote.txt && ls "${wheels:-/dev/null}"; } | cksum | cut -d ' ' -f 1)"
     if [[ -e $stamp ]] && .venv/bin/python -c '' 2>/dev/null; then
         return
     fi
@@ -85,7 +86,8 @@ ensure_launcher_python2() {
     echo "Installing the launcher's packages for $python ..."
     rm -rf "$packages"
     # From .venv: in the project's folder, pip would take the project for installed and check its requirements, too.
-    (cd .venv && "$python" -m pip install --quiet --disable-pip-version-check --target "$packages" --requirement "$requirements")
+    (cd .venv && "$python" -m pip install --quiet --disable-pip-version-check --target "$packages" --requirement "$requirements") ||
+        return 1
     printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$packages" "$python" >.venv/bin/launcher-python2.7
     chmod 755 .venv/bin/launcher-python2.7
     touch "$stamp"

@@ -77,6 +77,6 @@ FOLDER = matching(
     "/?[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", "a folder without spaces, dots or tilde in front"
 )
 PACKAGE = matching("[a-z0-9][a-z0-9+.-]+", "a Debian package")
-MOUNT_SOURCE = matching("[A-Za-z0-9_.:-]+:/[A-Za-z0-9_./-]*", 'what to mount, such as "fs-0123.efs.us-east-1.amazonaws.com:/"')
+MOUNT_SOURCE = matching("([A-Za-z0-9_.:-]+:)?/[A-Za-z0-9_./-]*", 'what to mount, such as "fs-0123.efs.us-east-1.amazonaws.com:/"')
 MOUNT_POINT = matching("/[A-Za-z0-9_][A-Za-z0-9_./-]*", 'a folder such as "/mnt/shared"')
 MOUNT_OPTIONS = matching("[A-Za-z0-9_.,=:-]+", "mount options, separated by commas")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import metadata_service
 import pytest
 
 from byzshield.config import RunConfig, dump
@@ -158,42 +159,8 @@ def test_each_script_explains_itself(checkout: Path, name: str) -> None:
     assert done.stdout.startswith(f"Usage: bash scripts/{name}")
 
 
-METADATA = """
-import http.server, pathlib, sys
-
-folder = pathlib.Path(sys.argv[1])
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_PUT(self):
-        self.answer(200 if "X-aws-ec2-metadata-token-ttl-seconds" in self.headers else 400, b"secret")
-
-    def do_GET(self):
-        notice = folder / "notice"
-        if self.headers.get("X-aws-ec2-metadata-token") != "secret":
-            self.answer(401, b"")
-        elif self.path == "/latest/meta-data/spot/instance-action" and notice.exists():
-            self.answer(200, notice.read_bytes())
-        else:
-            self.answer(404, b"")
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *words):
-        pass
-
-server = http.server.HTTPServer((sys.argv[2], 0), Handler)
-(folder / "port.part").write_text(str(server.server_port))
-(folder / "port.part").rename(folder / "port")
-server.serve_forever()
-"""
-
-
 def test_a_notice_of_interruption_is_noticed(checkout: Path, tmp_path: Path) -> None:
-    service = subprocess.Popen([sys.executable, "-c", METADATA, str(tmp_path), "127.0.0.1"])
+    service = subprocess.Popen([sys.executable, metadata_service.__file__, str(tmp_path), "127.0.0.1", "0"])
     try:
         wait_until((tmp_path / "port").exists, 20)
         with subprocess.Popen(

@@ -30,7 +30,7 @@ def combine(
         n = len(ranked)
         if centre == "median":
             low, high = ranked[(n - 1) // 2], ranked[n // 2]
-            middle = torch.where((low + high).isfinite(), (low + high) * 0.5, low * 0.5 + high * 0.5)
+            middle = torch.where((low + high).isfinite(), (low + high + 0.0) * 0.5, low * 0.5 + high * 0.5)
         else:
             middle = _mean(ranked[trim : n - trim])
         if kept is None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.aggregation.kernels import compiled
-from byzshield.aggregation.kernels.networks import selection_network, sorting_network
+from byzshield.aggregation.kernels import compiled, ranks
+from byzshield.aggregation.kernels.networks import blocks
 from byzshield.aggregation.kernels.threads import over_columns
 from byzshield.aggregation.rows import NonFiniteFound
 
@@ -43,21 +43,21 @@ def combine(rows: Matrix, *, centre: str, trim: int = 0, kept: int | None = None
     Memory above the input: the result and a tile a thread.
     """
     if kept is None:
-        mode = compiled.MEDIAN if centre == "median" else compiled.TRIMMED
+        mode = ranks.MEDIAN if centre == "median" else ranks.TRIMMED
     else:
-        mode = compiled.NEAREST_TO_MEDIAN if centre == "median" else compiled.NEAREST_TO_TRIMMED
+        mode = ranks.NEAREST_TO_MEDIAN if centre == "median" else ranks.NEAREST_TO_TRIMMED
     flat, offsets = _flat(rows)
     if index is not None:
         offsets = offsets[np.asarray(index, dtype=np.int64)]
     n = len(offsets)
-    network = selection_network(n, ((n - 1) // 2, n // 2)) if mode == compiled.MEDIAN else sorting_network(n)
+    network = blocks(n, ((n - 1) // 2, n // 2) if mode == ranks.MEDIAN else None)
     out = np.empty(rows.shape[1], rows.dtype)
 
     def piece(start: int, stop: int) -> None:
-        if not compiled.combine(flat, offsets, start, stop, network, mode, trim, kept or n, out):
+        if not ranks.combine(flat, offsets, start, stop, network, mode, trim, kept or n, out):
             raise NonFiniteFound
 
-    over_columns(piece, num_rows=n, start=0, stop=rows.shape[1], unit=compiled.TILE)
+    over_columns(piece, num_rows=n, start=0, stop=rows.shape[1], unit=ranks.TILE)
     return out
 
 

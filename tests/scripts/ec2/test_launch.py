@@ -4,11 +4,10 @@ import base64
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from cloud import Cluster
-from launcher import PYTHONS
+from launcher import LAUNCHER, PYTHONS
 
 pytestmark = PYTHONS
 
@@ -143,7 +142,7 @@ def test_at_a_terminal_the_answer_decides(cluster: Cluster, answer: str, status:
     try:
         os.write(terminal, answer.encode())
         process = subprocess.run(
-            [cluster.python, str(Path("scripts/ec2").absolute()), "launch", "--config", str(cluster.config)],
+            [cluster.python, str(LAUNCHER), "launch", "--config", str(cluster.config)],
             env={**os.environ, **cluster.environment},
             stdin=side,
             capture_output=True,
@@ -295,7 +294,7 @@ def test_a_cluster_whose_key_is_elsewhere_is_not_added_to(cluster: Cluster) -> N
 def test_a_second_launch_at_the_same_time_is_refused(cluster: Cluster) -> None:
     cluster.front.hold("RunInstances")
     first = subprocess.Popen(
-        [cluster.python, "scripts/ec2", "launch", "--config", str(cluster.config), "--yes"],
+        [cluster.python, str(LAUNCHER), "launch", "--config", str(cluster.config), "--yes"],
         env={**os.environ, **cluster.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
