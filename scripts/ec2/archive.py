@@ -20,15 +20,23 @@ def of_entries(entries):
             yield _header(name, 0, 0o777, entry.identity[1])
             continue
         yield _header(name, entry.size, 0o755 if entry.identity[1] else 0o644)
-        left = entry.size
+        for block in _blocks_of(entry, name):
+            yield block
+        yield _padding(entry.size)
+
+
+def _blocks_of(entry, name):
+    left = entry.size
+    try:
         with io.open(entry.path, "rb") as stream:
             while left:
                 block = stream.read(min(BLOCK, left))
                 if not block:
-                    raise OperationFailed("{} changed while it was sent; do it again".format(text(name)))
+                    raise OperationFailed("{} has become shorter while it was sent; do it again".format(text(name)))
                 left -= len(block)
                 yield block
-        yield _padding(entry.size)
+    except (IOError, OSError) as error:
+        raise OperationFailed("{}: {}".format(text(name), error.strerror))
 
 
 def of_bytes(name, content, mode=0o600):

@@ -28,7 +28,7 @@ def connect(access, node, deadline, login_seconds=0.0):
             return access.connect(node, max(1.0, min(CONNECT_SECONDS, deadline.remaining())))
         except Unreachable as error:
             if deadline.passed():
-                raise Unreachable("{}; tried for {:.0f} s".format(error, deadline.seconds))
+                raise Unreachable("{} (tried for {:.0f} s)".format(error, deadline.seconds))
             state = "waiting for ssh"
         except LoginRefused:
             answered_at = answered_at or clock()

@@ -16,9 +16,8 @@ def speak_utf8():
 
 
 def words_of(argv):
-    """The command line as text; Python 2 has bytes there."""
-    encoding = sys.getfilesystemencoding() or "utf-8"
-    return [word.decode(encoding) if isinstance(word, bytes) else word for word in argv]
+    """The command line as text; Python 2 has bytes there, and in some locales takes them for ASCII."""
+    return [word.decode("utf-8", "replace") if isinstance(word, bytes) else word for word in argv]
 
 
 def confirm(question, yes):

@@ -34,8 +34,13 @@ class Execution(object):
         try:
             for piece in self._pump():
                 yield piece
+        except self._connection.errors:
+            raise self._lost()
         finally:
-            self._channel.close()
+            try:
+                self._channel.close()
+            except self._connection.errors:
+                pass  # closed it is
 
     def _pump(self):
         channel, started, pending, pause = self._channel, clock(), b"", 0.001
@@ -90,11 +95,14 @@ class Execution(object):
         if status < 0:
             self._connection.transport.join(1.0)  # it lets channels know first that it is about to end
             if not self._connection.transport.is_active():
-                raise ConnectionLost("{}: the connection broke".format(alias))
+                raise self._lost()
             raise OperationFailed("{}: the command was killed on the host".format(alias))
         if status in (124, 137) and self._seconds is not None and elapsed >= self._seconds:
             raise self._late()
         self.status = status
+
+    def _lost(self):
+        return ConnectionLost("{}: the connection broke".format(self._connection.alias))
 
     def _late(self):
         line = "{}: the command did not end within {:.0f} s, and was ended; see deadlines in the cluster's file"

@@ -25,10 +25,10 @@ _LIST = "find {} -ignore_readdir_race -printf '%y %s %T@ %p\\0'"
 _SEND = "tar --create --file=- --format=gnu --no-recursion --hard-dereference --ignore-failed-read --null --files-from=-"
 
 Source = collections.namedtuple("Source", "size modified")
-Fetched = collections.namedtuple("Fetched", "files size present problems")
+Fetched = collections.namedtuple("Fetched", "files present problems")
 
 
-def fetch(connection, folder, names, destination, on_file=lambda: None):
+def fetch(connection, folder, names, destination, on_file=lambda size: None):
     """Brings the files below folder/NAME, for each of the names (none: all below folder), to destination/NAME.
 
     Args:
@@ -36,10 +36,10 @@ def fetch(connection, folder, names, destination, on_file=lambda: None):
         folder: on the host.
         names: text.
         destination: a folder here; made if missing.
-        on_file: called after each file.
+        on_file: called after each file with its size.
 
     Returns:
-        Fetched: how many files came and how many bytes, how many were here already, and a line for each that was left there.
+        Fetched: how many files came, how many were here already, and a line for each that was left there.
 
     Raises:
         ConnectionLost: what has come stays; the next call goes on from there.
@@ -53,18 +53,19 @@ def fetch(connection, folder, names, destination, on_file=lambda: None):
         if name not in wanted or name in got:
             raise OperationFailed("{}: it sent {}, which nobody asked for".format(connection.alias, text(name)))
         try:
-            size += _store(member, os.path.join(destination, name), wanted[name].modified)
+            came = _store(member, os.path.join(destination, name), wanted[name].modified)
         except (IOError, OSError) as error:
             raise OperationFailed("{} cannot be written: {}".format(text(name), error.strerror))
         got.add(name)
-        on_file()
+        size += came
+        on_file(came)
         if clock() - said_at > PROGRESS_SECONDS:
             total = sum(source.size for source in wanted.values())
             line = "{}: {} of {} files, {:.0f} of {:.0f} MB"
             progress(line.format(connection.alias, len(got), len(wanted), size / 1e6, total / 1e6))
             said_at = clock()
     problems += ["{} is gone or cannot be read".format(text(name)) for name in sorted(set(wanted) - got)]
-    return Fetched(len(got), size, len(sources) - len(wanted), problems)
+    return Fetched(len(got), len(sources) - len(wanted), problems)
 
 
 def _sources(connection, folder, names):

@@ -22,7 +22,9 @@ def add_setup_arguments(parser):
 
 def setup(settings, arguments):
     """Makes every host ready for training: waits for ssh, pushes the code (and wheels), runs scripts/install_node.sh, and lets
-    the parameter server log in to the workers. Safe to repeat; a host that failed catches up."""
+    the parameter server log in to the workers. Safe to repeat; a host that failed catches up.
+
+    example: python scripts/ec2 setup --config configs/clusters/example.json"""
     return set_up(settings, fleet.of_cluster(settings), arguments.only_mount)
 
 

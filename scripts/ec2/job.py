@@ -34,7 +34,7 @@ def train(settings, arguments):
     """Pushes the code and starts the training job, which goes on whatever becomes of this machine.
     What stands behind -- goes to `byzshield train`.
 
-    example: python scripts/ec2 train configs/runs/quickstart.toml --config FILE -- --set run.steps=100"""
+    example: python scripts/ec2 train --config configs/clusters/example.json -- --set run.steps=100"""
     ships = fleet.of_cluster(settings)
     start(settings, ships, arguments.run_file or settings.job.run_file, arguments.behind, not arguments.no_push)
     if arguments.follow:
@@ -45,12 +45,16 @@ def train(settings, arguments):
 
 def logs(settings, arguments):
     """Shows the log of the newest job from its beginning, follows it until the job has ended, and exits with its status.
-    A connection that breaks is made again, and the log goes on where it stopped. Ctrl-C leaves the job alone."""
+    A connection that breaks is made again, and the log goes on where it stopped. Ctrl-C leaves the job alone.
+
+    example: python scripts/ec2 logs --config configs/clusters/example.json"""
     return follow_log(settings, fleet.of_cluster(settings), not arguments.no_follow)
 
 
 def stop_job(settings, arguments):
-    """Ends the job: the server finishes its step and stores a checkpoint; what is left after deadlines.job_stop is killed."""
+    """Ends the job: the server finishes its step and stores a checkpoint; what is left after deadlines.job_stop is killed.
+
+    example: python scripts/ec2 stop-job --config configs/clusters/example.json"""
     seconds = settings.deadlines.job_stop
     command = ["bash", "scripts/stop.sh", "--grace", "{}".format(max(1, seconds - TIME_TO_KILL))]
     return on_server(settings, fleet.of_cluster(settings), shell.join(command), seconds)

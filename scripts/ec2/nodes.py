@@ -26,7 +26,7 @@ def run(settings, arguments):
     """Runs a command on hosts, in the project's folder there (in the home folder before there is one), and shows what they
     print. One word behind -- is a line of bash, several are a command and its arguments.
 
-    example: python scripts/ec2 run --config FILE --on workers -- 'uptime; df -h /'"""
+    example: python scripts/ec2 run --config configs/clusters/example.json --on workers -- 'uptime; df -h /'"""
     if not arguments.behind:
         raise RequestError("no command; give one behind --, as in: run --config FILE -- uptime")
     return run_on(settings, fleet.of_cluster(settings), arguments.on, arguments.behind)
@@ -34,7 +34,9 @@ def run(settings, arguments):
 
 def push_code(settings, arguments):
     """Brings the project's files to every host: what git tracks, and new files that it does not ignore; only what differs
-    travels. What an earlier push brought and is gone here is deleted there; runs/, .venv/ and .cluster/ are never touched."""
+    travels. What an earlier push brought and is gone here is deleted there; runs/, .venv/ and .cluster/ are never touched.
+
+    example: python scripts/ec2 push --config configs/clusters/example.json"""
     return fleet.report(push_to(settings, fleet.of_cluster(settings)))
 
 

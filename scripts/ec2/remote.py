@@ -141,12 +141,12 @@ class Connection(object):
     """An open connection to one host; a context manager that closes it."""
 
     def __init__(self, alias, client, errors):
-        self.alias, self._client, self.transport, self._errors = alias, client, client.get_transport(), errors
+        self.alias, self._client, self.transport, self.errors = alias, client, client.get_transport(), errors
         self.answered = clock()
         self._closed = threading.Event()
-        heart = threading.Thread(target=self._beat)
-        heart.daemon = True
-        heart.start()
+        self._heart = threading.Thread(target=self._beat)
+        self._heart.daemon = True
+        self._heart.start()
 
     def __enter__(self):
         return self
@@ -157,6 +157,7 @@ class Connection(object):
     def close(self):
         self._closed.set()
         self._client.close()
+        self._heart.join(1.0)  # Python 2 complains about a thread that outlives the program
 
     def start(self, command, seconds, send=None):
         """Starts a command of bash, and returns its Execution.
@@ -171,8 +172,8 @@ class Connection(object):
         try:
             channel = self.transport.open_session(timeout=CONNECT_SECONDS)
             channel.exec_command(shell.within(seconds, command, send is not None))
-        except self._errors as error:
-            raise ConnectionLost("{}: the connection broke: {}".format(self.alias, _reason(error)))
+        except self.errors as error:
+            raise ConnectionLost("{}: the connection broke ({})".format(self.alias, _reason(error)))
         return Execution(self, channel, seconds, send)
 
     def output(self, command, seconds, send=None):
@@ -194,7 +195,7 @@ class Connection(object):
         while not self._closed.is_set():
             try:
                 self.transport.global_request("keepalive@openssh.com", wait=True)
-            except self._errors:
+            except self.errors:
                 return
             if not self.transport.is_active():
                 return

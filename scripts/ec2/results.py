@@ -22,7 +22,9 @@ def add_fetch_arguments(parser):
 
 
 def fetch_runs(settings, arguments):
-    """Brings runs/ from the parameter server, only what is new or has changed; after an interruption it goes on where it was."""
+    """Brings runs/ from the parameter server, only what is new or has changed; after an interruption it goes on where it was.
+
+    example: python scripts/ec2 fetch --config configs/clusters/example.json quickstart"""
     output = arguments.output or os.path.join(nodes.PROJECT, "runs")
     return fetch_to(settings, fleet.of_cluster(settings), arguments.names, output)
 
@@ -32,12 +34,13 @@ def fetch_to(settings, ships, names, output):
     for name in names:
         if not re.match(r"[^/\0]+\Z", name) or name in (".", ".."):
             raise RequestError("{}: not the name of a run, which is a folder in runs/".format(name))
-    server, folder, broken, came = fleet.server(ships), settings.node.directory + "/runs", 0, []
+    server, folder = fleet.server(ships), settings.node.directory + "/runs"
+    came, broken = [], 0  # sizes of the files; connections in a row that brought none
     while True:
         before = len(came)
         try:
             with connect(ships.access, server, Deadline(settings.deadlines.ssh if came else fleet.ANSWER_SECONDS)) as connection:
-                fetched = fetch(connection, folder, names, output, lambda: came.append(None))
+                fetched = fetch(connection, folder, names, output, came.append)
             break
         except ConnectionLost as error:
             broken = 1 if len(came) > before else broken + 1
@@ -45,7 +48,7 @@ def fetch_to(settings, ships, names, output):
                 raise
             progress("{}; connecting again".format(error))
     line = "{} files fetched ({:.3f} MB) to {}, {} were there already"
-    progress(line.format(len(came), fetched.size / 1e6, output, fetched.present - (len(came) - fetched.files)))
+    progress(line.format(len(came), sum(came) / 1e6, output, fetched.present - (len(came) - fetched.files)))
     for problem in fetched.problems:
         progress("failed: {}".format(problem))
     return 1 if fetched.problems else 0

@@ -13,11 +13,11 @@ KILL_AFTER = 10  # seconds that a command has between TERM and KILL
 # (A background job of bash has no standard input unless another descriptor keeps it.)
 _WHILE_CONNECTED = (
     "exec 3<&0; "
-    'timeout --kill-after={after} "$1" bash -c "$2" </dev/null 3<&- & job=$!; '
+    'timeout --kill-after={after} "$1" bash --norc -c "$2" </dev/null 3<&- & job=$!; '
     '{{ cat <&3; kill -TERM "$job"; }} >/dev/null 2>&1 & watch=$!; '
     'exec 3<&-; wait "$job" 2>/dev/null; status=$?; kill "$watch" 2>/dev/null; exit "$status"'
 )
-_WITH_INPUT = 'exec timeout --kill-after={after} "$1" bash -c "$2"'
+_WITH_INPUT = 'exec timeout --kill-after={after} "$1" bash --norc -c "$2"'
 
 __all__ = ["KILL_AFTER", "join", "quote", "within", "within_folder"]
 
@@ -35,7 +35,7 @@ def within(seconds, command, has_input):
         has_input: whether the command reads standard input, whose end it then sees itself.
     """
     script = (_WITH_INPUT if has_input else _WHILE_CONNECTED).format(after=KILL_AFTER)
-    return join(["bash", "-c", script, "bash", "{:.0f}".format(seconds or 0), command])
+    return join(["bash", "--norc", "-c", script, "bash", "{:.0f}".format(seconds or 0), command])
 
 
 def within_folder(folder, command):

@@ -62,7 +62,9 @@ def test_help_loads_no_package_and_is_quick(python: str) -> None:
 @PYTHONS
 def test_every_command_explains_itself_with_an_example(python: str) -> None:
     names = run_launcher(python, "--help").stdout.split("{")[-1]
-    for name in ("launch", "status", "list-running", "list-idle", "hosts", "stop", "terminate"):
+    cloud = ("launch", "status", "list-running", "list-idle", "hosts", "stop", "terminate")
+    hosts = ("setup", "push", "run", "train", "logs", "fetch", "stop-job")
+    for name in cloud + hosts:
         assert name in names
         result = run_launcher(python, name, "--help")
         assert result.returncode == 0

@@ -179,7 +179,7 @@ def test_a_broken_connection_is_made_again(laptop: Laptop, output: Path) -> None
             lambda: (output / "first" / "a").exists() and len(list((output / "first").iterdir())) == 2, "the second file begins"
         )
         end(connections(server))
-        assert process.wait(60) == 0
+        assert process.wait(60) == 0, laptop.stderr
     assert b"ps: the connection broke; connecting again" in laptop.stderr
     assert fetched(laptop.stderr) == (2, 0)
     assert (output / "first" / "b").stat().st_size == 300_000_000

@@ -1,11 +1,12 @@
 """Who is believed, who is let in, and how commands end: the launcher against real sshds."""
 
+import getpass
 import os
 import signal
 import subprocess
 from pathlib import Path
 
-from laptop import Laptop, wait_until
+from laptop import Laptop, connections, end, wait_until
 from launcher import PYTHONS
 from ssh_server import make_key
 
@@ -162,3 +163,48 @@ def test_much_output_arrives_whole(laptop: Laptop) -> None:
     laptop.host("ps")
     result = laptop.run("run", "--", "seq 1 300000")
     assert result.stdout.replace(b"ps: ", b"") == b"".join(b"%d\n" % number for number in range(1, 300001))
+
+
+# The launcher's own limits are a minute and more.
+HANGING_HOST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import execution, fleet, remote
+execution.SILENCE_SECONDS, remote.HEARTBEAT_SECONDS = 1.5, 0.2
+access = remote.Access(sys.argv[2], sys.argv[3], sys.argv[4])
+with access.connect(remote.Node("ps", "127.0.0.1", int(sys.argv[5]), "10.0.0.1")) as connection:
+    try:
+        fleet.follow(connection, "echo begun; sleep 3; echo alive; sleep 300", None)
+    except execution.ConnectionLost as error:
+        print(error)
+"""
+
+
+def test_a_quiet_command_is_awaited_and_a_hanging_host_is_given_up(laptop: Laptop) -> None:
+    server = laptop.host("ps")
+    words = [
+        str(laptop.project / "scripts" / "ec2"),
+        getpass.getuser(),
+        str(laptop.key),
+        str(laptop.known_hosts),
+        str(server.port),
+    ]
+    with subprocess.Popen([laptop.python, "-c", HANGING_HOST, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"ps: begun\n"
+        assert process.stdout.readline() == b"ps: alive\n"
+        stopped = connections(server)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        assert process.stdout.readline() == b"ps: no answer for 2 s\n"
+        assert process.wait(20) == 0
+        assert process.stderr.read() == b""
+    end(stopped)
+
+
+def test_a_locale_without_letters_does_no_harm(laptop: Laptop) -> None:
+    laptop.host("ps")
+    command = ["env", "LC_ALL=C", *laptop.command("run", "--", "echo größe; echo größe >&2")]
+    result = subprocess.run(command, capture_output=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "ps: größe\n".encode(), "ps: größe\n".encode())

@@ -1,0 +1,160 @@
+"""setup makes booting hosts into nodes: code, wheels, .venv, the files of .cluster, and the server's key on the workers."""
+
+import shutil
+import stat
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from laptop import Laptop, wait_until
+from launcher import PYTHONS, REPOSITORY
+from ssh_server import SshServer
+
+pytestmark = PYTHONS
+
+NODE_SCRIPTS = ("cluster_key.sh", "install_node.sh", "mount.sh", "venv.sh")
+
+
+@pytest.fixture
+def project(laptop: Laptop) -> Path:
+    """The laptop's project with the node's real scripts, and requirements that a folder of one small wheel satisfies."""
+    for name in NODE_SCRIPTS:
+        shutil.copy(REPOSITORY / "scripts" / name, laptop.project / "scripts" / name)
+    laptop.write("requirements-remote.txt", "tiny==1.0\n")
+    laptop.write("byzshield/__init__.py", "")
+    wheels = laptop.folder / "my wheels"
+    make_wheel(wheels / "tiny-1.0-py3-none-any.whl")
+    laptop.settings["node"] = {"packages": [], "wheels": str(wheels)}
+    return laptop.project
+
+
+def make_wheel(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("tiny.py", "answer = 42\n")
+        wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr(
+            "tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\ntiny-1.0.dist-info/METADATA,,\ntiny-1.0.dist-info/WHEEL,,\n")
+
+
+def stand_in(laptop: Laptop, install: str) -> None:
+    """Lets `install` be the node's installation."""
+    laptop.write("scripts/install_node.sh", install)
+    shutil.copy(REPOSITORY / "scripts" / "cluster_key.sh", laptop.project / "scripts" / "cluster_key.sh")
+
+
+def is_let_in(server: Path, worker: SshServer) -> bool:
+    """Whether the parameter server can log in to the worker with what setup has given it."""
+    command = ["ssh", "-F", ".cluster/ssh_config", "-p", str(worker.port), "127.0.0.1", "echo in"]
+    return subprocess.run(command, cwd=server, capture_output=True, timeout=30).stdout == b"in\n"
+
+
+def test_two_hosts_become_nodes_and_a_second_setup_changes_nothing(laptop: Laptop, project: Path) -> None:
+    laptop.host("ps")
+    worker = laptop.host("worker1")
+    for node in laptop.nodes:
+        node[3] = "127.0.0.1"
+    result = laptop.run("setup")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == b""
+    assert b"worker1: sent 1 files of wheels" in result.stderr
+    assert b"worker1: This node is ready: " in result.stderr
+    assert result.stderr.endswith(b"worker1: lets the parameter server in\n2 hosts are ready\n")
+    for alias in ("ps", "worker1"):
+        folder = laptop.directory(alias)
+        python = [str(folder / ".venv" / "bin" / "python"), "-c", "import tiny, byzshield; print(tiny.answer)"]
+        assert subprocess.run(python, capture_output=True, text=True, timeout=30).stdout == "42\n"
+        assert (folder / ".cluster" / "hosts").read_text() == "127.0.0.1\tps\n127.0.0.1\tworker1\n"
+        assert (folder / ".cluster" / "hosts_address").read_text() == "127.0.0.1\n127.0.0.1\n"
+        assert (folder / ".cluster" / "hosts_alias").read_text() == "ps\nworker1\n"
+        assert (folder / ".cluster" / "known_hosts").read_text() == laptop.known_hosts.read_text()
+        assert all(
+            stat.S_IMODE((folder / ".cluster" / name).stat().st_mode) == 0o600 for name in ("hosts", "known_hosts", "pushed")
+        )
+    assert is_let_in(laptop.directory("ps"), worker)
+    assert not (laptop.directory("worker1") / ".cluster" / "id_ed25519").exists()
+    authorized = worker.authorized_keys.read_text()
+    again = laptop.run("setup")
+    assert again.returncode == 0
+    assert again.stderr.count(b": sent 0 files (0.000 MB)") == again.stderr.count(b": sent 0 files of wheels (0.000 MB)") == 2
+    assert worker.authorized_keys.read_text() == authorized
+
+
+def test_the_installation_is_told_what_the_settings_say(laptop: Laptop) -> None:
+    laptop.host("ps")
+    stand_in(laptop, "printf '%s\\n' \"$@\" >told\n")
+    laptop.settings["node"] = {"packages": ["rsync", "nfs-common"], "python": "python3.12", "requirements": "other.txt"}
+    laptop.settings["file_system"] = {"source": "fs-01.efs:/", "mount_point": "/mnt/shared", "options": "hard"}
+    assert laptop.run("setup").returncode == 0
+    mount = ["--mount-source", "fs-01.efs:/", "--mount-point", "/mnt/shared", "--mount-type", "nfs4", "--mount-options", "hard"]
+    node = ["--packages", "rsync nfs-common", "--python", "python3.12", "--requirements", "other.txt"]
+    assert (laptop.directory("ps") / "told").read_text().splitlines() == node + mount
+    assert laptop.run("setup", "--only-mount").returncode == 0
+    assert (laptop.directory("ps") / "told").read_text().splitlines() == ["--only-mount", *mount]
+    del laptop.settings["file_system"]
+    refused = laptop.run("setup", "--only-mount")
+    assert (refused.returncode, refused.stderr) == (2, b"setup: the cluster's file has no file_system to mount\n")
+
+
+def test_a_host_that_fails_is_named_and_catches_up(laptop: Laptop) -> None:
+    laptop.host("ps")
+    for alias in ("worker1", "worker2"):
+        laptop.host(alias)
+    stand_in(laptop, "[[ $PWD != */worker1/* || -e ../mended ]] || { echo 'no room' >&2; exit 1; }\n")
+    result = laptop.run("setup")
+    assert result.returncode == 1
+    assert b"worker1: no room\n" in result.stderr
+    assert result.stderr.endswith(b"failed: worker1: scripts/install_node.sh ended with status 1; its message is above\n")
+    assert b"worker2: lets the parameter server in" in result.stderr
+    (laptop.hosts["worker1"].home / "mended").touch()
+    assert laptop.run("setup").returncode == 0
+    assert "byzshield cluster" in laptop.hosts["worker1"].authorized_keys.read_text()
+
+
+def test_without_the_parameter_server_nobody_is_given_its_key(laptop: Laptop) -> None:
+    laptop.host("ps")
+    laptop.host("worker1")
+    stand_in(laptop, "[[ $PWD != */ps/* ]]\n")
+    result = laptop.run("setup")
+    assert result.returncode == 1
+    assert b"failed: ps: it is not ready, so no worker lets it in yet; mend it and repeat setup\n" in result.stderr
+
+
+def test_setup_waits_for_hosts_that_boot_and_for_the_key_to_be_installed(laptop: Laptop) -> None:
+    server = laptop.host("ps")
+    stand_in(laptop, "true\n")
+    key = server.authorized_keys.read_text()
+    server.authorized_keys.write_text("")
+    server.stop()
+    with laptop.start("setup") as process:
+        wait_until(lambda: b"ps: waiting for ssh\n" in laptop.stderr, "it waits for ssh")
+        late = SshServer(server.folder, port=server.port, host_key=server.host_key).wait()
+        laptop.hosts["late"] = late
+        wait_until(lambda: b"ps: ssh answers; waiting for the key to be installed\n" in laptop.stderr, "it waits for the key")
+        late.authorized_keys.write_text(key)
+        assert process.wait(40) == 0
+    assert b"1 hosts are ready\n" in laptop.stderr
+
+
+def test_setup_gives_up_on_a_host_that_never_answers(laptop: Laptop) -> None:
+    laptop.add_node("ps")
+    stand_in(laptop, "true\n")
+    laptop.settings["deadlines"]["ssh"] = 2
+    result = laptop.run("setup")
+    assert result.returncode == 1
+    assert b"failed: ps: no ssh at 127.0.0.1 port " in result.stderr
+    assert b"tried for 2 s" in result.stderr
+
+
+def test_an_installation_that_outlives_its_deadline_is_ended(laptop: Laptop) -> None:
+    laptop.host("ps")
+    stand_in(laptop, "echo $$ >../pid; sleep 300\n")
+    laptop.settings["deadlines"]["setup"] = 2
+    result = laptop.run("setup")
+    assert result.returncode == 1
+    assert b"failed: ps: the command did not end within 2 s" in result.stderr
+    pid = int((laptop.hosts["ps"].home / "pid").read_text())
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the installation ends")
