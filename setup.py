@@ -30,6 +30,7 @@ setup(
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "jsonschema>=4.20",
+            "kubernetes-validate>=1.31",
             "moto[ec2,server]>=5.0",
             "mypy>=1.11",
             "paramiko>=3.4",

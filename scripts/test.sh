@@ -17,7 +17,7 @@ EOF
 # ensure_debian_packages: what the tests of the cluster tools run; none of its services is started.
 ensure_debian_packages() {
     local package missing=() policy=/usr/sbin/policy-rc.d
-    for package in curl iproute2 munge openssh-client openssh-server procps rsync slurm-client slurmctld slurmd util-linux; do
+    for package in curl git iproute2 libpmix-dev munge openssh-client openssh-server procps rsync slurm-client slurmctld slurmd util-linux; do
         [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
     done
     if ((${#missing[@]} == 0)); then
@@ -50,5 +50,6 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 .venv/bin/lint-imports
-.venv/bin/shellcheck --external-sources scripts/*.sh .ci/run
-.venv/bin/python -m pytest -q "$@"
+.venv/bin/shellcheck --external-sources scripts/*.sh scripts/*/*.sh scripts/slurm/train.sbatch .ci/run
+# Three at a time on two cores: many tests wait for processes that they have started.
+.venv/bin/python -m pytest -q -n 3 --dist worksteal "$@"

@@ -63,6 +63,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 options=(--bind-to none --map-by node:OVERSUBSCRIBE --with-ft ulfm --mca pml ob1 --mca btl "self,sm,tcp")
 options+=(--prtemca plm_ssh_no_tree_spawn 1) # the server's key opens the workers; theirs opens nothing
+# mpirun takes the command apart at its spaces.
+[[ $ssh_config != *[[:space:]]* ]] || fail "the path of the ssh configuration must be free of spaces; got $ssh_config"
 export SSH=ssh
 if [[ -n $ssh_config ]]; then
     SSH="ssh -F $ssh_config"

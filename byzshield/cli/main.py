@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 import byzshield
@@ -39,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     log.configure(arguments.command)
-    # Ending politely lets the run store its last step.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
+    signal.signal(signal.SIGTERM, _end)
     status = _run(arguments)
     if "exit_file" in arguments and arguments.exit_file is not None and RANK == "0":
         arguments.exit_file.write_text(f"{status}\n", encoding="ascii")
@@ -50,6 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry_point() -> NoReturn:
     """What the `byzshield` script calls."""
     sys.exit(main())
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """Ends politely, which lets the run store its last step; a second SIGTERM must not disturb that."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(STOPPED)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ def start(settings, ships, run_file, flags, push, project=nodes.PROJECT):
     if push and fleet.report(nodes.push_to(settings, ships, project, also=[tree.as_bytes(name)])):
         raise OperationFailed("not started: every host needs the same code; mend these, or terminate them and launch again")
     words = ["bash", "scripts/train_cluster.sh", "--detach"]
-    if settings.job.watch_interruptions and settings.market == "spot":
+    if settings.job.watch_interruptions and "spot" in (settings.market, settings.server.market):
         words.append("--watch")
     words += [name] + list(settings.job.flags) + list(flags)
     status = on_server(settings, ships, shell.join(words), settings.deadlines.command)

@@ -14,8 +14,8 @@ def describe(settings, found, cost, place):
     for index, instance in found.held.items():
         own = request.part(settings, index)
         if instance is None:
-            price, now = cost.hour(own.instance_type, settings.market, place.zone), "missing: is launched"
-            kind, market = own.instance_type, settings.market
+            kind, market, now = own.instance_type, request.market(settings, index), "missing: is launched"
+            price = cost.hour(kind, market, place.zone)
         else:
             kind, market, price = instance.type, instance.market, cost.hour(instance.type, instance.market, instance.zone)
             now = "{} {}".format(instance.id, instance.state)
@@ -32,7 +32,7 @@ def remarks(settings, found):
     """Lines about what does not fit the configuration, and stays as it is."""
     for index, instance in found.held.items():
         own = request.part(settings, index)
-        if instance and (instance.type, instance.market) != (own.instance_type, settings.market):
+        if instance and (instance.type, instance.market) != (own.instance_type, request.market(settings, index)):
             yield "{}: {} stays {} {}, though the configuration has changed; `terminate` to change it".format(
                 alias_of(index), instance.id, instance.market, instance.type
             )

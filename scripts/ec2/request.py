@@ -35,6 +35,11 @@ def part(settings, index):
     return settings.server if index == 0 else settings.workers
 
 
+def market(settings, index):
+    """ "spot" or "on-demand": a run survives the loss of workers, but not that of the server."""
+    return settings.server.market or settings.market if index == 0 else settings.market
+
+
 def launch(ec2, state, index, image, place, group, key_name):
     """Launches the slot's instance and returns its id; asked again after an unknown end, EC2 returns the one that there is.
 
@@ -89,7 +94,7 @@ def _parameters(ec2, index, token, image, place, group, key_name):
         "BlockDeviceMappings": [{"DeviceName": image.root_device, "Ebs": disk}],
         "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
     }
-    if settings.market == "spot":
+    if market(settings, index) == "spot":
         options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
         if settings.max_price is not None:
             options["MaxPrice"] = "{}".format(settings.max_price)

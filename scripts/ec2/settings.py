@@ -40,7 +40,14 @@ SCHEMA = Section(
     ("address", "public", checks.one_of("public", "private")),
     ("market", "spot", checks.one_of("spot", "on-demand")),
     ("max_price", None, checks.optional(checks.PRICE)),
-    ("server", Section(("instance_type", "c6i.2xlarge", checks.INSTANCE_TYPE), ("disk_gib", 40, checks.whole(1, 16384)))),
+    (
+        "server",
+        Section(
+            ("market", None, checks.optional(checks.one_of("spot", "on-demand"))),
+            ("instance_type", "c6i.2xlarge", checks.INSTANCE_TYPE),
+            ("disk_gib", 40, checks.whole(1, 16384)),
+        ),
+    ),
     (
         "workers",
         Section(

@@ -5,6 +5,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import collections
 
 from errors import RequestError
+from request import market, part
 
 Place = collections.namedtuple("Place", "vpc subnet zone")
 
@@ -28,6 +29,7 @@ def find(ec2, prices, living):
         return Place(found["VpcId"], subnet, found["AvailabilityZone"])
     candidates = _default_subnets(ec2)
     types = sorted({settings.server.instance_type, settings.workers.instance_type})
+    on_spot = sorted({part(settings, index).instance_type for index in (0, 1) if market(settings, index) == "spot"})
     zones = set(candidates).intersection(*[_zones_with(ec2, instance_type) for instance_type in types])
     if not zones:
         raise RequestError(
@@ -37,10 +39,7 @@ def find(ec2, prices, living):
         )
 
     def rank(zone):
-        hour = (
-            [prices.spot(instance_type).get(zone, float("inf")) for instance_type in types] if settings.market == "spot" else []
-        )
-        return sum(hour), zone
+        return sum(prices.spot(instance_type).get(zone, float("inf")) for instance_type in on_spot), zone
 
     return candidates[min(zones, key=rank)]
 

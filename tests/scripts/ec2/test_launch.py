@@ -43,6 +43,18 @@ def test_spot_is_asked_for_as_spot(cluster: Cluster) -> None:
     assert kinds == ["instance", "volume", "network-interface", "spot-instances-request"]
 
 
+def test_the_server_may_be_kept_off_the_spot_market(cluster: Cluster) -> None:
+    cluster.configure(market="spot", server={"instance_type": "c6i.2xlarge", "market": "on-demand"})
+
+    plan = cluster.run("launch", "--dry-run").stdout
+    assert [line.split()[2] for line in plan.splitlines() if line.startswith(("ps ", "worker"))] == ["on-demand", "spot", "spot"]
+    cluster.run("launch", "--yes")
+
+    markets = {instance["InstanceId"]: instance.get("InstanceLifecycle") for instance in cluster.instances()}
+    assert [markets[cluster.slots()[slot]] for slot in "012"] == [None, "spot", "spot"]
+    assert "though the configuration has changed" not in cluster.run("launch").stderr
+
+
 def test_the_group_lets_in_ssh_from_the_caller_and_itself_and_nothing_else(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
 
