@@ -147,7 +147,7 @@ def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
     same_weights: Callable[..., bool],
 ) -> None:
     sections = {"attack": ALIE, "optimizer": {"momentum": 0.9}}
-    config = tiny_run(run={"name": "stopped", "steps": 200}, **sections)
+    config = tiny_run(run={"name": "stopped", "steps": 60}, **sections)
     run_file, directory = tmp_path / "run.toml", tmp_path / "runs" / "stopped"
     run_file.write_text(dump(config))
     words = [MPIRUN, "-n", "4", sys.executable, "-m", "mpi4py", "-m", "byzshield", "train", str(run_file), "--resume"]
@@ -160,11 +160,11 @@ def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
     assert job.returncode == 143, errors
     assert "Traceback" not in errors
     step = read_metrics(directory / "metrics.jsonl")[-1]["step"]
-    assert f"stopped after step {step} of 200" in errors
+    assert f"stopped after step {step} of 60" in errors
     assert not (directory / "summary.json").exists()
     again = subprocess.run(words, env=mpi_environment, capture_output=True, text=True, timeout=240)
     assert again.returncode == 0, again.stderr
-    whole, _ = simulate(tiny_run(run={"name": "whole", "steps": 200}, **sections))
+    whole, _ = simulate(tiny_run(run={"name": "whole", "steps": 60}, **sections))
     assert same_weights(weights_of(directory), weights_of(whole.path))
 
 
