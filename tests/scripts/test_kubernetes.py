@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,9 @@ def pods(tmp_path: Path, checkout: Path) -> Iterator[list[Pod]]:
     (tmp_path / "config" / "hosts").write_text("\n".join(["127.0.0.1 localhost", f"{addresses[0]} {names[0]}", *lines, ""]))
     (checkout / "runs").mkdir()
     os.chown(checkout / "runs", 1000, 1000)
-    for parent in [tmp_path, *tmp_path.parents][:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
+    for parent in [tmp_path, *tmp_path.parents]:  # pytest keeps others out, and pods are others
+        if parent.is_relative_to(tempfile.gettempdir()) and parent != Path(tempfile.gettempdir()):
+            parent.chmod(parent.stat().st_mode | 0o055)
     with ClusterLab(tmp_path / "lab", laptop="198.51.100.254/24") as lab:
         made = [Pod(lab, name, f"{address}/24", tmp_path) for name, address in zip(names, addresses, strict=True)]
         try:
