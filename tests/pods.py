@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,9 @@ class Pod:
         return self._process.wait(seconds)
 
     def kill(self) -> None:
-        """Ends the pod."""
+        """Ends the pod: with its main process, the kernel ends all others. (--kill-child is lost when the user changes.)"""
         if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ValueError):  # it has not begun
+                os.kill(self.main, signal.SIGKILL)
             self._process.kill()
-            self._process.wait()
+            self._process.wait(10)
