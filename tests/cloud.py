@@ -47,7 +47,7 @@ class Moto:
         connection.close()
 
     def stop(self) -> None:
-        self._process.terminate()
+        self._process.kill()  # it has nothing to put in order
         self._process.wait(10)
 
 

@@ -7,25 +7,16 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from launcher import LAUNCHER
 from ssh_server import SshServer, free_port, make_key
 
-__all__ = ["Laptop", "connections", "end", "is_idle", "wait_until"]
+__all__ = ["Laptop", "connections", "end", "is_idle"]
 
 DRIVER = Path(__file__).parent / "scripts" / "ec2" / "ssh" / "launcher_with_hosts.py"
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    """Returns once the condition holds; fails, naming what was waited for, if it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def connections(server: SshServer) -> list[int]:

@@ -10,22 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from ssh_server import SSHD, SshServer, free_port, make_key
+from needs import need
+from ssh_server import SshServer, free_port, make_key
 
-__all__ = ["LoopbackHosts", "loopback_hosts", "make_project", "make_wheel", "need", "run_script", "snapshot"]
+__all__ = ["LoopbackHosts", "loopback_hosts", "make_project", "make_wheel", "run_script", "snapshot"]
 
 REPOSITORY = Path(__file__).parent.parent
 PYTHON = str(getattr(sys, "_base_executable", sys.executable))
-
-
-def need(*tools: str) -> None:
-    """Skips the test where a tool is missing; in CI that is a failure."""
-    missing = [tool for tool in tools if not (SSHD if tool == "sshd" else shutil.which(tool))]
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"CI needs {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"missing: {', '.join(missing)}")
 
 
 def make_wheel(folder: Path, name: str, version: str = "1.0") -> Path:

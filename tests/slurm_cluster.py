@@ -2,15 +2,13 @@
 
 import os
 import secrets
-import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DAEMONS = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
-TOOLS = {**DAEMONS, "ip": "iproute2", "unshare": "util-linux"}
+from polling import wait_for
+
+TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "ip", "unshare")
 ADDRESSES = {"node1": "192.0.2.1", "node2": "192.0.2.2"}  # TEST-NET-1; it exists between the two namespaces only
 CONFIGURATION = """\
 ClusterName=test
@@ -45,28 +43,9 @@ PartitionName=urgent Nodes=ALL PriorityTier=2
 """
 
 
-def missing_tools() -> str:
-    """What stops the cluster from starting here, or nothing."""
-    lacking = sorted(package for tool, package in TOOLS.items() if shutil.which(tool) is None)
-    if lacking:
-        return f"Debian's packages {' '.join(lacking)} are not installed"
-    return "" if os.geteuid() == 0 else "Slurm's daemons and their namespaces need root"
-
-
 def pmix_library() -> bool:
     """Whether the file is there that Debian's mpi_pmix.so opens."""
     return any(Path("/usr/lib").glob("*/pmix2/lib/libpmix.so"))
-
-
-def wait_for(condition: Callable[[], Any], what: str, *, seconds: float) -> Any:
-    """Returns the condition's first true value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
 
 
 class SlurmCluster:

@@ -1,15 +1,15 @@
 """From hosts that answer to ssh to results on the laptop, by the documented commands: real sshds, networks and mpirun."""
 
 import json
-import os
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cluster_lab import ClusterLab
-from loopback_hosts import PYTHON, make_project, need
+from cluster_lab import ClusterLab, require_lab
+from loopback_hosts import PYTHON, make_project
+from needs import need
 from ssh_server import make_key
 
 from byzshield.config import RunConfig, dump
@@ -19,9 +19,8 @@ ADDRESSES = ("10.77.0.1", "10.77.0.2", "10.77.0.3")
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[ClusterLab]:
-    need("ip", "unshare", "sshd", "ssh", "rsync", "git", "flock")
-    if os.geteuid() != 0:
-        pytest.skip("only root makes networks")
+    require_lab()
+    need("ssh", "git", "flock")
     with ClusterLab(tmp_path / "lab", laptop="10.77.0.100/24") as made:
         yield made
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loopback_hosts import REPOSITORY, need, run_script, snapshot
+from loopback_hosts import REPOSITORY, run_script, snapshot
+from needs import need
 from ssh_server import SshServer, make_key
 
 MARK = "byzshield cluster in "

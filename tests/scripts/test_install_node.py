@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from loopback_hosts import PYTHON, make_project, make_wheel, need, run_script, snapshot
+from loopback_hosts import PYTHON, make_project, make_wheel, run_script, snapshot
+from needs import need, need_root, skip
 
 
 @pytest.fixture
@@ -135,8 +136,7 @@ class PrivateApt:
 @pytest.fixture
 def apt(tmp_path: Path) -> PrivateApt:
     need("apt-get", "dpkg-deb", "dpkg-query")
-    if os.geteuid() != 0:
-        pytest.skip("only root installs packages")
+    need_root()
     return PrivateApt(tmp_path)
 
 
@@ -193,8 +193,9 @@ def test_without_root_the_missing_packages_are_named(apt: PrivateApt) -> None:
 def own_etc(tmp_path: Path) -> list[str]:
     """Words that run a command where mounts, and changes below /etc, are seen by nobody else."""
     need("unshare", "findmnt")
-    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
-        pytest.skip("only root may mount, and only where the kernel lets it")
+    need_root()
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        skip("the kernel lets nobody mount here")
     etc = tmp_path / "etc"
     shutil.copytree("/etc", etc, symlinks=True)
     (etc / "fstab").write_text("# the administrator's\n/dev/none /mnt/other ext4 noauto 0 2\n")

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import metadata_service
 import pytest
+from polling import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.training.checkpoint import latest_checkpoint
@@ -21,13 +21,6 @@ pytestmark = [pytest.mark.mpi, pytest.mark.timeout(280)]
 def script(checkout: Path, name: str, *words: str, timeout: float = 200.0) -> subprocess.CompletedProcess[str]:
     command = ["bash", f"{checkout}/scripts/{name}", *words]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.1)
 
 
 def steps_done(checkout: Path, name: str = "endless") -> int:
@@ -47,7 +40,7 @@ def started(checkout: Path, endless_run: str) -> Iterator[Path]:
     done = script(checkout, "train_local.sh", "--ranks", "3", "--detach", endless_run)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("job started; bash scripts/logs.sh follows it")
-    wait_until(lambda: steps_done(checkout) >= 3)
+    wait_for(lambda: steps_done(checkout) >= 3, "3 steps", 120)
     yield checkout
     script(checkout, "stop.sh", "--grace", "0")
 
@@ -96,7 +89,7 @@ def test_a_job_that_does_not_listen_is_killed(started: Path) -> None:
     stopped = script(started, "stop.sh", "--grace", "1")
     assert stopped.returncode == 0
     assert "is killed" in stopped.stderr
-    wait_until(lambda: not session_of(started), 10)
+    wait_for(lambda: not session_of(started), "the end of its session", 10)
     after = script(started, "logs.sh")
     assert after.returncode == 1
     assert "the job was killed" in after.stderr
@@ -118,7 +111,7 @@ def test_ctrl_c_ends_the_job_that_is_watched(checkout: Path, endless_run: str) -
     command = ["bash", f"{checkout}/scripts/train_local.sh", "--ranks", "3", endless_run]
     process = subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        wait_until(lambda: steps_done(checkout) >= 3)
+        wait_for(lambda: steps_done(checkout) >= 3, "3 steps", 120)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=90)
     finally:
@@ -162,7 +155,7 @@ def test_each_script_explains_itself(checkout: Path, name: str) -> None:
 def test_a_notice_of_interruption_is_noticed(checkout: Path, tmp_path: Path) -> None:
     service = subprocess.Popen([sys.executable, metadata_service.__file__, str(tmp_path), "127.0.0.1", "0"])
     try:
-        wait_until((tmp_path / "port").exists, 20)
+        wait_for((tmp_path / "port").exists, "the metadata service", 20)
         with subprocess.Popen(
             ["bash", f"{checkout}/scripts/watch_interruption.sh"],
             env={**os.environ, "METADATA": f"http://127.0.0.1:{(tmp_path / 'port').read_text()}"},

@@ -18,7 +18,7 @@ import torch
 import yaml
 from cluster_lab import ClusterLab, require_lab
 from pods import Pod
-from slurm_cluster import wait_for
+from polling import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from laptop import Laptop, connections, end, wait_until
+from laptop import Laptop, connections, end
 from launcher import PYTHONS
+from polling import wait_for
 
 pytestmark = PYTHONS
 
@@ -160,7 +161,7 @@ def test_an_interrupted_fetch_leaves_no_half_files_and_goes_on(laptop: Laptop, o
     write(laptop, "first/b", b"\0" * 300_000_000)
     write(laptop, "first/c", b"last")
     with laptop.start("fetch", "--output", str(output)) as process:
-        wait_until(
+        wait_for(
             lambda: (output / "first" / "a").exists() and len(list((output / "first").iterdir())) == 2, "the second file begins"
         )
         process.kill()
@@ -175,7 +176,7 @@ def test_a_broken_connection_is_made_again(laptop: Laptop, output: Path) -> None
     write(laptop, "first/a", b"small")
     write(laptop, "first/b", b"\0" * 300_000_000)
     with laptop.start("fetch", "--output", str(output)) as process:
-        wait_until(
+        wait_for(
             lambda: (output / "first" / "a").exists() and len(list((output / "first").iterdir())) == 2, "the second file begins"
         )
         end(connections(server))
@@ -206,4 +207,4 @@ def hijack(laptop: Laptop, alias: str, folder: Path) -> None:
     config = server.folder / "sshd_config"
     config.write_text(config.read_text().replace("SetEnv ", f"SetEnv PATH={folder}:{os.environ['PATH']} "))
     os.kill(server.process.pid, signal.SIGHUP)
-    wait_until(lambda: server.log.read_text().count("Server listening") == 2, "sshd listens again")
+    wait_for(lambda: server.log.read_text().count("Server listening") == 2, "sshd listens again")

@@ -8,8 +8,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from laptop import Laptop, connections, end, wait_until
+from laptop import Laptop, connections, end
 from launcher import PYTHONS, REPOSITORY
+from polling import wait_for
 
 pytestmark = PYTHONS
 
@@ -55,7 +56,7 @@ def say(server: Path, text: str) -> None:
     """Lets the job write a line."""
     (server / "go.new").write_text(text)
     (server / "go.new").rename(server / "go")
-    wait_until(lambda: not (server / "go").exists(), "the job reads it")
+    wait_for(lambda: not (server / "go").exists(), "the job reads it")
 
 
 def test_train_pushes_starts_and_returns(laptop: Laptop, server: Path) -> None:
@@ -112,9 +113,9 @@ def test_a_job_that_does_not_start_is_told(laptop: Laptop, server: Path) -> None
 def test_logs_show_the_log_as_it_is_and_end_with_the_job(laptop: Laptop, server: Path) -> None:
     laptop.run("train")
     with laptop.start("logs") as process:
-        wait_until(lambda: "größe".encode() in laptop.stdout, "the log so far")
+        wait_for(lambda: "größe".encode() in laptop.stdout, "the log so far")
         say(server, "step 1")
-        wait_until(lambda: b"step 1\n" in laptop.stdout, "a new line")
+        wait_for(lambda: b"step 1\n" in laptop.stdout, "a new line")
         say(server, "end 3")
         assert process.wait(20) == 3
     assert laptop.stdout == (server / ".job" / "log").read_bytes()
@@ -128,9 +129,9 @@ def test_logs_go_on_where_a_broken_connection_stopped(laptop: Laptop, server: Pa
     with laptop.start("logs") as process:
         for number in range(3):
             say(server, f"step {number}")
-            wait_until(lambda number=number: b"step %d\n" % number in laptop.stdout, "a new line")
+            wait_for(lambda number=number: b"step %d\n" % number in laptop.stdout, "a new line")
             end(connections(laptop.hosts["ps"]))
-            wait_until(lambda number=number: laptop.stderr.count(b"connecting again") == number + 1, "the break is noticed")
+            wait_for(lambda number=number: laptop.stderr.count(b"connecting again") == number + 1, "the break is noticed")
         say(server, "end 0")
         assert process.wait(20) == 0
     assert laptop.stdout == (server / ".job" / "log").read_bytes()
@@ -140,7 +141,7 @@ def test_logs_give_up_after_their_deadline(laptop: Laptop, server: Path) -> None
     laptop.settings["deadlines"]["ssh"] = 2
     laptop.run("train")
     with laptop.start("logs") as process:
-        wait_until(lambda: b"\n" in laptop.stdout, "the log so far")
+        wait_for(lambda: b"\n" in laptop.stdout, "the log so far")
         open_ones = connections(laptop.hosts["ps"])
         laptop.hosts["ps"].stop()
         end(open_ones)
@@ -148,12 +149,12 @@ def test_logs_give_up_after_their_deadline(laptop: Laptop, server: Path) -> None
     assert b"logs: ps: no ssh at 127.0.0.1 port " in laptop.stderr
     assert b"Traceback" not in laptop.stderr
     (server / "go").write_text("end 0")
-    wait_until((server / ".job" / "status").exists, "the job ends")
+    wait_for((server / ".job" / "status").exists, "the job ends")
 
 
 def test_ctrl_c_leaves_the_job_alone(laptop: Laptop, server: Path) -> None:
     with laptop.start("train", "--follow") as process:
-        wait_until(lambda: "größe".encode() in laptop.stdout, "the log so far")
+        wait_for(lambda: "größe".encode() in laptop.stdout, "the log so far")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     assert laptop.stderr.endswith(b"the job goes on; `logs` shows its log again, `stop-job` ends it\n")

@@ -6,8 +6,9 @@ import shutil
 import stat
 from pathlib import Path
 
-from laptop import Laptop, is_idle, wait_until
+from laptop import Laptop, is_idle
 from launcher import PYTHONS
+from polling import wait_for
 
 pytestmark = PYTHONS
 
@@ -186,9 +187,9 @@ def test_an_interrupted_push_is_completed_and_forgets_nothing(laptop: Laptop) ->
     laptop.write("a-first", "x")
     laptop.write("b-big", b"\0" * 400_000_000)
     with laptop.start("push") as process:
-        wait_until(lambda: (laptop.directory("ps") / "b-big").exists(), "the big file begins to arrive")
+        wait_for(lambda: (laptop.directory("ps") / "b-big").exists(), "the big file begins to arrive")
         process.kill()
-    wait_until(lambda: is_idle(laptop.directory("ps")), "the host has given up, too")
+    wait_for(lambda: is_idle(laptop.directory("ps")), "the host has given up, too")
     for name in ("a-first", "b-big"):
         (laptop.project / name).unlink()
     laptop.write("c", "x")

@@ -6,8 +6,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from laptop import Laptop, connections, end, wait_until
+from laptop import Laptop, connections, end
 from launcher import PYTHONS
+from polling import wait_for
 from ssh_server import make_key
 
 pytestmark = PYTHONS
@@ -116,25 +117,25 @@ def test_a_command_that_outlives_its_deadline_is_ended_on_the_host(laptop: Lapto
     assert result.returncode == 1
     assert result.stdout == b"ps: begun\n"
     assert b"failed: ps: the command did not end within 1 s" in result.stderr
-    wait_until(lambda: not is_running(server.home / "pid"), "the command ends")
+    wait_for(lambda: not is_running(server.home / "pid"), "the command ends")
 
 
 def test_ctrl_c_ends_the_command_on_the_host(laptop: Laptop) -> None:
     server = laptop.host("ps")
     with laptop.start("run", "--", "echo $$ >pid; echo begun; sleep 300 & wait") as process:
-        wait_until(lambda: laptop.stdout == b"ps: begun\n", "the command begins")
+        wait_for(lambda: laptop.stdout == b"ps: begun\n", "the command begins")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     assert b"Traceback" not in laptop.stderr
-    wait_until(lambda: not is_running(server.home / "pid"), "the command ends")
+    wait_for(lambda: not is_running(server.home / "pid"), "the command ends")
 
 
 def test_a_killed_launcher_leaves_no_command_behind(laptop: Laptop) -> None:
     server = laptop.host("ps")
     with laptop.start("run", "--", "echo $$ >pid; echo begun; sleep 300 & wait") as process:
-        wait_until(lambda: laptop.stdout == b"ps: begun\n", "the command begins")
+        wait_for(lambda: laptop.stdout == b"ps: begun\n", "the command begins")
         process.kill()
-    wait_until(lambda: not is_running(server.home / "pid"), "the command ends")
+    wait_for(lambda: not is_running(server.home / "pid"), "the command ends")
 
 
 def test_what_a_command_leaves_in_the_background_does_not_hold_it_up(laptop: Laptop) -> None:

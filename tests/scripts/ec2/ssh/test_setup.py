@@ -7,8 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from laptop import Laptop, wait_until
+from laptop import Laptop
 from launcher import PYTHONS, REPOSITORY
+from polling import wait_for
 from ssh_server import SshServer
 
 pytestmark = PYTHONS
@@ -130,10 +131,10 @@ def test_setup_waits_for_hosts_that_boot_and_for_the_key_to_be_installed(laptop:
     server.authorized_keys.write_text("")
     server.stop()
     with laptop.start("setup") as process:
-        wait_until(lambda: b"ps: waiting for ssh\n" in laptop.stderr, "it waits for ssh")
+        wait_for(lambda: b"ps: waiting for ssh\n" in laptop.stderr, "it waits for ssh")
         late = SshServer(server.folder, port=server.port, host_key=server.host_key).wait()
         laptop.hosts["late"] = late
-        wait_until(lambda: b"ps: ssh answers; waiting for the key to be installed\n" in laptop.stderr, "it waits for the key")
+        wait_for(lambda: b"ps: ssh answers; waiting for the key to be installed\n" in laptop.stderr, "it waits for the key")
         late.authorized_keys.write_text(key)
         assert process.wait(40) == 0
     assert b"1 hosts are ready\n" in laptop.stderr
@@ -157,4 +158,4 @@ def test_an_installation_that_outlives_its_deadline_is_ended(laptop: Laptop) -> 
     assert result.returncode == 1
     assert b"failed: ps: the command did not end within 2 s" in result.stderr
     pid = int((laptop.hosts["ps"].home / "pid").read_text())
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the installation ends")
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the installation ends")
