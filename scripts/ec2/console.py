@@ -3,21 +3,27 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import codecs
+import io
+import os
 import sys
 
 from errors import OperationFailed, RequestError
 
 
 def speak_utf8():
-    """Python 2 cannot print beyond ASCII into a pipe; this lets it."""
-    if sys.version_info[0] == 2:
-        sys.stdout = codecs.getwriter("utf-8")(sys.stdout)
-        sys.stderr = codecs.getwriter("utf-8")(sys.stderr)
+    """Python 2 cannot print beyond ASCII into a pipe, nor Python 3.6 in the locale C; this lets them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if sys.version_info[0] == 2:
+            setattr(sys, name, codecs.getwriter("utf-8")(stream))
+        elif (stream.encoding or "").lower() not in ("utf-8", "utf8"):
+            setattr(sys, name, io.TextIOWrapper(stream.detach(), "utf-8", "replace", line_buffering=True))
 
 
 def words_of(argv):
-    """The command line as text; Python 2 has bytes there, and in some locales takes them for ASCII."""
-    return [word.decode("utf-8", "replace") if isinstance(word, bytes) else word for word in argv]
+    """The command line as text. Python 2 has bytes there, and Python 3 escapes what the locale lacks."""
+    words = [word if isinstance(word, bytes) else os.fsencode(word) for word in argv]  # novm: Python 2 has bytes
+    return [word.decode("utf-8", "replace") for word in words]
 
 
 def confirm(question, yes):
