@@ -50,6 +50,16 @@ def test_the_manifest_obeys_the_schemas(kind: str) -> None:
     check(MANIFEST[kind])
 
 
+def test_no_worker_reaches_the_sshd_of_another() -> None:
+    (port,) = re.findall(r"^Port (\d+)$", (FOLDER / "sshd_config").read_text(), re.MULTILINE)
+    rules = MANIFEST["NetworkPolicy"]["spec"]["ingress"]
+    admitting = [
+        rule for rule in rules if any(span["port"] <= int(port) <= span.get("endPort", span["port"]) for span in rule["ports"])
+    ]
+    ((peer,),) = (rule["from"] for rule in admitting)
+    assert peer["podSelector"]["matchLabels"]["training.kubeflow.org/job-role"] == "launcher"
+
+
 @pytest.mark.parametrize(
     "path",
     [
