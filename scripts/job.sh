@@ -42,13 +42,13 @@ start_job() {
     exec 9>&-
 }
 
-# follow_job [BYTE]: prints the log from that byte on (default: from its beginning) until the job has ended; returns the job's status.
+# follow_job BYTE: prints the log from that byte on, counted from 0, until the job has ended; returns the job's status.
 follow_job() {
     local leader
     if leader=$(job_leader); then
-        tail --pid="$leader" --sleep-interval=0.3 --bytes="+$((${1:-0} + 1))" --follow "$JOB/log"
+        tail --pid="$leader" --sleep-interval=0.3 --bytes="+$(($1 + 1))" --follow "$JOB/log"
     elif [[ -e $JOB/log ]]; then
-        tail --bytes="+$((${1:-0} + 1))" "$JOB/log"
+        tail --bytes="+$(($1 + 1))" "$JOB/log"
     else
         echo "${0##*/}: no job was ever started in $PWD; bash scripts/train_local.sh starts one" >&2
         exit 2
@@ -117,7 +117,7 @@ run_job() {
         return
     fi
     trap 'trap - INT TERM; stop_job 60; exit 130' INT TERM
-    follow_job &
+    follow_job 0 &
     wait $! || status=$?
     trap - INT TERM
     return "$status"

@@ -22,7 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/venv.sh
 # shellcheck source=scripts/mpi_env.sh
 . scripts/mpi_env.sh
-ensure_venv
+ensure_venv ""
 
 runs=${RUNS:-runs}
 .venv/bin/byzshield data prepare mnist5k

@@ -40,5 +40,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/job.sh
 . scripts/job.sh
 [[ -e $run_file ]] || { echo "train_local.sh: $run_file does not exist" >&2 && exit 2; }
-[[ -x .venv/bin/mpirun ]] || ensure_venv
+[[ -x .venv/bin/mpirun ]] || ensure_venv ""
 run_job "$detach" .venv/bin/mpirun -n "$ranks" .venv/bin/python -m mpi4py -m byzshield train "$run_file" "$@"

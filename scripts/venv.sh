@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # Sourced by the other scripts: makes .venv and installs the project into it, once for each state of the requirements.
 
-# ensure_venv [EXTRA]: with an extra of setup.py, such as "test", if one is named.
+# ensure_venv EXTRA: with that extra of setup.py, such as "test"; "" for none.
 ensure_venv() {
-    local extra=${1:-} stamp
+    local extra=$1 stamp
     stamp=".venv/.installed-${extra:+$extra-}$(cat setup.py requirements-remote.txt | cksum | cut -d ' ' -f 1)"
     if [[ -e $stamp ]]; then
         return
