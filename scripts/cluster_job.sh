@@ -45,7 +45,7 @@ living() {
 # stop_on_notice HOST ...: has this job end after its step when one of the hosts, or this one, is about to be interrupted.
 stop_on_notice() {
     if bash scripts/watch_interruption.sh "$@"; then
-        echo "this host will be interrupted: the job ends after its step" >&2
+        echo "a host will be interrupted: the job ends after its step" >&2
         kill -USR1 $$
     fi
 }

@@ -33,11 +33,12 @@ if (($# == 0)); then
     exit 0
 fi
 
-# on HOST: the same at another host, for as long as it takes.
+# on HOST: the same at another host, for as long as it takes. Whether a host can be reached at all, others say.
 on() {
-    local answer
-    until answer=$(${SSH:-ssh} "$1" "METADATA=$(printf %q "${METADATA:-http://169.254.169.254}") bash $(printf %q "$PWD")/scripts/watch_interruption.sh"); do
-        sleep "$every"
+    local answer command
+    printf -v command 'METADATA=%q bash %q' "${METADATA:-http://169.254.169.254}" "$PWD/scripts/watch_interruption.sh"
+    until answer=$(${SSH:-ssh} "$1" "$command" 2>/dev/null); do
+        sleep 30
     done
     echo "$1: $answer"
 }
