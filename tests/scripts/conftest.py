@@ -1,9 +1,10 @@
-"""A checkout of its own for scripts that leave things in the project's folder."""
+"""What scripts are tried on: a checkout of the test's own, and hosts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from loopback_hosts import LoopbackHosts, loopback_hosts
 
 from byzshield.config import RunConfig, dump
 
@@ -25,3 +26,10 @@ def endless_run(tiny_run: Callable[..., RunConfig], checkout: Path) -> str:
     """A run file in the checkout, relative to it, of a run that is far from its end whenever somebody looks."""
     (checkout / "endless.toml").write_text(dump(tiny_run(run={"name": "endless", "steps": 100_000, "output_dir": "runs"})))
     return "endless.toml"
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[LoopbackHosts]:
+    """Two hosts on loopback."""
+    with loopback_hosts(tmp_path, 2) as started:
+        yield started

@@ -3,18 +3,11 @@
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from loopback_hosts import LoopbackHosts, loopback_hosts, make_project, run_script, snapshot
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[LoopbackHosts]:
-    with loopback_hosts(tmp_path, 2) as started:
-        yield started
+from loopback_hosts import LoopbackHosts, make_project, run_script, snapshot
 
 
 @pytest.fixture

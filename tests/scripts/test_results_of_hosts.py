@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loopback_hosts import REPOSITORY, LoopbackHosts, loopback_hosts, make_project, run_script, snapshot
+from loopback_hosts import REPOSITORY, LoopbackHosts, make_project, run_script, snapshot
 
 from byzshield.config import RunConfig, dump
 
@@ -21,12 +21,6 @@ SCRIPTS = [
     "push_code.sh",
     "setup_nodes.sh",
 ]
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[LoopbackHosts]:
-    with loopback_hosts(tmp_path, 2) as started:
-        yield started
 
 
 @pytest.fixture
