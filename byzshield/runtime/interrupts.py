@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 __all__ = ["Postponed", "postpone_signals"]
 
@@ -16,14 +17,12 @@ class Postponed:
 
     def __init__(self) -> None:
         self._arrived: list[int] = []
-        # Only the main thread receives signals and may say what they do.
-        ours = threading.current_thread() is threading.main_thread()
-        self._handlers = {number: signal.getsignal(number) for number in ENDING if ours}
+        self._handlers: dict[int, Any] = {}
 
     def hold(self) -> None:
         """From now on, signals are only noted."""
-        for number in self._handlers:
-            signal.signal(number, self._note)
+        if threading.current_thread() is threading.main_thread():  # which alone receives them and may say what they do
+            self._handlers = {number: signal.signal(number, self._note) for number in ENDING}
 
     def release(self) -> None:
         """From now on, signals act at once; those that were noted act now."""

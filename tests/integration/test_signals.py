@@ -91,3 +91,16 @@ def test_a_signal_acts_at_the_end_of_the_block_that_postpones_it() -> None:
         signal.raise_signal(signal.SIGTERM)
         done.append("held again")
     assert done == ["after the signal", "held again"]
+
+
+@pytest.mark.usefixtures("sigterm_exits")
+def test_a_handler_that_a_signal_has_changed_stays_so() -> None:
+    def once(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # as the program does: a second SIGTERM must not disturb the last checkpoint
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, once)
+    with pytest.raises(SystemExit), postpone_signals() as postponed, postponed.delivered():
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
