@@ -28,6 +28,6 @@ def generator(seed: int, purpose: str, *keys: int) -> np.random.Generator:
 
 
 def torch_seed(seed: int, purpose: str, *keys: int) -> int:
-    """Returns a 63-bit seed for `torch.manual_seed`, derived as in `generator`."""
+    """Returns a 63-bit seed for torch's generators, derived as in `generator`."""
     state = _sequence(seed, purpose, keys).generate_state(1, np.uint64)
     return int(state[0]) >> 1

@@ -1,6 +1,7 @@
 """What many tests share: a tiny run, and ways to run it."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ from byzshield.config import RunConfig, from_table
 
 REPOSITORY = Path(__file__).parent.parent
 Tables = dict[str, dict[str, Any]]
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would every process that a test starts and interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

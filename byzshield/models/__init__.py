@@ -5,5 +5,6 @@ from byzshield.models.lenet import LeNet
 from byzshield.models.mlp import MLP
 from byzshield.models.network import MODELS
 from byzshield.models.resnet import ResNet18
+from byzshield.models.seeded import seeded
 
-__all__ = ["MLP", "MODELS", "FlatModel", "LeNet", "ResNet18"]
+__all__ = ["MLP", "MODELS", "FlatModel", "LeNet", "ResNet18", "seeded"]

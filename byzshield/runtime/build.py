@@ -17,7 +17,7 @@ from byzshield.data import DATASETS, Dataset, FileSampler, default_root
 from byzshield.distortion import WorstCase, most_byzantine, worst_case
 from byzshield.errors import ConfigError, ParameterError, PlacementError, TooFewRowsError
 from byzshield.log import get_logger
-from byzshield.models import MODELS, FlatModel
+from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.placement import Assignment, build
 from byzshield.registry import Registry
 from byzshield.seeding import torch_seed
@@ -193,8 +193,7 @@ class Builder:
         """A new model with the run's initial parameters."""
         section = self.config.model
         dataset = self.dataset
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(self.config.run.seed, "initialisation"))
+        with seeded(torch_seed(self.config.run.seed, "initialisation"), torch.device("cpu")):
             module = construct(
                 lookup(MODELS, section.name, "model.name"),
                 "model",

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from byzshield.data import Dataset, FileSampler, crop_and_flip
-from byzshield.models import FlatModel
+from byzshield.models import FlatModel, seeded
 from byzshield.seeding import generator, torch_seed
 
 __all__ = ["GradientComputer"]
@@ -66,6 +66,5 @@ class GradientComputer:
         def loss_of(module: nn.Module) -> torch.Tensor:
             return functional.cross_entropy(module(inputs), labels)
 
-        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(torch_seed(self._seed, "forward", step, file))
+        with seeded(torch_seed(self._seed, "forward", step, file), self._device):
             return self._model.gradient(loss_of)

@@ -4,12 +4,12 @@ import contextlib
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from polling import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import Builder, loop
@@ -26,18 +26,15 @@ def test_a_run_that_is_told_to_end_keeps_its_last_step(
 ) -> None:
     run_file = tmp_path / "run.toml"
     run_file.write_text(dump(tiny_run(run={"steps": 100_000})))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "byzshield", "simulate", str(run_file)],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
     metrics = tmp_path / "runs" / "tiny" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while len(read_metrics(metrics)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    command = [sys.executable, "-m", "byzshield", "simulate", str(run_file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        try:
+            wait_for(lambda: len(read_metrics(metrics)) >= 3, "3 steps")
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == status
     assert "Traceback" not in errors
     path = latest_checkpoint(tmp_path / "runs" / "tiny" / "checkpoints")
