@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from cluster_lab import ClusterLab, require_lab
+from drowsy import drowsy
 from pods import Pod
 from polling import wait_for
 
@@ -138,8 +139,8 @@ def test_a_job_whose_launcher_must_go_resumes_when_it_comes_back(
     weights_of: Callable[[Path], Weights],
     same_weights: Callable[[Weights, Weights], bool],
 ) -> None:
-    steps = {"steps": 120, "output_dir": "runs"}
-    (checkout / "run.toml").write_text(dump(tiny_run(run={**steps, "name": "pods"})))
+    run = {"steps": 60, "output_dir": "runs", "name": "pods"}
+    (checkout / "run.toml").write_text(dump(tiny_run(run=run, model=drowsy(0.002))))
     launcher, *workers = pods
     for pod in workers:
         pod.start(CONTAINERS["Worker"], checkout)
@@ -154,9 +155,9 @@ def test_a_job_whose_launcher_must_go_resumes_when_it_comes_back(
     os.kill(launcher.main, signal.SIGTERM)
     assert launcher.wait(seconds=60) == 143, launcher.log.read_text()
     stopped_at = read_metrics(metrics)[-1]["step"]
-    assert stopped_at < 120
+    assert stopped_at < 60
     launcher.start(server, checkout)
     assert launcher.wait(seconds=120) == 0, launcher.log.read_text()
     assert f"step_{stopped_at}.pt" in launcher.log.read_text()
-    whole, _ = simulate(tiny_run(run={"steps": 120, "name": "whole"}))
+    whole, _ = simulate(tiny_run(run={"steps": 60, "name": "whole"}))
     assert same_weights(weights_of(metrics.parent), weights_of(whole.path))

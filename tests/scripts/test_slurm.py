@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from drowsy import drowsy
 from needs import need, need_root, skip
 from polling import wait_for
 from slurm_cluster import TOOLS, SlurmCluster, pmix_library
@@ -22,7 +23,7 @@ from byzshield.training.metrics import read_metrics
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = str(REPOSITORY / "scripts" / "slurm" / "train.sbatch")
-ENDLESS = {"steps": 100_000}
+ENDLESS = {"run": {"steps": 100_000}, "model": drowsy(0.01)}
 RANK = re.compile(r"\S*python -m mpi4py -m byzshield train")
 Maker = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
@@ -42,7 +43,7 @@ class Job:
         self.run = Path(config.run.output_dir) / config.run.name
         command = ["sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=2", "--ntasks=4", "--mem-per-cpu=500"]
         command += [f"--output={self._log}", *flags, SCRIPT, str(run_file), *words]
-        environment = {**cluster.environment, **environment}
+        environment = {**cluster.environment, "PYTHONPATH": str(REPOSITORY / "tests"), **environment}
         self.number = cluster.call(command, cwd=REPOSITORY, env=environment).strip()
 
     @property
@@ -97,7 +98,7 @@ def submit(cluster: SlurmCluster, tiny_run: Maker, tmp_path: Path) -> Iterator[C
     def make(
         name: str, *flags: str, words: tuple[str, ...] = (), sections: dict[str, Any] | None = None, **environment: str
     ) -> Job:
-        sections = {"run": ENDLESS, **(sections or {})}
+        sections = {**ENDLESS, **(sections or {})}
         config = tiny_run(**{**sections, "run": {**sections["run"], "name": name}})
         return Job(cluster, tmp_path, config, *flags, words=words, **environment)
 
@@ -116,8 +117,8 @@ def test_a_job_that_is_stopped_and_queued_again_ends_as_if_it_had_not_been(
 ) -> None:
     if launch == "srun" and not pmix_library():
         skip("srun's PMIx plugin needs Debian's package libpmix-dev")
-    sections = {"run": {"steps": 120}, "optimizer": {"momentum": 0.9}}
-    job = submit(launch, words=("--overwrite",), sections=sections, BYZSHIELD_LAUNCH=launch)
+    sections = {"run": {"steps": 60}, "optimizer": {"momentum": 0.9}}
+    job = submit(launch, words=("--overwrite",), sections={**sections, "model": drowsy(0.002)}, BYZSHIELD_LAUNCH=launch)
     job.wait_for_steps(5)
     ranks = [sum(map(bool, map(RANK.match, cluster.processes(node).values()))) for node in ("node1", "node2")]
     assert ranks == [2, 2]
@@ -128,8 +129,8 @@ def test_a_job_that_is_stopped_and_queued_again_ends_as_if_it_had_not_been(
     job.start_soon()
     job.wait_for(JobState="COMPLETED", Restarts="1")
     assert f"resumed from {job.run}/checkpoints/step_{stopped_at}.pt" in job.log
-    assert job.steps == list(range(1, 121))
-    whole, _ = simulate(tiny_run(**{**sections, "run": {"steps": 120, "name": "whole"}}))
+    assert job.steps == list(range(1, 61))
+    whole, _ = simulate(tiny_run(**{**sections, "run": {"steps": 60, "name": "whole"}}))
     assert same_weights(weights_of(job.run), weights_of(whole.path))
 
 
@@ -153,14 +154,14 @@ def test_a_job_that_must_make_way_stores_a_checkpoint_and_is_queued_again(
 
 
 def test_a_rank_that_dies_is_counted_as_lost_and_the_job_goes_on(cluster: SlurmCluster, submit: Callable[..., Job]) -> None:
-    job = submit("bereft", sections={"run": {"steps": 120}})
+    job = submit("bereft", sections={"run": {"steps": 60}, "model": drowsy(0.002)})
     job.wait_for_steps(2)
     victim = max(pid for pid, command in cluster.processes("node2").items() if RANK.match(command))
     os.kill(victim, signal.SIGKILL)
     job.wait_for(JobState="COMPLETED", Restarts="0")
     blamed = json.loads((job.run / "summary.json").read_text())["blamed"]
     assert sum(counts["lost"] for counts in blamed.values()) == 5  # 15 workers on 3 ranks
-    assert job.steps == list(range(1, 121))
+    assert job.steps == list(range(1, 61))
 
 
 def test_a_job_that_may_not_be_queued_again_stores_a_checkpoint_and_says_so(submit: Callable[..., Job]) -> None:

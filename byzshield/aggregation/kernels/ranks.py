@@ -124,7 +124,8 @@ def _nearest_mean(tile: Array, kept: int, centre: Array, mean: Array) -> None:
     _sum(tile, n - kept, kept, mean)
     chosen = np.empty(TILE, tile.dtype)
     for rank in range(min(kept, n - kept)):
-        chosen[:] = tile[rank]
+        for c in range(TILE):  # a copy of slices takes a second to compile
+            chosen[c] = tile[rank, c]
         for row in range(rank + kept, n, kept):
             below = tile[row - kept]
             above = tile[row]

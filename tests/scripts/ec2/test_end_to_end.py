@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,11 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import drowsy as drowsy_module
 import metadata_service
 import pytest
 import torch
 from cloud import CREDENTIALS, UBUNTU
 from cluster_lab import ClusterLab, LabHost, ip, require_lab
+from drowsy import drowsy
 from launcher import PYTHONS, REPOSITORY
 from polling import wait_for
 from ssh_server import make_key
@@ -173,6 +176,7 @@ def cloud(python: str, tmp_path: Path) -> Iterator[Cloud]:
             ]
             assert lab.run(*probe).returncode == 0
             wheels_in(tmp_path / "wheels")
+            shutil.copy(drowsy_module.__file__, made.project)
             (made.project / "requirements-lab.txt").write_text("testbed\n")
             table = {
                 "region": "us-east-1",
@@ -219,8 +223,9 @@ def test_from_nothing_to_results_to_nothing(
     # The host that dies takes the liars with it, and one copy of every file: all else stays decidable, whoever is asked.
     attack = {"name": "alie", "num_byzantine": 3, "selection": "fixed", "workers": [10, 11, 12]}
     sections: dict[str, Any] = {"attack": attack, "optimizer": {"momentum": 0.9}}
-    run = {"name": "lab", "steps": 150, "output_dir": "runs", "checkpoint_every": 5, "eval_every": 50}
-    (cloud.project / "lab.toml").write_text(dump(tiny_run(run=run, **sections)))
+    run = {"name": "lab", "steps": 80, "output_dir": "runs", "checkpoint_every": 5, "eval_every": 40}
+    config = dump(tiny_run(run=run, model=drowsy(0.002), **sections))
+    (cloud.project / "lab.toml").write_text(config)
 
     cloud.launcher("launch", "--yes")
     cloud.boot(impostor=2)
@@ -232,7 +237,7 @@ def test_from_nothing_to_results_to_nothing(
     cloud.launcher("setup")
     assert "sent 0 files" in cloud.launcher("setup")
 
-    (cloud.project / "lab.toml").write_text(dump(tiny_run(run=run, **sections)) + "\n# touched\n")
+    (cloud.project / "lab.toml").write_text(config + "\n# touched\n")
     pushed = cloud.launcher("push")
     assert pushed.count("sent 1 files") == 1 + NUM_WORKERS_HOSTS
     seen = cloud.launcher(
@@ -262,7 +267,7 @@ def test_from_nothing_to_results_to_nothing(
 @pytest.mark.parametrize("python", [sys.executable])
 def test_a_notice_of_interruption_ends_the_job_with_a_checkpoint(cloud: Cloud, tiny_run: Callable[..., RunConfig]) -> None:
     run = {"name": "lab", "steps": 100_000, "output_dir": "runs"}
-    (cloud.project / "lab.toml").write_text(dump(tiny_run(run=run)))
+    (cloud.project / "lab.toml").write_text(dump(tiny_run(run=run, model=drowsy(0.01))))
     cloud.launcher("launch", "--yes")
     cloud.boot()
     services = []
