@@ -46,8 +46,7 @@ def train(config: RunConfig, tmp_path: Path, num_ranks: int, environment: dict[s
     [
         (3, {"attack": {"name": "fall_of_empires", "num_byzantine": 4, "selection": "random", "knowledge": "own"}}),
         (5, {"attack": ALIE, "cluster": {"exchange": "full"}}),
-        (16, {"attack": ALIE}),
-    ],
+    ],  # with 16 processes: the quickstart, in scripts/test_readme.py
 )
 def test_an_mpi_job_trains_the_same_bits_as_the_simulator(
     tiny_run: Maker,

@@ -3,13 +3,19 @@
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+
+from byzshield.config import load
+from byzshield.runtime import simulate
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+Weights = dict[str, torch.Tensor]
 TWO_COMMANDS = ("bash scripts/quickstart.sh", "bash scripts/test.sh")
 pytestmark = pytest.mark.timeout(290)
 
@@ -27,7 +33,9 @@ def test_each_script_explains_itself(script: str) -> None:
 
 
 @pytest.mark.mpi
-def test_the_quickstart_ends_with_the_table_and_the_report(tmp_path: Path) -> None:
+def test_the_quickstart_trains_as_the_simulator_and_ends_with_the_table_and_the_report(
+    tmp_path: Path, weights_of: Callable[[Path], Weights], same_weights: Callable[[Weights, Weights], bool]
+) -> None:
     command = ["bash", REPOSITORY / "scripts" / "quickstart.sh", "--set", "run.steps=2", "--set", "run.eval_every=1"]
     environment = {**os.environ, "RUNS": str(tmp_path / "runs")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
@@ -46,6 +54,10 @@ def test_the_quickstart_ends_with_the_table_and_the_report(tmp_path: Path) -> No
         ("baseline", ["1 of 15 (7%)"]),
     ]
     assert Path(report.removeprefix("report: ")).is_file()
+    assert "quickstart: starting 16 processes" in done.stdout
+    overrides = ["run.steps=2", "run.name=simulated", f'run.output_dir="{tmp_path}"']
+    simulated, _ = simulate(load(REPOSITORY / "configs" / "runs" / "quickstart.toml", overrides))
+    assert same_weights(weights_of(tmp_path / "runs" / "quickstart"), weights_of(simulated.path))
 
 
 @pytest.mark.mpi

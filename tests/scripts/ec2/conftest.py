@@ -1,5 +1,7 @@
 """A cluster's configuration in an EC2 of its own, for the launcher under each Python."""
 
+import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,13 @@ from typing import Any
 import boto3
 import pytest
 from cloud import Cluster, Front, Moto
+from launcher import PYTHON2
+
+
+@pytest.fixture
+def python(request: pytest.FixtureRequest) -> str:
+    """The launcher's Python in a test that is not marked PYTHONS: one half of them runs under 2.7, the other under this one."""
+    return str(PYTHON2) if zlib.crc32(request.node.name.encode()) % 2 and PYTHON2.exists() else sys.executable
 
 
 @pytest.fixture(scope="session")
@@ -37,5 +46,5 @@ def client(moto: Moto, front: Front) -> Iterator[Any]:
 
 @pytest.fixture
 def cluster(python: str, tmp_path: Path, front: Front, client: Any) -> Cluster:
-    """Three slots, ps, worker1 and worker2, for the Python that PYTHONS names."""
+    """Three slots, ps, worker1 and worker2, for the launcher under `python`."""
     return Cluster(python, tmp_path, front, client)

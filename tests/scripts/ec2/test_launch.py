@@ -9,9 +9,8 @@ import pytest
 from cloud import Cluster
 from launcher import LAUNCHER, PYTHONS
 
-pytestmark = PYTHONS
 
-
+@PYTHONS
 def test_launch_fills_every_slot_with_a_tagged_instance(cluster: Cluster) -> None:
     result = cluster.run("launch", "--yes")
 
@@ -93,6 +92,7 @@ def test_an_address_that_is_none_opens_nothing(cluster: Cluster, answer: str) ->
     assert "CreateSecurityGroup" not in cluster.front.actions()
 
 
+@PYTHONS
 def test_the_private_halves_stay_here_and_the_host_keys_are_known_beforehand(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
 
@@ -169,6 +169,7 @@ def test_at_a_terminal_the_answer_decides(cluster: Cluster, answer: str, status:
     assert (process.returncode, len(cluster.instances())) == (status, launched)
 
 
+@PYTHONS
 def test_a_dry_run_shows_the_plan_and_touches_nothing(cluster: Cluster) -> None:
     result = cluster.run("launch", "--dry-run")
 
@@ -188,6 +189,7 @@ def test_launch_again_changes_nothing(cluster: Cluster) -> None:
     assert cluster.front.actions().count("RunInstances") == 3
 
 
+@PYTHONS
 def test_launch_fills_the_one_slot_that_was_lost(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
     before = cluster.slots()
@@ -215,6 +217,7 @@ def test_launch_starts_stopped_instances(cluster: Cluster) -> None:
     assert {instance["State"]["Name"] for instance in cluster.instances()} == {"running"}
 
 
+@PYTHONS
 def test_after_ctrl_c_in_mid_launch_another_launch_fills_what_is_missing(cluster: Cluster) -> None:
     cluster.front.hold("RunInstances", when=lambda form: any(value == "byzshield-lab-worker1" for value in form.values()))
 
@@ -232,6 +235,7 @@ def test_after_ctrl_c_in_mid_launch_another_launch_fills_what_is_missing(cluster
     assert list((cluster.state / "pending").iterdir()) == []
 
 
+@PYTHONS
 def test_an_answer_that_was_lost_leaves_one_instance_with_a_known_host_key(cluster: Cluster) -> None:
     cluster.front.fail("RunInstances", "InternalError", after=True, when=lambda form: "byzshield-lab-ps" in form.values())
 
@@ -355,6 +359,7 @@ def test_no_credentials_is_one_line(cluster: Cluster) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@PYTHONS
 @pytest.mark.parametrize(
     ("code", "line"), [("UnauthorizedOperation", "may not call run_instances"), ("ExpiredToken", "log in again")]
 )

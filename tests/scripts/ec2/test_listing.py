@@ -6,9 +6,8 @@ import pytest
 from cloud import UBUNTU, Cluster
 from launcher import PYTHONS
 
-pytestmark = PYTHONS
 
-
+@PYTHONS
 def test_hosts_writes_the_three_files_parameter_server_first(cluster: Cluster) -> None:
     cluster.configure(workers={"count": 11})
     cluster.run("launch", "--yes")
@@ -42,6 +41,7 @@ def test_hosts_of_a_cluster_that_is_not_there_is_one_line(cluster: Cluster) -> N
     assert result.stderr == "hosts: nothing of the cluster lab runs in us-east-1; `launch` starts what is missing\n"
 
 
+@PYTHONS
 def test_status_shows_every_slot(cluster: Cluster) -> None:
     assert cluster.run("status").stdout.count("missing") == 3
     cluster.run("launch", "--yes")
@@ -56,6 +56,7 @@ def test_status_shows_every_slot(cluster: Cluster) -> None:
     assert lines[4].startswith("0.5100 USD/h")
 
 
+@PYTHONS
 def test_status_as_json_is_one_document(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
     cluster.configure(workers={"count": 1})
@@ -69,6 +70,7 @@ def test_status_as_json_is_one_document(cluster: Cluster) -> None:
     assert document["price_per_hour"] == pytest.approx(0.68)
 
 
+@PYTHONS
 @pytest.mark.parametrize("name", ["list-running", "list_running_instances"])
 def test_list_running_shows_this_clusters_running_instances(cluster: Cluster, name: str) -> None:
     cluster.client.run_instances(ImageId=UBUNTU, MinCount=1, MaxCount=1)
@@ -82,6 +84,7 @@ def test_list_running_shows_this_clusters_running_instances(cluster: Cluster, na
     assert all(line.endswith(" USD") for line in lines)
 
 
+@PYTHONS
 @pytest.mark.parametrize("name", ["list-idle", "list_idle_instances"])
 def test_list_idle_shows_what_is_paid_for_and_not_in_use(cluster: Cluster, name: str) -> None:
     cluster.run("launch", "--yes")

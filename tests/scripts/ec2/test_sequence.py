@@ -4,9 +4,8 @@ import pytest
 from cloud import Cluster
 from launcher import PYTHONS
 
-pytestmark = PYTHONS
 
-
+@PYTHONS
 @pytest.mark.parametrize("name", ["clean-launch-and-train", "clean_launch_and_run"])
 def test_a_new_cluster_takes_the_place_of_the_old_one(cluster: Cluster, name: str) -> None:
     cluster.run("launch", "--yes")

@@ -3,9 +3,8 @@
 from cloud import UBUNTU, Cluster
 from launcher import PYTHONS
 
-pytestmark = PYTHONS
 
-
+@PYTHONS
 def test_terminate_leaves_nothing_of_the_cluster(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
 
@@ -18,6 +17,7 @@ def test_terminate_leaves_nothing_of_the_cluster(cluster: Cluster) -> None:
     assert not cluster.state.exists()
 
 
+@PYTHONS
 def test_terminate_touches_nobody_elses(cluster: Cluster) -> None:
     client = cluster.client
     tags = [{"Key": "byzshield-cluster", "Value": "lab-2"}, {"Key": "Name", "Value": "byzshield-lab-ps"}]
@@ -128,6 +128,7 @@ def test_open_spot_requests_are_cancelled(cluster: Cluster) -> None:
     assert len([name for name in cancelled if name.startswith("SpotInstanceRequestId")]) == 1
 
 
+@PYTHONS
 def test_stop_stops_on_demand_instances(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
 

@@ -9,7 +9,7 @@ from laptop import Laptop
 
 @pytest.fixture
 def laptop(python: str, tmp_path: Path) -> Iterator[Laptop]:
-    """A laptop whose launcher runs under the Python that PYTHONS names."""
+    """A laptop whose launcher runs under `python`."""
     machine = Laptop(tmp_path / "laptop", python)
     yield machine
     machine.stop()

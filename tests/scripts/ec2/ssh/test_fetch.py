@@ -12,8 +12,6 @@ from laptop import Laptop, connections, end
 from launcher import PYTHONS
 from polling import wait_for
 
-pytestmark = PYTHONS
-
 
 def write(laptop: Laptop, name: str | bytes, content: bytes = b"x", modified: float = 1_700_000_000.123456789) -> Path:
     """Writes a file below runs/ on the parameter server."""
@@ -42,6 +40,7 @@ def output(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
+@PYTHONS
 def test_results_come_once_and_again_when_they_change(laptop: Laptop, output: Path) -> None:
     laptop.host("ps")
     write(laptop, "first/metrics.jsonl", b"{}\n")
@@ -72,6 +71,7 @@ def test_runs_are_chosen_by_name_and_come_to_the_project(laptop: Laptop) -> None
         assert laptop.run("fetch", name).returncode == 2
 
 
+@PYTHONS
 def test_names_may_be_anything(laptop: Laptop, output: Path) -> None:
     laptop.host("ps")
     for name in (b"a b", "größe".encode(), b"line\nbreak", b"-x", b"\xff", b"*", b"n" * 120 + b"/" + b"m" * 120):

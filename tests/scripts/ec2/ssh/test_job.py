@@ -12,8 +12,6 @@ from laptop import Laptop, connections, end
 from launcher import PYTHONS, REPOSITORY
 from polling import wait_for
 
-pytestmark = PYTHONS
-
 TRAIN_CLUSTER = """
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -59,6 +57,7 @@ def say(server: Path, text: str) -> None:
     wait_for(lambda: not (server / "go").exists(), "the job reads it")
 
 
+@PYTHONS
 def test_train_pushes_starts_and_returns(laptop: Laptop, server: Path) -> None:
     laptop.settings["job"] = {"flags": ["--set", "run.steps=5"]}
     result = laptop.run("train", "--", "--set", "run.name=a b")
@@ -110,6 +109,7 @@ def test_a_job_that_does_not_start_is_told(laptop: Laptop, server: Path) -> None
     assert b"train: ps: scripts/train_cluster.sh ended with status 2" in result.stderr
 
 
+@PYTHONS
 def test_logs_show_the_log_as_it_is_and_end_with_the_job(laptop: Laptop, server: Path) -> None:
     laptop.run("train")
     with laptop.start("logs") as process:
@@ -162,6 +162,7 @@ def test_ctrl_c_leaves_the_job_alone(laptop: Laptop, server: Path) -> None:
     assert laptop.run("logs").returncode == 4
 
 
+@PYTHONS
 def test_stop_job_ends_the_job_with_a_checkpoint(laptop: Laptop, server: Path) -> None:
     laptop.run("train")
     result = laptop.run("stop-job")

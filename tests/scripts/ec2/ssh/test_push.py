@@ -10,8 +10,6 @@ from laptop import Laptop, is_idle
 from launcher import PYTHONS
 from polling import wait_for
 
-pytestmark = PYTHONS
-
 HOSTILE_NAMES = ["a b", "größe.txt", "line\nbreak", "-n", "quote'\"", "back\\slash", "*", "sub dir/-rf x", "$HOME", " "]
 
 
@@ -35,6 +33,7 @@ def tree(folder: Path) -> dict[bytes, tuple[bool, bytes]]:
     return files
 
 
+@PYTHONS
 def test_every_host_gets_the_same_tree_and_a_second_push_sends_nothing(laptop: Laptop) -> None:
     laptop.host("ps")
     laptop.host("worker1")
@@ -50,6 +49,7 @@ def test_every_host_gets_the_same_tree_and_a_second_push_sends_nothing(laptop: L
     assert sent(again.stderr) == sent(again.stderr, "worker1") == (0, 0)
 
 
+@PYTHONS
 def test_names_may_be_anything(laptop: Laptop) -> None:
     laptop.host("ps")
     for name in HOSTILE_NAMES:
@@ -69,6 +69,7 @@ def test_names_may_be_anything(laptop: Laptop) -> None:
     assert not (laptop.directory("ps") / "sub dir").exists()
 
 
+@PYTHONS
 def test_only_what_changed_is_sent(laptop: Laptop) -> None:
     laptop.host("ps")
     for name in ("content", "made-executable", "no-longer-executable", "same"):

@@ -11,8 +11,6 @@ from launcher import PYTHONS
 from polling import wait_for
 from ssh_server import make_key
 
-pytestmark = PYTHONS
-
 
 def is_running(pid_file: Path) -> bool:
     try:
@@ -22,6 +20,7 @@ def is_running(pid_file: Path) -> bool:
     return True
 
 
+@PYTHONS
 def test_a_command_runs_on_every_host_and_nothing_else_reaches_the_terminal(laptop: Laptop) -> None:
     laptop.host("ps")
     laptop.host("worker1")
@@ -31,6 +30,7 @@ def test_a_command_runs_on_every_host_and_nothing_else_reaches_the_terminal(lapt
     assert sorted(result.stderr.splitlines()) == [b"ps: err", b"worker1: err"]
 
 
+@PYTHONS
 def test_several_words_reach_the_command_as_they_are(laptop: Laptop) -> None:
     laptop.host("ps")
     result = laptop.run("run", "--", "printf", "%s|", "a b", "$HOME", "it's", "--", "größe")
@@ -47,6 +47,7 @@ def test_hosts_are_chosen_by_name(laptop: Laptop) -> None:
     assert b"no running host is called worker7; there are ps, worker1, worker2" in refused.stderr
 
 
+@PYTHONS
 def test_an_unknown_host_is_refused_before_anything_is_sent(laptop: Laptop) -> None:
     server = laptop.host("ps", known=False)
     laptop.host("worker1")
@@ -120,6 +121,7 @@ def test_a_command_that_outlives_its_deadline_is_ended_on_the_host(laptop: Lapto
     wait_for(lambda: not is_running(server.home / "pid"), "the command ends")
 
 
+@PYTHONS
 def test_ctrl_c_ends_the_command_on_the_host(laptop: Laptop) -> None:
     server = laptop.host("ps")
     with laptop.start("run", "--", "echo $$ >pid; echo begun; sleep 300 & wait") as process:
@@ -145,6 +147,7 @@ def test_what_a_command_leaves_in_the_background_does_not_hold_it_up(laptop: Lap
     assert (result.returncode, result.stdout) == (0, b"ps: done\n")
 
 
+@PYTHONS
 def test_output_is_shown_by_the_line_and_byte_for_byte(laptop: Laptop) -> None:
     laptop.host("ps")
     laptop.host("worker1")
@@ -204,6 +207,7 @@ def test_a_quiet_command_is_awaited_and_a_hanging_host_is_given_up(laptop: Lapto
     end(stopped)
 
 
+@PYTHONS
 def test_a_locale_without_letters_does_no_harm(laptop: Laptop) -> None:
     laptop.host("ps")
     command = ["env", "LC_ALL=C", *laptop.command("run", "--", "echo größe; echo größe >&2")]

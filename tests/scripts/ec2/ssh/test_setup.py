@@ -12,8 +12,6 @@ from launcher import PYTHONS, REPOSITORY
 from polling import wait_for
 from ssh_server import SshServer
 
-pytestmark = PYTHONS
-
 NODE_SCRIPTS = ("cluster_key.sh", "install_node.sh", "mount.sh", "venv.sh")
 
 
@@ -53,6 +51,7 @@ def is_let_in(server: Path, worker: SshServer) -> bool:
     return subprocess.run(command, cwd=server, capture_output=True, timeout=30).stdout == b"in\n"
 
 
+@PYTHONS
 def test_two_hosts_become_nodes_and_a_second_setup_changes_nothing(laptop: Laptop, project: Path) -> None:
     laptop.host("ps")
     worker = laptop.host("worker1")
