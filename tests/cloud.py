@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import moto_server
 from launcher import LAUNCHER, run_launcher
 from ssh_server import free_port
 
@@ -23,12 +24,12 @@ Form = dict[str, str]
 
 
 class Moto:
-    """`python -m moto.server` on a free port of the loopback; forgets everything on reset()."""
+    """moto_server.py on a free port of the loopback; forgets everything on reset()."""
 
     def __init__(self, log: Path) -> None:
         self.port = free_port()
         with open(log, "wb") as output:
-            command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+            command = [sys.executable, moto_server.__file__, str(self.port)]
             self._process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **CREDENTIALS})
         deadline = time.monotonic() + 60
         while True:

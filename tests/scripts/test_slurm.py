@@ -23,7 +23,8 @@ from byzshield.training.metrics import read_metrics
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = str(REPOSITORY / "scripts" / "slurm" / "train.sbatch")
-ENDLESS = {"run": {"steps": 100_000}, "model": drowsy(0.01)}
+FOUR_RANKS = ("--ntasks-per-node=2", "--ntasks=4")
+ENDLESS = {"run": {"steps": 100_000}, "model": drowsy(0.02)}
 RANK = re.compile(r"\S*python -m mpi4py -m byzshield train")
 Maker = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.mpi, pytest.mark.timeout(290)]
 
 
 class Job:
-    """A training job of 4 ranks on both nodes, submitted as a user does it."""
+    """A training job with a rank on each of the two nodes, submitted as a user does it."""
 
     def __init__(
         self, cluster: SlurmCluster, folder: Path, config: RunConfig, *flags: str, words: tuple[str, ...], **environment: str
@@ -41,7 +42,7 @@ class Job:
         self._cluster = cluster
         self._log = folder / f"{config.run.name}.log"
         self.run = Path(config.run.output_dir) / config.run.name
-        command = ["sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=2", "--ntasks=4", "--mem-per-cpu=500"]
+        command = ["sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=1", "--ntasks=2", "--mem-per-cpu=500"]
         command += [f"--output={self._log}", *flags, SCRIPT, str(run_file), *words]
         environment = {**cluster.environment, "PYTHONPATH": str(REPOSITORY / "tests"), **environment}
         self.number = cluster.call(command, cwd=REPOSITORY, env=environment).strip()
@@ -118,7 +119,9 @@ def test_a_job_that_is_stopped_and_queued_again_ends_as_if_it_had_not_been(
     if launch == "srun" and not pmix_library():
         skip("srun's PMIx plugin needs Debian's package libpmix-dev")
     sections = {"run": {"steps": 60}, "optimizer": {"momentum": 0.9}}
-    job = submit(launch, words=("--overwrite",), sections={**sections, "model": drowsy(0.002)}, BYZSHIELD_LAUNCH=launch)
+    job = submit(
+        launch, *FOUR_RANKS, words=("--overwrite",), sections={**sections, "model": drowsy(0.002)}, BYZSHIELD_LAUNCH=launch
+    )
     job.wait_for_steps(5)
     ranks = [sum(map(bool, map(RANK.match, cluster.processes(node).values()))) for node in ("node1", "node2")]
     assert ranks == [2, 2]
@@ -154,7 +157,7 @@ def test_a_job_that_must_make_way_stores_a_checkpoint_and_is_queued_again(
 
 
 def test_a_rank_that_dies_is_counted_as_lost_and_the_job_goes_on(cluster: SlurmCluster, submit: Callable[..., Job]) -> None:
-    job = submit("bereft", sections={"run": {"steps": 60}, "model": drowsy(0.002)})
+    job = submit("bereft", *FOUR_RANKS, sections={"run": {"steps": 60}, "model": drowsy(0.002)})
     job.wait_for_steps(2)
     victim = max(pid for pid, command in cluster.processes("node2").items() if RANK.match(command))
     os.kill(victim, signal.SIGKILL)

@@ -18,6 +18,7 @@ from typing import Any
 
 import drowsy as drowsy_module
 import metadata_service
+import moto_server
 import pytest
 import torch
 from cloud import CREDENTIALS, UBUNTU
@@ -159,7 +160,7 @@ def cloud(python: str, tmp_path: Path) -> Iterator[Cloud]:
         copy = ["rsync", "--archive", "--from0", "--files-from=-", "--ignore-missing-args", f"{REPOSITORY}/", f"{made.project}/"]
         subprocess.run(copy, input=names, check=True)
         with open(tmp_path / "moto.log", "wb") as log:
-            command = lab.on_laptop(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(PORT))
+            command = lab.on_laptop(sys.executable, moto_server.__file__, str(PORT))
             moto = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **CREDENTIALS})
         try:
             probe = [
