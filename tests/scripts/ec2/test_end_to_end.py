@@ -224,7 +224,7 @@ def test_from_nothing_to_results_to_nothing(
     # The host that dies takes the liars with it, and one copy of every file: all else stays decidable, whoever is asked.
     attack = {"name": "alie", "num_byzantine": 3, "selection": "fixed", "workers": [10, 11, 12]}
     sections: dict[str, Any] = {"attack": attack, "optimizer": {"momentum": 0.9}}
-    run = {"name": "lab", "steps": 80, "output_dir": "runs", "checkpoint_every": 5, "eval_every": 40}
+    run = {"name": "lab", "steps": 60, "output_dir": "runs", "checkpoint_every": 5, "eval_every": 30}
     config = dump(tiny_run(run=run, model=drowsy(0.002), **sections))
     (cloud.project / "lab.toml").write_text(config)
 
