@@ -51,6 +51,6 @@ fi
 .venv/bin/mypy
 .venv/bin/lint-imports
 .venv/bin/shellcheck --external-sources scripts/*.sh scripts/*/*.sh scripts/slurm/train.sbatch .ci/run
-# Three at a time on two cores: many tests wait for processes that they have started. They are begun in order, one by one: those of
-# a second or a minute come before those of milliseconds, so that all three end together.
+# Three at a time on two cores: many tests wait for processes that they have started. They are dealt out one by one in their order, in
+# which those of milliseconds come last, so that all three end together.
 .venv/bin/python -m pytest -q -n 3 --dist load --maxschedchunk 1 "$@"

@@ -13,9 +13,15 @@ PYTHON2 = Path(sys.executable).parent / "launcher-python2.7"  # made by scripts/
 _needs_python2 = pytest.mark.skipif(
     not PYTHON2.exists() and "CI" not in os.environ, reason="scripts/test.sh found no Python 2.7 (PYTHON2 names one)"
 )
-PYTHONS = pytest.mark.parametrize(
-    "python", [pytest.param(sys.executable, id="python3"), pytest.param(str(PYTHON2), id="python2.7", marks=_needs_python2)]
-)
+_EACH = (pytest.param(sys.executable, id="python3"), pytest.param(str(PYTHON2), id="python2.7", marks=_needs_python2))
+PYTHONS = pytest.mark.parametrize("python", _EACH)
+
+
+def names_of_a_command(new: str, published: str) -> pytest.MarkDecorator:
+    """Parametrizes a test by `name` and `python`: the command's name under Python 3, and its older one under Python 2.7."""
+    names = zip((new, published), _EACH, strict=True)
+    cases = [pytest.param(name, *python.values, id=f"{name}-{python.id}", marks=python.marks) for name, python in names]
+    return pytest.mark.parametrize(("name", "python"), cases)
 
 
 def run_launcher(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from cloud import UBUNTU, Cluster
-from launcher import PYTHONS
+from launcher import PYTHONS, names_of_a_command
 
 
 @PYTHONS
@@ -70,8 +70,7 @@ def test_status_as_json_is_one_document(cluster: Cluster) -> None:
     assert document["price_per_hour"] == pytest.approx(0.68)
 
 
-@PYTHONS
-@pytest.mark.parametrize("name", ["list-running", "list_running_instances"])
+@names_of_a_command("list-running", "list_running_instances")
 def test_list_running_shows_this_clusters_running_instances(cluster: Cluster, name: str) -> None:
     cluster.client.run_instances(ImageId=UBUNTU, MinCount=1, MaxCount=1)
     cluster.run("launch", "--yes")
@@ -84,8 +83,7 @@ def test_list_running_shows_this_clusters_running_instances(cluster: Cluster, na
     assert all(line.endswith(" USD") for line in lines)
 
 
-@PYTHONS
-@pytest.mark.parametrize("name", ["list-idle", "list_idle_instances"])
+@names_of_a_command("list-idle", "list_idle_instances")
 def test_list_idle_shows_what_is_paid_for_and_not_in_use(cluster: Cluster, name: str) -> None:
     cluster.run("launch", "--yes")
     first = cluster.slots()

@@ -1,12 +1,10 @@
 """clean-launch-and-train: one command for what are four, that says where it stopped."""
 
-import pytest
 from cloud import Cluster
-from launcher import PYTHONS
+from launcher import names_of_a_command
 
 
-@PYTHONS
-@pytest.mark.parametrize("name", ["clean-launch-and-train", "clean_launch_and_run"])
+@names_of_a_command("clean-launch-and-train", "clean_launch_and_run")
 def test_a_new_cluster_takes_the_place_of_the_old_one(cluster: Cluster, name: str) -> None:
     cluster.run("launch", "--yes")
     before = cluster.slots()

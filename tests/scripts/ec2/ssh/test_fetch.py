@@ -206,5 +206,8 @@ def hijack(laptop: Laptop, alias: str, folder: Path) -> None:
     server = laptop.hosts[alias]
     config = server.folder / "sshd_config"
     config.write_text(config.read_text().replace("SetEnv ", f"SetEnv PATH={folder}:{os.environ['PATH']} "))
+    status = Path(f"/proc/{server.process.pid}/status")
+    # It listens first, and a SIGHUP before it has a handler would end it.
+    wait_for(lambda: int(re.findall(r"^SigCgt:\s*(\w+)$", status.read_text(), re.MULTILINE)[0], 16) & 1, "sshd's handler")
     os.kill(server.process.pid, signal.SIGHUP)
     wait_for(lambda: server.log.read_text().count("Server listening") == 2, "sshd listens again")
