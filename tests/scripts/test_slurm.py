@@ -24,7 +24,7 @@ from byzshield.training.metrics import read_metrics
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = str(REPOSITORY / "scripts" / "slurm" / "train.sbatch")
 FOUR_RANKS = ("--ntasks-per-node=2", "--ntasks=4")
-ENDLESS = {"run": {"steps": 100_000}, "model": drowsy(0.02), "aggregation": {"rule": "mean"}}
+ENDLESS = {"run": {"steps": 100_000}, "model": drowsy(0.02)}
 RANK = re.compile(r"\S*python -m mpi4py -m byzshield train")
 Maker = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
