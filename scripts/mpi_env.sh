@@ -11,5 +11,5 @@ export PRTE_MCA_hwloc_default_binding_policy="${PRTE_MCA_hwloc_default_binding_p
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 export MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
-# Its transport for one-sided communication over libfabric sleeps for a second at each start, and all that is sent here is two-sided.
+# Open MPI's one-sided transport over libfabric sleeps for a second at each start, and all that is sent here is two-sided.
 export OMPI_MCA_btl="${OMPI_MCA_btl:-^ofi}"

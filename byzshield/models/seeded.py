@@ -13,7 +13,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Inside the block the generators of the CPU and of `device` start from `seed`; behind it they go on as before.
 
     `torch.manual_seed` would seed all kinds of devices, and format a stack trace for each kind that has not been used yet, which
-    takes longer than the gradient of a small network.
+    takes about as long as the gradient of a small network.
 
     >>> with seeded(1, torch.device("cpu")):
     ...     first = torch.rand(3)

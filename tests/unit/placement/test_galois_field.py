@@ -74,7 +74,7 @@ def test_squares_of_order_four_are_orthogonal_and_latin():
         assert len(set(zip(first.ravel().tolist(), second.ravel().tolist(), strict=True))) == 16
 
 
-@pytest.mark.parametrize("order", [16, 25, 27])
+@pytest.mark.parametrize("order", [4, 8, 9, 16, 25, 27, 32])
 def test_the_tables_are_those_of_the_galois_library(order):
     prime, degree = prime_power(order)
     modulus = galois.Poly(_irreducible(prime, degree)[::-1], field=galois.GF(prime))
