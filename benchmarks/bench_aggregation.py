@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from byzshield.aggregation import AGGREGATORS, NNM, primitives
-from byzshield.aggregation.kernels.threads import available_threads
-from byzshield.aggregation.mda import least_diameter_subset
+from byzshield.aggregation.rules.mda import least_diameter_subset
+from byzshield.cores import available_cores
 
 PEER_COLUMNS = 500_000
 
@@ -161,7 +161,7 @@ def main() -> None:
         "columns": arguments.columns,
         "corrupted": arguments.corrupted,
         "device": arguments.device,
-        "threads": available_threads(),
+        "threads": available_cores(),
         "load_average": [load_before, os.getloadavg()[0]],
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": f"{platform.machine()}, numpy {np.__version__}, torch {torch.__version__}",

@@ -107,7 +107,7 @@ def _compare_with_python(tables: list[dict[str, Any]]) -> dict[str, Any]:
     small, large = ours["mols l=5 r=3", 7], ours["mols l=7 r=5", 13]
     if c_max != small["c_max"]:
         raise AssertionError(f"the enumeration finds {c_max}, the search {small['c_max']}")
-    # A set of 13 workers of load 7 costs more than one of 7 workers of load 5; that is left out, in favour of Python.
+    # A set of 13 workers of load 7 costs more than one of 7 workers of load 5; that is left out, in favor of Python.
     extrapolated = seconds * comb(35, 13) / comb(15, 7)
     return {
         "small_seconds": round(seconds, 3),

@@ -1,12 +1,12 @@
 """Components by name: a rule, attack, placement, model or data set is one module that registers itself."""
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar, cast
 
 from byzshield.errors import ConfigError
+from byzshield.suggestion import suggestion
 
 __all__ = ["Registry"]
 
@@ -63,9 +63,7 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            near = difflib.get_close_matches(name, self._entries, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self._entries))}"
-            raise ConfigError(f"unknown {self.kind} {name!r}; {hint}") from None
+            raise ConfigError(f"unknown {self.kind} {name!r}; {suggestion(name, self._entries)}") from None
 
     def _load(self) -> None:
         if self._complete:

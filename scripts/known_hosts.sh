@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced (after hosts.sh): what this machine knows of the hosts' keys, for the hosts. Nobody is asked over the network: a key
-# learnt that way would prove nothing.
+# learned that way would prove nothing.
 
 # write_known_hosts FILE PORT: a line for each host and key, under its alias and its address; ends if a host's key is not known.
 write_known_hosts() {

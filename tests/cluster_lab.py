@@ -113,7 +113,7 @@ class ClusterLab:
     def plug_in(self, name: str, address: str) -> str:
         """Makes a network namespace with an interface eth0 that is plugged into the switch; returns its name."""
         netns = self._namespace(name)
-        # A host that comes again has the hardware address that its neighbours remember.
+        # A host that comes again has the hardware address that its neighbors remember.
         hardware = "02:00:" + ":".join(f"{int(byte):02x}" for byte in address.split("/")[0].split("."))
         ip(
             "link",

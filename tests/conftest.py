@@ -55,7 +55,7 @@ def threads_are_restored() -> Iterator[None]:
 @pytest.fixture
 def weights_of() -> Callable[[Path], dict[str, torch.Tensor]]:
     """Returns a reader of the last checkpoint's weights in a run's directory."""
-    from byzshield.training.checkpoint import latest_checkpoint, load_checkpoint
+    from byzshield.runtime.checkpoint import latest_checkpoint, load_checkpoint
 
     def read(run_directory: Path) -> dict[str, torch.Tensor]:
         path = latest_checkpoint(run_directory / "checkpoints")

@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.aggregation.primitives import Floats
+from byzshield.arrays import Float64
 
 __all__ = ["average_linkage_halves", "largest_mean_shift_cluster"]
 
 MAX_SHIFTS = 300
 
 
-def largest_mean_shift_cluster(points: Floats, *, quantile: float = 0.5) -> list[int]:
+def largest_mean_shift_cluster(points: Float64, *, quantile: float = 0.5) -> list[int]:
     """The largest cluster that a mean shift with a flat kernel finds; of equally large ones that with the lowest position.
 
     Reference: Comaniciu, Meer, "Mean Shift: A Robust Approach Toward Feature Space Analysis", IEEE TPAMI 2002.
@@ -35,15 +35,15 @@ def largest_mean_shift_cluster(points: Floats, *, quantile: float = 0.5) -> list
             modes[position] = shifted
     # The mode with the most points inside it absorbs the others within a bandwidth, and so on.
     density = (np.linalg.norm(points[:, None] - modes, axis=2) <= bandwidth).sum(axis=0)
-    centres: list[int] = []
+    centers: list[int] = []
     for candidate in np.argsort(-density, kind="stable"):
-        if all(np.linalg.norm(modes[candidate] - modes[centre]) > bandwidth for centre in centres):
-            centres.append(int(candidate))
-    labels = np.linalg.norm(points[:, None] - modes[centres], axis=2).argmin(axis=1)
+        if all(np.linalg.norm(modes[candidate] - modes[center]) > bandwidth for center in centers):
+            centers.append(int(candidate))
+    labels = np.linalg.norm(points[:, None] - modes[centers], axis=2).argmin(axis=1)
     return _largest(labels)
 
 
-def average_linkage_halves(distances: Floats) -> list[int]:
+def average_linkage_halves(distances: Float64) -> list[int]:
     """The larger of the two clusters that agglomeration by average linkage ends with; on a tie that with the lowest position.
 
     Args:

@@ -3,9 +3,7 @@
 import inspect
 from typing import Any
 
-from byzshield.aggregation.aggregator import AGGREGATORS, Aggregator
-from byzshield.aggregation.pre.pre_aggregator import PRE_AGGREGATORS
-from byzshield.aggregation.row_operation import RowOperation
+from byzshield.aggregation.contract import AGGREGATORS, PRE_AGGREGATORS, Aggregator, RowOperation
 
 __all__ = ["describe"]
 

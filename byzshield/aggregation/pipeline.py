@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from byzshield.aggregation.aggregator import Aggregator, Matrix
-from byzshield.aggregation.pre.pre_aggregator import PreAggregator
-from byzshield.aggregation.rows import NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.contract import Aggregator, Matrix, PreAggregator
+from byzshield.aggregation.matrix import NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.errors import ParameterError, TooFewRowsError
 
 __all__ = ["Aggregate", "Pipeline"]

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from byzshield.aggregation.kernels.threads import over_columns
-from byzshield.aggregation.rows import Matrix, NonFiniteFound
+from byzshield.aggregation.matrix import Matrix, NonFiniteFound
+from byzshield.arrays import Float64
 
 __all__ = [
-    "Floats",
     "column_blocks",
     "distances_to",
     "gram",
@@ -30,48 +29,47 @@ __all__ = [
     "zeros_like_row",
 ]
 
-Floats = NDArray[np.float64]
 
 BLOCK = 1 << 16  # columns
 MEAN_BLOCK = 1 << 14  # columns; their sums in float64 stay in cache
 
 
 class _Backend(Protocol):
-    """What `kernels.host` and `kernels.device` have in common."""
+    """What `kernels.cpu` and `kernels.torch_device` have in common."""
 
     def combine(
-        self, rows: Matrix, *, centre: str, trim: int = 0, kept: int | None = None, index: Sequence[int] | None = None
+        self, rows: Matrix, *, center: str, trim: int = 0, kept: int | None = None, index: Sequence[int] | None = None
     ) -> Matrix: ...
-    def squared_distances(self, rows: Matrix) -> Floats: ...
-    def gram(self, rows: Matrix, centre: Matrix) -> Floats: ...
-    def norms(self, rows: Matrix, centre: Matrix) -> Floats: ...
-    def mix(self, rows: Matrix, weights: Floats, divisors: Floats) -> Matrix: ...
+    def squared_distances(self, rows: Matrix) -> Float64: ...
+    def gram(self, rows: Matrix, center: Matrix) -> Float64: ...
+    def norms(self, rows: Matrix, center: Matrix) -> Float64: ...
+    def mix(self, rows: Matrix, weights: Float64, divisors: Float64) -> Matrix: ...
 
 
 def median(rows: Matrix, *, index: Sequence[int] | None = None) -> Matrix:
     """Median of each column, over the rows `index`; with an even count the mean of the two middle values. [d]."""
-    return _backend(rows).combine(rows, centre="median", index=index)
+    return _backend(rows).combine(rows, center="median", index=index)
 
 
 def trimmed_mean(rows: Matrix, trim: int) -> Matrix:
     """Mean of each column without its `trim` least and `trim` greatest values. [d]."""
-    return _backend(rows).combine(rows, centre="trimmed", trim=trim)
+    return _backend(rows).combine(rows, center="trimmed", trim=trim)
 
 
 def nearest_mean(rows: Matrix, kept: int, *, trim: int | None = None, index: Sequence[int] | None = None) -> Matrix:
-    """Mean of the `kept` values of each column that are nearest to its centre. [d].
+    """Mean of the `kept` values of each column that are nearest to its center. [d].
 
     Args:
         rows: [n, d].
         kept: how many values are averaged; on a tie the lesser value goes first.
-        trim: None: the centre is the median; otherwise the mean without the `trim` least and greatest values.
+        trim: None: the center is the median; otherwise the mean without the `trim` least and greatest values.
         index: the rows that take part; all by default.
     """
-    centre = "median" if trim is None else "trimmed"
-    return _backend(rows).combine(rows, centre=centre, trim=trim or 0, kept=kept, index=index)
+    center = "median" if trim is None else "trimmed"
+    return _backend(rows).combine(rows, center=center, trim=trim or 0, kept=kept, index=index)
 
 
-def squared_distances(rows: Matrix) -> Floats:
+def squared_distances(rows: Matrix) -> Float64:
     """Squared Euclidean distances of all pairs of rows, [n, n], in a unit of length that is a power of two.
 
     The unit is 1 unless float64 values are so large or small that their squares would overflow or vanish.
@@ -79,17 +77,17 @@ def squared_distances(rows: Matrix) -> Floats:
     return _backend(rows).squared_distances(rows)
 
 
-def gram(rows: Matrix, centre: Matrix) -> Floats:
-    """Inner products of the rows less `centre` [d], [n, n], in the unit of `squared_distances`."""
-    return _backend(rows).gram(rows, centre)
+def gram(rows: Matrix, center: Matrix) -> Float64:
+    """Inner products of the rows less `center` [d], [n, n], in the unit of `squared_distances`."""
+    return _backend(rows).gram(rows, center)
 
 
-def distances_to(rows: Matrix, centre: Matrix) -> Floats:
-    """Euclidean distance of each row from `centre` [d], [n]."""
-    return _backend(rows).norms(rows, centre)
+def distances_to(rows: Matrix, center: Matrix) -> Float64:
+    """Euclidean distance of each row from `center` [d], [n]."""
+    return _backend(rows).norms(rows, center)
 
 
-def norms(rows: Matrix) -> Floats:
+def norms(rows: Matrix) -> Float64:
     """Euclidean norm of each row, [n]."""
     return distances_to(rows, zeros_like_row(rows))
 
@@ -103,7 +101,7 @@ def zeros_like_row(rows: Matrix) -> Matrix:
     return cast(Matrix, torch.zeros(rows.shape[1], dtype=cast(Any, rows).dtype, device=cast(Any, rows).device))
 
 
-def mix(rows: Matrix, weights: Floats, divisors: Floats | None = None) -> Matrix:
+def mix(rows: Matrix, weights: Float64, divisors: Float64 | None = None) -> Matrix:
     """weights [m, n] times rows [n, d], each line over its divisor [m] (1 by default). [m, d]."""
     return _backend(rows).mix(rows, weights, np.ones(len(weights)) if divisors is None else divisors)
 
@@ -140,10 +138,10 @@ def mean(rows: Matrix) -> Matrix:
     return out
 
 
-def _block_mean(block: Matrix) -> Floats:
+def _block_mean(block: Matrix) -> Float64:
     # Row by row: numpy's own sum over an axis adds in an order that depends on the block's shape.
     with np.errstate(over="ignore", invalid="ignore"):
-        total: Floats = block[0].astype(np.float64)
+        total: Float64 = block[0].astype(np.float64)
         for values in block[1:]:
             total += values
         total /= len(block)
@@ -169,9 +167,9 @@ def _on_host(rows: Matrix) -> bool:
 
 def _backend(rows: Matrix) -> "_Backend":
     if _on_host(rows):
-        from byzshield.aggregation.kernels import host
+        from byzshield.aggregation.kernels import cpu
 
-        return cast(_Backend, host)
-    from byzshield.aggregation.kernels import device
+        return cast(_Backend, cpu)
+    from byzshield.aggregation.kernels import torch_device
 
-    return cast(_Backend, device)
+    return cast(_Backend, torch_device)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.aggregator import Matrix
-from byzshield.aggregation.primitives import Floats
+from byzshield.aggregation.contract import Matrix
+from byzshield.arrays import Float64
 
 __all__ = ["Cloud"]
 
@@ -23,23 +23,23 @@ class Cloud:
         distances: [n], distances of the rows from the medoid, in the same unit.
     """
 
-    products: Floats
-    distances: Floats
+    products: Float64
+    distances: Float64
 
     @classmethod
-    def of(cls, rows: Matrix, squared: Floats) -> "Cloud":
+    def of(cls, rows: Matrix, squared: Float64) -> "Cloud":
         """Builds it from the rows [n, d] and their squared distances [n, n]; one more pass over the rows."""
         medoid = int(np.sqrt(squared).sum(axis=1).argmin())
         return cls(products=primitives.gram(rows, rows[medoid]), distances=np.sqrt(squared[medoid]))
 
-    def distances_from(self, weights: Floats) -> Floats:
+    def distances_from(self, weights: Float64) -> Float64:
         """Distances of the rows from the point `weights` [n]; [n]."""
         towards = self.products @ weights
         squared = np.diag(self.products) - 2 * towards + weights @ towards
-        distances: Floats = np.sqrt(np.maximum(squared, 0.0))
+        distances: Float64 = np.sqrt(np.maximum(squared, 0.0))
         return distances
 
-    def principal(self, weights: Floats) -> tuple[float, Floats]:
+    def principal(self, weights: Float64) -> tuple[float, Float64]:
         """The top eigenvalue of the covariance with `weights` (summing to 1), and each row's projection on its eigenvector.
 
         Returns:
@@ -49,5 +49,5 @@ class Cloud:
         about_mean = self.products - towards[:, None] - towards + weights @ towards
         roots = np.sqrt(weights)
         values, vectors = np.linalg.eigh(roots[:, None] * about_mean * roots)
-        projections: Floats = (about_mean @ (roots * vectors[:, -1])) ** 2
+        projections: Float64 = (about_mean @ (roots * vectors[:, -1])) ** 2
         return float(values[-1]), projections

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from byzshield.aggregation.aggregator import DistanceAggregator, Matrix
+from byzshield.aggregation.contract import DistanceAggregator, Matrix
+from byzshield.aggregation.matrix import non_finite_rows
 from byzshield.aggregation.pipeline import Aggregate, Pipeline
-from byzshield.aggregation.rows import non_finite_rows
 from byzshield.errors import ParameterError, TooFewRowsError
 
 __all__ = ["ColumnStream"]
@@ -28,7 +28,7 @@ class ColumnStream:
         self._matrix = matrix
         self._step = step
         self._arrived = np.zeros(matrix.shape[1], bool)
-        self._spoilt = False
+        self._spoiled = False
         self._out = np.empty(matrix.shape[1], matrix.dtype)
         self._panels: dict[int, Matrix] = {}
         rule = pipeline.rule.for_step(step)
@@ -50,8 +50,8 @@ class ColumnStream:
             raise ParameterError(f"columns {start} to {stop} are outside the {len(self._arrived)} columns or were ready before")
         self._arrived[start:stop] = True
         block = self._matrix[:, start:stop]
-        self._spoilt = self._spoilt or bool(non_finite_rows(block))
-        if self._spoilt:
+        self._spoiled = self._spoiled or bool(non_finite_rows(block))
+        if self._spoiled:
             return
         if self._by_column is not None:
             self._out[start:stop] = self._by_column._combine(block)
@@ -66,22 +66,22 @@ class ColumnStream:
         """
         if not self._arrived.all():
             raise ParameterError(f"{int((~self._arrived).sum())} of {len(self._arrived)} columns are missing")
-        if self._spoilt or not len(self._arrived):
+        if self._spoiled or not len(self._arrived):
             return self._pipeline(self._matrix, step=self._step)
         if self._by_column is not None:
             return Aggregate(vector=self._out, non_finite=())
         if self._by_distance is not None:
-            from byzshield.aggregation.kernels import host
+            from byzshield.aggregation.kernels import cpu
 
-            if host.scale_of(self._matrix) == 1.0:
-                distances = host.symmetric(np.stack([self._panels[panel] for panel in sorted(self._panels)]))
+            if cpu.scale_of(self._matrix) == 1.0:
+                distances = cpu.symmetric(np.stack([self._panels[panel] for panel in sorted(self._panels)]))
                 return Aggregate(vector=self._by_distance.combine_given(self._matrix, distances), non_finite=())
         return self._pipeline(self._matrix, step=self._step)
 
     def _sum_panels(self, start: int, stop: int) -> None:
-        from byzshield.aggregation.kernels import host
+        from byzshield.aggregation.kernels import cpu
 
-        for panel in range(start // host.PANEL, (stop - 1) // host.PANEL + 1):
-            first, last = panel * host.PANEL, min((panel + 1) * host.PANEL, len(self._arrived))
+        for panel in range(start // cpu.PANEL, (stop - 1) // cpu.PANEL + 1):
+            first, last = panel * cpu.PANEL, min((panel + 1) * cpu.PANEL, len(self._arrived))
             if self._arrived[first:last].all():
-                self._panels[panel] = host.panel_distances(self._matrix, first, last, 1.0)
+                self._panels[panel] = cpu.panel_distances(self._matrix, first, last, 1.0)

@@ -4,7 +4,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from byzshield.attacks.attack import ATTACKS, Attack, Floats, Situation
+from byzshield.arrays import Float32
+from byzshield.attacks.attack import ATTACKS, Attack, Situation
 from byzshield.errors import ParameterError
 
 __all__ = ["ALIE"]
@@ -37,7 +38,7 @@ class ALIE(Attack):
         self.z = z
         self.sign = sign
 
-    def forge(self, gradients: Floats, situation: Situation) -> Floats:
+    def forge(self, gradients: Float32, situation: Situation) -> Float32:
         z = self.z if self.z is not None else z_max(situation.num_rows, situation.num_corrupted)
         shift = self.sign * z * gradients.std(axis=0, dtype=np.float64)
         return np.asarray(gradients.mean(axis=0, dtype=np.float64) + shift, dtype=gradients.dtype)

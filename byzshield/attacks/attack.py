@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from byzshield.arrays import Float32
 from byzshield.registry import Registry
 
 __all__ = ["ATTACKS", "Attack", "Situation"]
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ class Attack(ABC):
     collusive: ClassVar[bool] = False
 
     @abstractmethod
-    def forge(self, gradients: Floats, situation: Situation) -> Floats:
+    def forge(self, gradients: Float32, situation: Situation) -> Float32:
         """Returns the forged gradient, float32 [d].
 
         Args:

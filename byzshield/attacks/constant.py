@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from byzshield.attacks.attack import ATTACKS, Attack, Floats, Situation
+from byzshield.arrays import Float32
+from byzshield.attacks.attack import ATTACKS, Attack, Situation
 
 __all__ = ["Constant"]
 
@@ -20,5 +21,5 @@ class Constant(Attack):
     def __init__(self, *, value: float = -100.0) -> None:
         self.value = value
 
-    def forge(self, gradients: Floats, situation: Situation) -> Floats:
+    def forge(self, gradients: Float32, situation: Situation) -> Float32:
         return np.full_like(gradients, self.value)

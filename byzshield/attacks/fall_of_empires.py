@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from byzshield.attacks.attack import ATTACKS, Attack, Floats, Situation
+from byzshield.arrays import Float32
+from byzshield.attacks.attack import ATTACKS, Attack, Situation
 
 __all__ = ["FallOfEmpires"]
 
@@ -23,5 +24,5 @@ class FallOfEmpires(Attack):
     def __init__(self, *, epsilon: float = 0.5) -> None:
         self.epsilon = epsilon
 
-    def forge(self, gradients: Floats, situation: Situation) -> Floats:
+    def forge(self, gradients: Float32, situation: Situation) -> Float32:
         return np.asarray(-self.epsilon * gradients.mean(axis=0, dtype=np.float64), dtype=gradients.dtype)

@@ -1,6 +1,7 @@
 """The reversed gradient."""
 
-from byzshield.attacks.attack import ATTACKS, Attack, Floats, Situation
+from byzshield.arrays import Float32
+from byzshield.attacks.attack import ATTACKS, Attack, Situation
 
 __all__ = ["ReversedGradient"]
 
@@ -18,5 +19,5 @@ class ReversedGradient(Attack):
     def __init__(self, *, scale: float = 100.0) -> None:
         self.scale = scale
 
-    def forge(self, gradients: Floats, situation: Situation) -> Floats:
+    def forge(self, gradients: Float32, situation: Situation) -> Float32:
         return (-self.scale * gradients).astype(gradients.dtype)

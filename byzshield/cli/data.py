@@ -24,9 +24,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
-    from byzshield.data import default_root, load
+    from byzshield.data import load
+    from byzshield.storage import cache_directory
 
-    root = arguments.root or default_root()
+    root = arguments.root or cache_directory()
     dataset = load(arguments.name, root=root, download=True)
     print(
         f"{arguments.name}: {len(dataset.train_labels)} images to train, {len(dataset.test_labels)} to test, "

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from byzshield.cli.placement_flags import add_placement_flags, assignment_from
-from byzshield.distortion.candidates import fitting_placements
 from byzshield.distortion.table import Row, document, rows
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment, spectrum
+from byzshield.planning.candidates import fitting_placements
 from byzshield.plots.distortion import check_figure_path, draw_epsilon
 
 __all__ = ["add_parser", "parse_numbers", "run"]

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
     from byzshield.errors import ConfigError
     from byzshield.runtime import Builder, open_finished
-    from byzshield.training.checkpoint import all_checkpoints, load_checkpoint
+    from byzshield.runtime.checkpoint import all_checkpoints, load_checkpoint
     from byzshield.training.evaluation import evaluate
 
     directory, config = open_finished(arguments.run_dir)

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="byzshield",
-        description="Trains PyTorch models on machines that cannot be fully trusted, and analyses how well that works.",
+        description="Trains PyTorch models on machines that cannot be fully trusted, and analyzes how well that works.",
     )
     parser.add_argument("--version", action="version", version=f"byzshield {byzshield.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

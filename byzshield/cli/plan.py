@@ -4,8 +4,8 @@ import argparse
 import json
 from typing import Any
 
-from byzshield.distortion.cost import Cluster
-from byzshield.distortion.plan import Option, Plan, plan
+from byzshield.planning.cost import Cluster
+from byzshield.planning.plan import Option, Plan, plan
 
 __all__ = ["add_parser", "run"]
 

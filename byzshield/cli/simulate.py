@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from byzshield.cli.run_flags import StopOnSignal, TerminalProgress, add_run_flags, config_from, print_summary
+from byzshield.cli.progress import TerminalProgress, print_summary
+from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
 
 __all__ = ["add_parser"]
 
@@ -17,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         "equal those of the MPI job bit for bit.",
         epilog="example: byzshield simulate configs/runs/quickstart.toml --set attack.num_byzantine=5",
     )
-    add_run_flags(parser)
+    add_run_options(parser)
     parser.add_argument(
         "--ranks",
         type=int,

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from byzshield import log
-from byzshield.cli.run_flags import StopOnSignal, TerminalProgress, add_run_flags, config_from, print_summary
+from byzshield.cli.progress import TerminalProgress, print_summary
+from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
 
 __all__ = ["add_parser"]
 
@@ -19,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
         "workers + 1, a rank hosts several workers and computes a file that they share once.",
         epilog="example: mpirun -n 16 python -m mpi4py -m byzshield train configs/runs/quickstart.toml",
     )
-    add_run_flags(parser)
+    add_run_options(parser)
     parser.add_argument(
         "--exit-file",
         type=Path,

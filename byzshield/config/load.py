@@ -1,6 +1,5 @@
 """TOML to `RunConfig` and back, with errors that name the dotted key."""
 
-import difflib
 import hashlib
 import json
 import math
@@ -15,6 +14,7 @@ import tomli_w
 
 from byzshield.config.schema import RunConfig
 from byzshield.errors import ConfigError
+from byzshield.suggestion import suggestion
 
 __all__ = ["configuration_hash", "dump", "from_table", "load"]
 
@@ -70,7 +70,7 @@ def from_table(table: Mapping[str, Any]) -> RunConfig:
     built: dict[str, Any] = {}
     for name, values in table.items():
         if name not in sections:
-            raise ConfigError(f"{name}: no such section{_nearest(name, sections)}")
+            raise ConfigError(f"{name}: no such section; {suggestion(name, sections)}")
         if not isinstance(values, Mapping):
             raise ConfigError(f"{name}: must be a section, [{name}]; got {values!r}")
         built[name] = _section(name, sections[name], values)
@@ -133,7 +133,7 @@ def _section(name: str, cls: Any, values: Mapping[str, Any]) -> Any:
         elif "options" in hints and key != "options":
             options[key] = value
         else:
-            raise ConfigError(f"{dotted}: no such key{_nearest(key, known)}")
+            raise ConfigError(f"{dotted}: no such key; {suggestion(key, known)}")
     if "options" in hints:
         arguments["options"] = options
     missing = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.default_factory is MISSING]
@@ -189,9 +189,3 @@ def _describe(hint: Any) -> str:
     if get_origin(hint) is dict:
         return "a table"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"

@@ -1,6 +1,5 @@
 """Images in memory: what every data set is once it is loaded."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from byzshield.registry import Registry
 
-__all__ = ["DATASETS", "Dataset", "default_root"]
+__all__ = ["DATASETS", "Dataset", "load"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,8 +42,8 @@ class Dataset:
         channels, height, width = self.train_images.shape[1:]
         return int(channels), int(height), int(width)
 
-    def normalise(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        """uint8 [b, channels, height, width] -> float32 of the same shape, normalised per channel."""
+    def normalize(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """uint8 [b, channels, height, width] -> float32 of the same shape, normalized per channel."""
         scale = torch.tensor([255.0 * std for std in self.std]).view(-1, 1, 1)
         shift = torch.tensor([mean / std for mean, std in zip(self.mean, self.std, strict=True)]).view(-1, 1, 1)
         return torch.from_numpy(np.ascontiguousarray(images)).float() / scale - shift
@@ -52,11 +51,6 @@ class Dataset:
 
 # Each entry is called as load(root=Path, download=bool, **own keywords) -> Dataset.
 DATASETS: Registry[Callable[..., Dataset]] = Registry("data set", "byzshield.data")
-
-
-def default_root() -> Path:
-    """Where data sets are kept unless the run file says otherwise: $XDG_CACHE_HOME/byzshield, or ~/.cache/byzshield."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byzshield"
 
 
 def load(name: str, *, root: Path, download: bool = False, **options: Any) -> Dataset:

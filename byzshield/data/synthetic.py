@@ -32,7 +32,7 @@ def synthetic(
         num_classes: classes, balanced.
         num_train: training images.
         num_test: test images.
-        noise: standard deviation of the noise, in grey levels of 0 to 255.
+        noise: standard deviation of the noise, in gray levels of 0 to 255.
 
     Raises:
         ParameterError: a size is out of range.

@@ -37,7 +37,7 @@ def mnist(*, root: Path, download: bool = False) -> Dataset:
 
 @DATASETS.register("cifar10")
 def cifar10(*, root: Path, download: bool = False) -> Dataset:
-    """CIFAR-10: 50,000 + 10,000 images of 32 x 32 in colour, read from `root`/cifar-10-batches-py.
+    """CIFAR-10: 50,000 + 10,000 images of 32 x 32 in color, read from `root`/cifar-10-batches-py.
 
     Args:
         root: the data folder, in torchvision's layout.

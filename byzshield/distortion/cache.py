@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +9,13 @@ import numpy as np
 from byzshield.distortion.result import WorstCase, corrupted_files, result_of
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
+from byzshield.storage import cache_directory, write_text
 
-__all__ = ["cache_directory", "load", "store"]
+__all__ = ["load", "store"]
 
 FORMAT = 1
 
 logger = get_logger(__name__)
-
-
-def cache_directory() -> Path:
-    """$XDG_CACHE_HOME/byzshield/distortion, or ~/.cache/byzshield/distortion."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification tells programs to ignore a relative path.
-    base = Path(home) if os.path.isabs(home) else Path("~/.cache").expanduser()
-    return base / "byzshield" / "distortion"
 
 
 def load(assignment: Assignment, num_byzantine: int) -> WorstCase | None:
@@ -60,15 +50,7 @@ def store(assignment: Assignment, result: WorstCase) -> None:
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(record, file)
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+        write_text(path, json.dumps(record))
     except OSError as error:
         logger.info("the result is not kept: %s", error)
 
@@ -78,4 +60,4 @@ def _path(assignment: Assignment, num_byzantine: int) -> Path:
     shape = f"{assignment.num_workers} {assignment.load}".encode()
     content = np.ascontiguousarray(assignment.files_of, dtype="<i8").tobytes()
     digest = hashlib.sha256(shape + b"\n" + content).hexdigest()[:40]
-    return cache_directory() / f"{digest}-{num_byzantine}.json"
+    return cache_directory() / "distortion" / f"{digest}-{num_byzantine}.json"

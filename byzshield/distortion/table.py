@@ -7,7 +7,7 @@ from typing import Any
 
 from byzshield.distortion.bounds import bound_from_fewer, epsilon_baseline, epsilon_frc, floor_of, spectral_bound
 from byzshield.distortion.result import SearchInterrupted, WorstCase
-from byzshield.distortion.search import worst_case
+from byzshield.distortion.worst_case import worst_case
 from byzshield.placement import Assignment, spectrum
 
 __all__ = ["Row", "document", "rows"]

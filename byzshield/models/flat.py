@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from byzshield.arrays import Float32
+
 __all__ = ["FlatModel"]
 
-Floats = NDArray[np.float32]
 LossOf = Callable[[nn.Module], torch.Tensor]
 
 
@@ -51,16 +51,16 @@ class FlatModel:
         """d, the length of the gradient vector."""
         return self.num_parameters + self.num_statistics
 
-    def load_parameters(self, vector: Floats) -> None:
+    def load_parameters(self, vector: Float32) -> None:
         """Sets the parameters from `vector`, float32 [p]."""
         self.parameters.copy_(torch.from_numpy(vector))
 
-    def parameter_vector(self) -> Floats:
+    def parameter_vector(self) -> Float32:
         """A copy of the parameters, float32 [p]."""
-        vector: Floats = self.parameters.detach().cpu().numpy().copy()
+        vector: Float32 = self.parameters.detach().cpu().numpy().copy()
         return vector
 
-    def gradient(self, loss_of: LossOf) -> Floats:
+    def gradient(self, loss_of: LossOf) -> Float32:
         """Runs forward and backward in training mode.
 
         Args:
@@ -80,7 +80,7 @@ class FlatModel:
             vector[self.num_parameters :] = torch.cat([buffer.reshape(-1) for buffer in self._running()]).cpu().numpy()
         return vector
 
-    def blend_statistics(self, statistics: Floats) -> None:
+    def blend_statistics(self, statistics: Float32) -> None:
         """Moves the running buffers towards combined batch statistics, float32 [s], by each layer's momentum."""
         start = 0
         values = torch.from_numpy(statistics).to(self._device)

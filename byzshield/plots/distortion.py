@@ -47,7 +47,7 @@ def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *
         # Schemes can coincide; shrinking markers let the ones beneath show.
         size = max(4, 10 - 2 * place)
         axes.plot(numbers, fractions, marker=MARKERS[place % len(MARKERS)], markersize=size, label=scheme, alpha=0.85)
-    axes.axhline(0.5, color="grey", linestyle=":", linewidth=1)
+    axes.axhline(0.5, color="gray", linestyle=":", linewidth=1)
     axes.set(xlabel="Byzantine workers q", ylabel="corrupted files, epsilon = c_max / f", title=title)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -10,7 +10,7 @@ import byzshield
 from byzshield.config import RunConfig, configuration_hash
 from byzshield.errors import FrameError, HandshakeError
 from byzshield.log import get_logger
-from byzshield.runtime.idling import Idler
+from byzshield.runtime.backoff import Backoff
 from byzshield.training import GradientComputer
 from byzshield.transport import Endpoint
 from byzshield.wire import HEADER_BYTES, Frame, Kind, digest, messages
@@ -49,14 +49,14 @@ def greet_workers(
     bounds = messages.accepted_on_arrival()
     envelope = {kind: HEADER_BYTES + bound for kind, bound in bounds.items()}
     ends = time.monotonic() + timeout
-    idler = Idler()
+    backoff = Backoff()
     while waiting and time.monotonic() < ends:
         waiting -= endpoint.lost()
         packet = endpoint.receive(envelope)
         if packet is None:
-            idler.rest()
+            backoff.rest()
             continue
-        idler.wake()
+        backoff.wake()
         waiting.discard(packet.source)
         try:
             if packet.data is None:
@@ -88,10 +88,10 @@ def greet_server(endpoint: Endpoint, worker: int, own: Callable[[], dict[str, An
     endpoint.send(0, Kind.HELLO, messages.hello(worker, own()).encoded)
     bounds = messages.accepted_by_worker(0)
     ends = time.monotonic() + timeout
-    idler = Idler()
+    backoff = Backoff()
     while time.monotonic() < ends:
         packet = endpoint.receive({Kind.WELCOME: HEADER_BYTES + bounds[Kind.WELCOME]})
         if packet is not None and packet.source == 0 and packet.data is not None:
             return messages.read_greeting(Frame.decode(packet.data, bounds=bounds))
-        idler.rest()
+        backoff.rest()
     raise HandshakeError(f"the server sent no welcome within {timeout:g} s")

@@ -9,9 +9,9 @@ from byzshield.config import RunConfig
 from byzshield.errors import STOPPED, HandshakeError, RunStopped
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
-from byzshield.runtime.build import Builder
+from byzshield.runtime.builder import Builder
 from byzshield.runtime.run_directory import RunDirectory, open_run
-from byzshield.runtime.simulator import Simulation
+from byzshield.runtime.simulation import Simulation
 from byzshield.wire import Kind, messages
 
 __all__ = ["simulate", "train_mpi"]
@@ -56,7 +56,7 @@ def simulate(
     metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
     if server.step < config.run.steps:
         raise _stopped(server.step, config)
-    summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=loop.peak_rss_bytes())
+    summary = loop.summarize(builder, server, metrics, worker_peak_rss_bytes=loop.peak_rss_bytes())
     directory.write_summary(summary)
     return directory, summary
 
@@ -116,7 +116,7 @@ def train_mpi(
     complete = server.step == config.run.steps
     summary: dict[str, Any] = {}
     if complete:
-        summary = loop.summarise(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
+        summary = loop.summarize(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
         directory.write_summary(summary)
     if missing or endpoint.lost() or endpoint.refused:
         LOG.warning(

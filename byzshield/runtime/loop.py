@@ -8,15 +8,15 @@ from typing import Any, Protocol
 
 from byzshield.config import RunConfig, configuration_hash
 from byzshield.log import get_logger
-from byzshield.runtime.build import Builder
+from byzshield.runtime.builder import Builder
+from byzshield.runtime.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from byzshield.runtime.interrupts import postpone_signals
+from byzshield.runtime.metrics import MetricsLog
 from byzshield.runtime.run_directory import RunDirectory
 from byzshield.training import ParameterServer
-from byzshield.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from byzshield.training.evaluation import evaluate
-from byzshield.training.metrics import MetricsLog
 
-__all__ = ["Progress", "Silent", "peak_rss_bytes", "resume", "summarise", "train"]
+__all__ = ["Progress", "Silent", "peak_rss_bytes", "resume", "summarize", "train"]
 
 LOG = get_logger(__name__)
 
@@ -104,7 +104,7 @@ def train(
     return metrics
 
 
-def summarise(
+def summarize(
     builder: Builder, server: ParameterServer, metrics: MetricsLog, *, worker_peak_rss_bytes: int | None
 ) -> dict[str, Any]:
     """The contents of summary.json."""

@@ -3,7 +3,7 @@
 import time
 
 from byzshield.errors import TransportError
-from byzshield.runtime.idling import Idler
+from byzshield.runtime.backoff import Backoff
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
 from byzshield.wire import HEADER_BYTES, Frame, Kind, messages
@@ -16,12 +16,12 @@ MOST_WAITING = 8  # messages that a rank may leave untaken before it gets no mor
 def run_round(server: ParameterServer, endpoint: Endpoint) -> None:
     """Plays one round of the server, from the parameters to the last winner."""
     _send(endpoint, server.open_round(time.monotonic()))
-    idler = Idler()
+    backoff = Backoff()
     while not server.round_done:
         packet = endpoint.receive(server.bounds)
         now = time.monotonic()
         if packet is not None:
-            idler.wake()
+            backoff.wake()
             _send(endpoint, server.receive(packet, now))
         else:
             for rank in endpoint.lost():
@@ -30,18 +30,18 @@ def run_round(server: ParameterServer, endpoint: Endpoint) -> None:
         if deadline is not None and now >= deadline:
             _send(endpoint, server.tick(now))
         if packet is None:
-            idler.rest()
+            backoff.rest()
 
 
 def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float) -> list[int]:
     """Ends training at every rank; returns those that did not say goodbye in time."""
     _send(endpoint, server.stop())
     ends = time.monotonic() + timeout
-    idler = Idler()
+    backoff = Backoff()
     while set(server.ranks) - set(server.goodbyes) - endpoint.lost() and time.monotonic() < ends:
         packet = endpoint.receive(server.bounds)
         if packet is None:
-            idler.rest()
+            backoff.rest()
         else:
             server.receive(packet, time.monotonic())
     missing = sorted(set(server.ranks) - set(server.goodbyes))
@@ -54,11 +54,11 @@ def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float)
 def await_dismissal(endpoint: Endpoint, *, timeout: float) -> bool:
     """At a worker's rank, after its goodbye: returns whether all ranks end together, so that MPI can be finalized."""
     ends = time.monotonic() + timeout
-    idler = Idler()
+    backoff = Backoff()
     while time.monotonic() < ends:
         packet = endpoint.receive({Kind.DISMISS: HEADER_BYTES})
         if packet is None:
-            idler.rest()
+            backoff.rest()
         elif packet.source == 0 and packet.data is not None:
             return Frame.decode(packet.data, bounds={Kind.DISMISS: 0}).file == 1
     return False
@@ -76,18 +76,18 @@ def work_until_stopped(worker: Worker, endpoint: Endpoint, channel: Endpoint, *,
     Raises:
         TransportError: the server is silent for too long.
     """
-    idler = Idler()
+    backoff = Backoff()
     heard = time.monotonic()
     while not worker.stopped:
         active, from_server = take_turn(worker, endpoint, channel)
         if from_server:
             heard = time.monotonic()
         if active:
-            idler.wake()
+            backoff.wake()
         elif time.monotonic() - heard > patience:
             raise TransportError(f"the server has been silent for {patience:g} s")
         else:
-            idler.rest()
+            backoff.rest()
 
 
 def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bool, bool]:

@@ -1,13 +1,13 @@
 """runs/<name>/: what a run leaves behind."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from byzshield.config import RunConfig, configuration_hash, dump, load
 from byzshield.errors import CheckpointError, ConfigError
+from byzshield.storage import write_text
 
 __all__ = ["RunDirectory", "open_finished", "open_run"]
 
@@ -28,11 +28,11 @@ class RunDirectory:
 
     def write_config(self, config: RunConfig) -> None:
         """Stores the resolved run file."""
-        _write(self.config, dump(config))
+        write_text(self.config, dump(config))
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Stores summary.json."""
-        _write(self.summary, json.dumps(summary, indent=2) + "\n")
+        write_text(self.summary, json.dumps(summary, indent=2) + "\n")
 
 
 def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirectory:
@@ -85,9 +85,3 @@ def open_finished(path: Path) -> tuple[RunDirectory, RunConfig]:
     if not directory.config.exists():
         raise ConfigError(f"{path} is not a run's directory: it has no config.toml")
     return directory, load(directory.config)
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

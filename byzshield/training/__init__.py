@@ -1,6 +1,6 @@
 """The algorithm without I/O: a parameter server and workers that take messages and return messages."""
 
-from byzshield.training.byzantine import Adversary
+from byzshield.training.adversary import Adversary
 from byzshield.training.gradient import GradientComputer
 from byzshield.training.server import ParameterServer, StepOutcome
 from byzshield.training.worker import Worker

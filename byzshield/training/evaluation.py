@@ -26,7 +26,7 @@ def evaluate(module: nn.Module, dataset: Dataset, *, batch_size: int = 500, devi
     correct, loss, count = 0, 0.0, len(dataset.test_labels)
     with torch.no_grad():
         for start in range(0, count, batch_size):
-            images = dataset.normalise(dataset.test_images[start : start + batch_size]).to(device)
+            images = dataset.normalize(dataset.test_images[start : start + batch_size]).to(device)
             labels = torch.from_numpy(dataset.test_labels[start : start + batch_size]).to(device)
             logits = module(images)
             correct += int((logits.argmax(dim=1) == labels).sum())

@@ -1,18 +1,15 @@
 """The gradient of one file: the only computation that a worker does."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from byzshield.arrays import Float32
 from byzshield.data import Dataset, FileSampler, crop_and_flip
 from byzshield.models import FlatModel, seeded
 from byzshield.seeding import generator, torch_seed
 
 __all__ = ["GradientComputer"]
-
-Floats = NDArray[np.float32]
 
 
 class GradientComputer:
@@ -50,17 +47,17 @@ class GradientComputer:
         """d, the length of a gradient vector."""
         return self._model.size
 
-    def load(self, parameters: Floats) -> None:
+    def load(self, parameters: Float32) -> None:
         """Sets the parameters, float32 [p]."""
         self._model.load_parameters(parameters)
 
-    def __call__(self, step: int, file: int) -> Floats:
+    def __call__(self, step: int, file: int) -> Float32:
         """The gradient vector of `file` in `step`, float32 [d]."""
         rows = self._sampler.indices(step)[file]
         images = self._dataset.train_images[rows]
         if self._augment:
             images = crop_and_flip(images, generator(self._seed, "augmentation", step, file))
-        inputs = self._dataset.normalise(images).to(self._device)
+        inputs = self._dataset.normalize(images).to(self._device)
         labels = torch.from_numpy(self._dataset.train_labels[rows]).to(self._device)
 
         def loss_of(module: nn.Module) -> torch.Tensor:

@@ -2,17 +2,13 @@
 
 from abc import ABC, abstractmethod
 
-import numpy as np
-from numpy.typing import NDArray
-
+from byzshield.arrays import Float32
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
 from byzshield.voting import Ballot
 from byzshield.wire import ChunkLayout, Frame
 
 __all__ = ["Round"]
-
-Floats = NDArray[np.float32]
 
 
 class Round(ABC):
@@ -37,7 +33,7 @@ class Round(ABC):
         step: int,
         assignment: Assignment,
         layout: ChunkLayout,
-        matrix: Floats,
+        matrix: Float32,
         blame: Blame,
         timeout: float,
         now: float,

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from byzshield.arrays import Float32
 from byzshield.errors import FrameError
 from byzshield.placement import Assignment
-from byzshield.training.byzantine import Adversary
+from byzshield.training.adversary import Adversary
 from byzshield.training.gradient import GradientComputer
 from byzshield.training.server import Exchange
 from byzshield.transport import Packet
@@ -15,7 +15,6 @@ from byzshield.wire import HEADER_BYTES, ArrayEncoder, ChunkLayout, Frame, Kind,
 
 __all__ = ["Worker", "postponed"]
 
-Floats = NDArray[np.float32]
 Message = tuple[int, bytes]
 
 
@@ -63,7 +62,7 @@ class Worker:
         self._honest: tuple[int, ...] = ()
         self._byzantine: tuple[int, ...] = ()
         self._queue: list[int] = []
-        self._gradients: dict[int, Floats] = {}
+        self._gradients: dict[int, Float32] = {}
         self._unsent: set[tuple[int, int]] = set()
         self._accepted = messages.accepted_by_worker(computer.num_parameters)
         self.bounds = {kind: HEADER_BYTES + bound for kind, bound in self._accepted.items()}
@@ -147,7 +146,7 @@ class Worker:
         )
         return self._tampered(frame.worker, frames) if byzantine else [(answer.kind, answer.encoded) for answer in frames]
 
-    def _vote(self, worker: int, file: int, vector: Floats, joined: bytes) -> list[Frame]:
+    def _vote(self, worker: int, file: int, vector: Float32, joined: bytes) -> list[Frame]:
         if self._exchange == "digest":
             return [messages.digests(worker, self.step, file, joined)]
         return messages.gradient_chunks(worker, self.step, file, vector, layout=self._layout, encoder=self._encoder)

@@ -6,14 +6,13 @@ from typing import Final, Literal, get_args
 
 import blosc
 import numpy as np
-from numpy.typing import NDArray
 
+from byzshield.arrays import Float32
 from byzshield.errors import FrameError, ParameterError
 
 __all__ = ["ArrayEncoder", "Compression", "decode_into"]
 
 Compression = Literal["auto", "on", "off"]
-Floats = NDArray[np.float32]
 
 WORTH_KEEPING: Final = 1 / 8  # least saving, as a share of the raw bytes, for which "auto" keeps the compressed form
 LONGEST_REST: Final = 64  # most chunks that "auto" sends raw between two attempts
@@ -43,7 +42,7 @@ class ArrayEncoder:
         self._misses = 0
         self._rest = 0
 
-    def encode(self, values: Floats) -> tuple[bool, bytes]:
+    def encode(self, values: Float32) -> tuple[bool, bytes]:
         """Returns (compressed, payload) of a contiguous float32 array."""
         values = np.ascontiguousarray(values, dtype="<f4")
         if self._compression == "off" or values.size == 0:
@@ -62,7 +61,7 @@ class ArrayEncoder:
         return False, values.tobytes()
 
 
-def decode_into(payload: bytes | memoryview, *, compressed: bool, out: Floats) -> None:
+def decode_into(payload: bytes | memoryview, *, compressed: bool, out: Float32) -> None:
     """Writes the payload into `out`, a contiguous float32 array of the expected length.
 
     The blosc header and its table of blocks are checked before decompression; the body is not trusted either, and only a

@@ -3,9 +3,7 @@
 import json
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from byzshield.arrays import Float32
 from byzshield.errors import FrameError
 from byzshield.wire.array_codec import ArrayEncoder, decode_into
 from byzshield.wire.digest import ChunkLayout, digest
@@ -32,7 +30,6 @@ __all__ = [
 ]
 
 GREETING_BYTES: Final = 1 << 16
-Floats = NDArray[np.float32]
 
 
 def accepted_on_arrival() -> dict[int, int]:
@@ -91,7 +88,7 @@ def read_greeting(frame: Frame) -> dict[str, Any]:
     return facts
 
 
-def parameters(step: int, vector: Floats, encoder: ArrayEncoder) -> Frame:
+def parameters(step: int, vector: Float32, encoder: ArrayEncoder) -> Frame:
     """Server to every rank: the parameters of `step`, float32 [p]."""
     return _array(Kind.PARAMETERS, vector, encoder, step=step)
 
@@ -107,7 +104,7 @@ def fetch(worker: int, step: int, file: int, chunk: int = ALL_CHUNKS) -> Frame:
 
 
 def gradient_chunks(
-    worker: int, step: int, file: int, vector: Floats, *, layout: ChunkLayout, encoder: ArrayEncoder, chunk: int = ALL_CHUNKS
+    worker: int, step: int, file: int, vector: Float32, *, layout: ChunkLayout, encoder: ArrayEncoder, chunk: int = ALL_CHUNKS
 ) -> list[Frame]:
     """Worker to server: the chunks of a gradient, float32 [d], or the one that was asked for."""
     wanted = range(layout.num_chunks) if chunk == ALL_CHUNKS else [chunk]
@@ -117,7 +114,7 @@ def gradient_chunks(
     ]
 
 
-def forged(kind: Kind, step: int, file: int, vector: Floats) -> Frame:
+def forged(kind: Kind, step: int, file: int, vector: Float32) -> Frame:
     """Between accomplices: a file's whole gradient (GRADIENT) or the vector to send for all files (PARAMETERS)."""
     return _array(kind, vector, ArrayEncoder("off"), step=step, file=file)
 
@@ -148,7 +145,7 @@ def read_goodbye(frame: Frame) -> int:
     return int.from_bytes(frame.payload, "little")
 
 
-def read_vector(frame: Frame, out: Floats) -> None:
+def read_vector(frame: Frame, out: Float32) -> None:
     """Writes the float32 payload of a frame into `out`, which has the expected length.
 
     Raises:
@@ -161,7 +158,7 @@ def read_vector(frame: Frame, out: Floats) -> None:
 
 def _array(
     kind: Kind,
-    values: Floats,
+    values: Float32,
     encoder: ArrayEncoder,
     *,
     step: int,

@@ -72,8 +72,8 @@ def test_images_and_labels_fit_together(dataset: Any) -> None:
         assert set(labels) == set(range(dataset.num_classes))
 
 
-def test_normalised_images_are_centred_floats(dataset: Any) -> None:
-    images = dataset.normalise(dataset.train_images[:50])
+def test_normalized_images_are_centered_floats(dataset: Any) -> None:
+    images = dataset.normalize(dataset.train_images[:50])
     assert images.dtype.is_floating_point
     by_hand = (dataset.train_images[0, 0, 0, 0] / 255 - dataset.mean[0]) / dataset.std[0]
     assert float(images[0, 0, 0, 0]) == pytest.approx(by_hand, rel=1e-4, abs=1e-5)

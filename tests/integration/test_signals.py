@@ -13,11 +13,11 @@ from polling import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import Builder, loop
+from byzshield.runtime.checkpoint import latest_checkpoint
 from byzshield.runtime.interrupts import postpone_signals
+from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.run_directory import open_run
-from byzshield.runtime.simulator import Simulation
-from byzshield.training.checkpoint import latest_checkpoint
-from byzshield.training.metrics import read_metrics
+from byzshield.runtime.simulation import Simulation
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143)])

@@ -15,7 +15,7 @@ from polling import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
-from byzshield.training.metrics import read_metrics
+from byzshield.runtime.metrics import read_metrics
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(280)]
 Maker = Callable[..., RunConfig]

@@ -12,8 +12,8 @@ import pytest
 from polling import wait_for
 
 from byzshield.config import RunConfig, dump
-from byzshield.training.checkpoint import latest_checkpoint
-from byzshield.training.metrics import read_metrics
+from byzshield.runtime.checkpoint import latest_checkpoint
+from byzshield.runtime.metrics import read_metrics
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(280)]
 

@@ -23,7 +23,7 @@ from polling import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
-from byzshield.training.metrics import read_metrics
+from byzshield.runtime.metrics import read_metrics
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "configs" / "clusters" / "kubernetes"
@@ -70,7 +70,7 @@ def test_no_worker_reaches_the_sshd_of_another() -> None:
         "mpiReplicaSpecs.Worker.template.spec.securityContext.runAsNonroot",
     ],
 )
-def test_a_misspelt_field_is_found(path: str) -> None:
+def test_a_misspelled_field_is_found(path: str) -> None:
     document = copy.deepcopy(MANIFEST["MPIJob"])
     *parents, field = path.split(".")
     at = document["spec"]

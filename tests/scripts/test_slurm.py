@@ -18,8 +18,8 @@ from slurm_cluster import TOOLS, SlurmCluster, pmix_library
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
-from byzshield.training.checkpoint import latest_checkpoint
-from byzshield.training.metrics import read_metrics
+from byzshield.runtime.checkpoint import latest_checkpoint
+from byzshield.runtime.metrics import read_metrics
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = str(REPOSITORY / "scripts" / "slurm" / "train.sbatch")

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from byzshield.aggregation.kernels.networks import NETWORKS, WIDTH
+from byzshield.aggregation.kernels.sorting_networks import NETWORKS, WIDTH
 
 __all__ = ["FINGERPRINT", "TILE", "run_block"]
 
@@ -27,7 +27,7 @@ FINGERPRINT = f"{zlib.crc32(repr(NETWORKS).encode() + Path(__file__).read_bytes(
 
 
 def _run_block(typing: Any, block: Any, sources: Any, targets: Any, check: Any) -> Any:
-    """Runs one line of `networks.blocks` on TILE columns, for use in compiled code.
+    """Runs one line of `sorting_networks.blocks` on TILE columns, for use in compiled code.
 
     Args:
         typing: numba's.

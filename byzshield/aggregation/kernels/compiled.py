@@ -93,13 +93,13 @@ def _trusted(squared: float, x: Array, y: Array) -> float:
 
 
 @_reducing
-def products(flat: Array, offsets: Array, centre: Array, start: int, stop: int, factor: float, out: Array) -> None:
-    """Adds to out[i, j], i <= j, the inner product of rows i and j less `centre` over [start, stop), times factor squared."""
+def products(flat: Array, offsets: Array, center: Array, start: int, stop: int, factor: float, out: Array) -> None:
+    """Adds to out[i, j], i <= j, the inner product of rows i and j less `center` over [start, stop), times factor squared."""
     n = len(offsets)
     tile = np.zeros((n + 3, TILE), np.float64)
     for first in range(start, stop, TILE):
         width = min(TILE, stop - first)
-        origin = centre[first : first + width]
+        origin = center[first : first + width]
         for row in range(n):
             source = flat[offsets[row] + first : offsets[row] + first + width]
             target = tile[row]
@@ -133,11 +133,11 @@ def products(flat: Array, offsets: Array, centre: Array, start: int, stop: int, 
 
 
 @_reducing
-def norms(flat: Array, offsets: Array, centre: Array, start: int, stop: int, factor: float, out: Array) -> None:
-    """Adds to out[i] the squared distance of row i from `centre` over the columns [start, stop), times factor squared."""
+def norms(flat: Array, offsets: Array, center: Array, start: int, stop: int, factor: float, out: Array) -> None:
+    """Adds to out[i] the squared distance of row i from `center` over the columns [start, stop), times factor squared."""
     for first in range(start, stop, TILE):
         width = min(TILE, stop - first)
-        origin = centre[first : first + width]
+        origin = center[first : first + width]
         for row in range(len(offsets)):
             source = flat[offsets[row] + first : offsets[row] + first + width]
             total = 0.0

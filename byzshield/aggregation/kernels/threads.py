@@ -1,20 +1,14 @@
 """Splits a range of columns over the cores that this process may use."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["available_threads", "over_columns"]
+from byzshield.cores import available_cores
+
+__all__ = ["over_columns"]
 
 INLINE_ELEMENTS = 1 << 20  # below this a thread costs more than it saves
 PIECES_PER_THREAD = 4  # so that a core which is busy with something else does not hold up the rest
-
-
-def available_threads() -> int:
-    """The number of cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def over_columns(kernel: Callable[[int, int], None], *, num_rows: int, start: int, stop: int, unit: int) -> None:
@@ -30,7 +24,7 @@ def over_columns(kernel: Callable[[int, int], None], *, num_rows: int, start: in
         stop: one past the last column.
         unit: columns that must not be split.
     """
-    threads = available_threads()
+    threads = available_cores()
     units = -(-(stop - start) // unit)
     if threads == 1 or units < 2 or num_rows * (stop - start) < INLINE_ELEMENTS:
         kernel(start, stop)

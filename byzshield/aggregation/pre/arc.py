@@ -3,9 +3,9 @@
 import numpy as np
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.pre.pre_aggregator import PRE_AGGREGATORS, PreAggregator
+from byzshield.aggregation.contract import PRE_AGGREGATORS, PreAggregator
+from byzshield.aggregation.matrix import Matrix
 from byzshield.aggregation.pre.static_clipping import clip
-from byzshield.aggregation.rows import Matrix
 
 __all__ = ["ARC"]
 

@@ -6,16 +6,16 @@ from typing import Self
 import numpy as np
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.pre.pre_aggregator import PRE_AGGREGATORS, PreAggregator
-from byzshield.aggregation.primitives import Floats
-from byzshield.aggregation.rows import Matrix
+from byzshield.aggregation.contract import PRE_AGGREGATORS, PreAggregator
+from byzshield.aggregation.matrix import Matrix
+from byzshield.arrays import Float64
 from byzshield.errors import ParameterError
 from byzshield.seeding import generator
 
 __all__ = ["Bucketing", "bucket_weights"]
 
 
-def bucket_weights(num_rows: int, bucket_size: int, *, seed: int, step: int) -> tuple[Floats, Floats]:
+def bucket_weights(num_rows: int, bucket_size: int, *, seed: int, step: int) -> tuple[Float64, Float64]:
     """Shuffles the rows and cuts them into buckets of `bucket_size`, the last of which may be smaller.
 
     Returns:

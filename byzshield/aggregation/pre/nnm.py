@@ -1,10 +1,10 @@
-"""Nearest neighbour mixing."""
+"""Nearest neighbor mixing."""
 
 import numpy as np
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.pre.pre_aggregator import PRE_AGGREGATORS, PreAggregator
-from byzshield.aggregation.rows import Matrix
+from byzshield.aggregation.contract import PRE_AGGREGATORS, PreAggregator
+from byzshield.aggregation.matrix import Matrix
 
 __all__ = ["NNM"]
 

@@ -3,15 +3,15 @@
 import numpy as np
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.pre.pre_aggregator import PRE_AGGREGATORS, PreAggregator
-from byzshield.aggregation.primitives import Floats
-from byzshield.aggregation.rows import Matrix
+from byzshield.aggregation.contract import PRE_AGGREGATORS, PreAggregator
+from byzshield.aggregation.matrix import Matrix
+from byzshield.arrays import Float64
 from byzshield.errors import ParameterError
 
 __all__ = ["StaticClipping", "clip"]
 
 
-def clip(rows: Matrix, norms: Floats, limit: float) -> Matrix:
+def clip(rows: Matrix, norms: Float64, limit: float) -> Matrix:
     """Scales the rows [n, d] whose norms [n] exceed `limit` down to it; [n, d]."""
     factors = np.ones(len(rows))
     longer = norms > limit

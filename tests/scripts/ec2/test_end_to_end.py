@@ -30,7 +30,7 @@ from ssh_server import make_key
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
-from byzshield.training.metrics import read_metrics
+from byzshield.runtime.metrics import read_metrics
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(400)]
 PORT = 5000

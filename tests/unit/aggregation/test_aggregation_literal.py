@@ -22,7 +22,7 @@ from byzshield.aggregation import (
     Phocas,
     TrimmedMean,
 )
-from byzshield.aggregation.mda import least_diameter_subset
+from byzshield.aggregation.rules.mda import least_diameter_subset
 
 
 def sample(seed, n, d=7, *, tied=False, dtype=np.float64):
@@ -34,8 +34,8 @@ def squared(x):
     return [[float(((a - b) ** 2).sum()) for b in x.astype(np.float64)] for a in x.astype(np.float64)]
 
 
-def nearest(values, centre, kept):
-    return sorted(values, key=lambda value: (abs(value - centre), value))[:kept]
+def nearest(values, center, kept):
+    return sorted(values, key=lambda value: (abs(value - center), value))[:kept]
 
 
 def krum_order(table, alive, corrupted):
@@ -62,9 +62,9 @@ def test_the_coordinate_wise_rules_equal_their_definitions(n, tied, dtype):
         np.testing.assert_allclose(TrimmedMean(num_corrupted=corrupted)(x), trimmed, **tolerance)
         about_median = [np.mean(nearest(column, np.median(column), n - corrupted)) for column in wide.T]
         np.testing.assert_allclose(MeaMed(num_corrupted=corrupted)(x), about_median, **tolerance)
-        if not tied:  # a tie about a centre that is itself rounded may go either way
+        if not tied:  # a tie about a center that is itself rounded may go either way
             about_trimmed = [
-                np.mean(nearest(column, centre, n - corrupted)) for column, centre in zip(wide.T, trimmed, strict=True)
+                np.mean(nearest(column, center, n - corrupted)) for column, center in zip(wide.T, trimmed, strict=True)
             ]
             np.testing.assert_allclose(Phocas(num_corrupted=corrupted)(x), about_trimmed, **tolerance)
 
@@ -161,7 +161,7 @@ def test_no_point_nearby_has_a_smaller_sum_of_distances_than_the_geometric_media
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nearest_neighbour_mixing_equals_its_definition(seed):
+def test_nearest_neighbor_mixing_equals_its_definition(seed):
     n = 3 + seed
     corrupted = (n - 1) // 2
     x = sample(seed, n, tied=seed % 2 == 0)
@@ -173,12 +173,12 @@ def test_nearest_neighbour_mixing_equals_its_definition(seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_centered_clipping_equals_its_definition_over_several_steps(seed):
     rule = CenteredClipping(num_corrupted=1, radius=1.5, iterations=1 + seed % 3)
-    centre = np.zeros(7)
+    center = np.zeros(7)
     for step in range(3):
         x = sample(100 * seed + step, 5) + 1
         for _ in range(1 + seed % 3):
-            centre = centre + np.mean([(row - centre) * min(1, 1.5 / np.linalg.norm(row - centre)) for row in x], axis=0)
-        np.testing.assert_allclose(rule(x, step=step), centre, atol=1e-12)
+            center = center + np.mean([(row - center) * min(1, 1.5 / np.linalg.norm(row - center)) for row in x], axis=0)
+        np.testing.assert_allclose(rule(x, step=step), center, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(20))

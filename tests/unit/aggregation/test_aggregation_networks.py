@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from byzshield.aggregation.kernels import host
+from byzshield.aggregation.kernels import cpu
 from byzshield.aggregation.kernels.block import TILE
-from byzshield.aggregation.kernels.networks import NETWORKS, WIDTH, blocks, sorting_network
+from byzshield.aggregation.kernels.sorting_networks import NETWORKS, WIDTH, blocks, sorting_network
 
 SIZES = [*range(1, 2 * WIDTH + 3), 47, 48, 49, 50, 63, 64, 65, 100, 129]
 
@@ -58,10 +58,10 @@ def test_the_compiled_blocks_agree_with_numpy(columns, dtype):
     for size in SIZES:
         x = np.random.default_rng(size).standard_normal((size, columns + 3)).astype(dtype)[:, 3:]
         ranked = np.sort(x, axis=0)
-        np.testing.assert_array_equal(host.combine(x, centre="median"), np.median(x, axis=0))
+        np.testing.assert_array_equal(cpu.combine(x, center="median"), np.median(x, axis=0))
         trim = (size - 1) // 4
         expected = ranked[trim : size - trim].mean(axis=0, dtype=np.float64)
-        np.testing.assert_allclose(host.combine(x, centre="trimmed", trim=trim), expected, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(cpu.combine(x, center="trimmed", trim=trim), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -71,19 +71,19 @@ def test_a_value_that_is_not_finite_is_found_wherever_it_is(value, dtype):
     for row in range(len(x)):
         for column in (0, 1, TILE - 1, TILE, TILE + 4):
             x[row, column], kept = value, x[row, column]
-            with pytest.raises(host.NonFiniteFound):
-                host.combine(x, centre="median")
+            with pytest.raises(cpu.NonFiniteFound):
+                cpu.combine(x, center="median")
             x[row, column] = kept
-    host.combine(x, centre="median")
+    cpu.combine(x, center="median")
 
 
-@pytest.mark.parametrize("operation", [{"centre": "median"}, {"centre": "trimmed", "trim": 2}, {"centre": "median", "kept": 4}])
+@pytest.mark.parametrize("operation", [{"center": "median"}, {"center": "trimmed", "trim": 2}, {"center": "median", "kept": 4}])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_zeros_of_either_sign_in_any_order_give_the_same_bits(operation, dtype):
     rng = np.random.default_rng(1)
     x = np.where(np.arange(7)[:, None] % 2, -0.0, 0.0) * np.ones((7, 50))
     x[:2] = rng.choice([-1.0, 0.0, 1.0], (2, 50))
     x = x.astype(dtype)
-    expected = host.combine(x, **operation).tobytes()
+    expected = cpu.combine(x, **operation).tobytes()
     for _ in range(20):
-        assert host.combine(rng.permuted(x, axis=0), **operation).tobytes() == expected
+        assert cpu.combine(rng.permuted(x, axis=0), **operation).tobytes() == expected

@@ -178,8 +178,8 @@ def test_a_memory_survives_the_loss_of_a_row_and_a_checkpoint(rule):
 
 def test_a_state_of_another_rule_is_refused():
     for rule in (Median(), CenteredClipping(), ClippedClustering()):
-        with pytest.raises(CheckpointError, match="colour"):
-            rule.load_state_dict({"colour": 1})
+        with pytest.raises(CheckpointError, match="color"):
+            rule.load_state_dict({"color": 1})
 
 
 def test_centered_clipping_refuses_rows_of_another_length():
@@ -227,8 +227,8 @@ def test_a_rule_of_ones_own_needs_nothing_but_two_methods():
     np.testing.assert_array_equal(Pipeline(First(num_corrupted=1))(x).vector, x[1])
 
 
-def test_names_are_looked_up_and_a_misspelt_one_is_explained():
-    assert AGGREGATORS.get("byzshield.aggregation.krum:Krum") is Krum
+def test_names_are_looked_up_and_a_misspelled_one_is_explained():
+    assert AGGREGATORS.get("byzshield.aggregation.rules.krum:Krum") is Krum
     with pytest.raises(ConfigError, match="did you mean 'median'"):
         AGGREGATORS.get("medain")
 

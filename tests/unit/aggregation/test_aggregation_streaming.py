@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from byzshield.aggregation import AGGREGATORS, NNM, PRE_AGGREGATORS, ColumnStream, Krum, Mean, Median, Pipeline, TrimmedMean
-from byzshield.aggregation.kernels import host, threads
+from byzshield.aggregation.kernels import cpu, threads
 from byzshield.errors import ParameterError
 
-COLUMNS = 2 * host.PANEL + 4321
+COLUMNS = 2 * cpu.PANEL + 4321
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_non_finite_value_in_a_late_block_takes_its_row_out_of_all(name, long_
     np.testing.assert_array_equal(aggregate.vector, Pipeline(rule)(matrix).vector)
 
 
-@pytest.mark.parametrize("column", [0, host.PANEL - 1, host.PANEL, COLUMNS - 1])
+@pytest.mark.parametrize("column", [0, cpu.PANEL - 1, cpu.PANEL, COLUMNS - 1])
 def test_every_column_counts_in_the_distances(column):
     matrix = np.zeros((5, COLUMNS), np.float32)
     matrix[:, column] = [9, 4, 5, 7, 90]
@@ -104,14 +104,14 @@ def test_the_number_of_threads_does_not_change_a_bit(name, long_rows, monkeypatc
     kind = AGGREGATORS if name in AGGREGATORS.names() else PRE_AGGREGATORS
     results = []
     for count in (1, 2, 5):
-        monkeypatch.setattr(threads, "available_threads", lambda count=count: count)
+        monkeypatch.setattr(threads, "available_cores", lambda count=count: count)
         results.append(kind.get(name)(num_corrupted=2)(long_rows))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
 
 
 def test_pieces_cover_the_columns_once_and_do_not_split_a_unit(monkeypatch):
-    monkeypatch.setattr(threads, "available_threads", lambda: 3)
+    monkeypatch.setattr(threads, "available_cores", lambda: 3)
     for stop in (1, 255, 256, 257, 5000, 100_000):
         pieces = []
 

@@ -126,7 +126,7 @@ def test_wrong_requests_are_request_errors(words, error, says):
         run("distortion", *words)
 
 
-def test_a_placement_read_from_a_file_is_analysed(tmp_path, capsys):
+def test_a_placement_read_from_a_file_is_analyzed(tmp_path, capsys):
     path = tmp_path / "fano.json"
     path.write_text('{"files_of": [[0,1,2],[0,3,4],[0,5,6],[1,3,5],[1,4,6],[2,3,6],[2,4,5]]}')
     assert run("distortion", "--scheme", "custom", "--assignment", str(path), "--byzantine", "2:4", "--json") == 0

@@ -52,7 +52,7 @@ def test_without_redundancy_there_is_no_spectral_bound():
     assert row.as_json()["epsilon_frc"] == row.as_json()["epsilon"] == 0.5
 
 
-def test_each_row_uses_the_bound_of_the_row_before_but_only_of_its_neighbour(monkeypatch):
+def test_each_row_uses_the_bound_of_the_row_before_but_only_of_its_neighbor(monkeypatch):
     asked = {}
     truth = {5: 2, 6: 4, 7: 5, 9: 9}
 
@@ -65,11 +65,11 @@ def test_each_row_uses_the_bound_of_the_row_before_but_only_of_its_neighbour(mon
     list(rows(ramanujan2(m=5, replication=5), [5, 6, 7, 9]))
     assert asked[6] == 2 * 6 // 3
     assert asked[7] == 4 * 7 // 4
-    # q = 9 has no neighbour: gamma = 13.27 is all that is known.
+    # q = 9 has no neighbor: gamma = 13.27 is all that is known.
     assert asked[9] == 13
 
 
-def test_rows_with_and_without_neighbours_are_the_same():
+def test_rows_with_and_without_neighbors_are_the_same():
     assignment = ramanujan2(m=5, replication=5)
     together = [row.result for row in rows(assignment, range(3, 11), use_cache=False)]
     alone = [next(rows(assignment, [q], use_cache=False)).result for q in range(3, 11)]

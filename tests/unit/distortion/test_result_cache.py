@@ -5,20 +5,27 @@ import stat
 
 import pytest
 
-from byzshield.distortion import branch_and_bound, cache, worst_case
+from byzshield.distortion import cache, worst_case
+from byzshield.distortion.exact import search as exact_search
 from byzshield.placement import Assignment, mols, ramanujan2
+from byzshield.storage import cache_directory
 
 ASSIGNMENT = ramanujan2(m=5, replication=5)
 Q = 6  # C(25, 6) sets: the compiled search, hence the cache
 
 
+def results():
+    """Where proved results are kept."""
+    return cache_directory() / "distortion"
+
+
 def the_file():
-    (path,) = cache.cache_directory().iterdir()
+    (path,) = results().iterdir()
     return path
 
 
 def forbid_search(monkeypatch):
-    monkeypatch.setattr(branch_and_bound, "search", lambda *_: pytest.fail("searched again"))
+    monkeypatch.setattr(exact_search, "search", lambda *_: pytest.fail("searched again"))
 
 
 def test_a_proved_result_is_found_again(monkeypatch):
@@ -35,7 +42,7 @@ def test_another_q_or_another_assignment_is_searched():
     assert worst_case(ASSIGNMENT, num_byzantine=Q + 1).c_max == 5
     doubled = ramanujan2(m=10, replication=5)
     assert worst_case(doubled, num_byzantine=Q).c_max == 2 * first.c_max
-    assert len(list(cache.cache_directory().iterdir())) == 3
+    assert len(list(results().iterdir())) == 3
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_a_damaged_file_is_ignored_and_replaced(damage):
 
 def test_asking_for_no_cache_leaves_none():
     worst_case(ASSIGNMENT, num_byzantine=Q, use_cache=False)
-    assert not cache.cache_directory().exists()
+    assert not results().exists()
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_else(tmp_path, monkeypatch):
@@ -83,18 +90,18 @@ def test_a_cache_that_cannot_be_written_costs_nothing_else(tmp_path, monkeypatch
 def test_results_that_are_not_proved_are_never_kept():
     large = mols(load=11, replication=7)
     cut = worst_case(large, num_byzantine=14, time_limit=0.1)
-    assert not cache.cache_directory().exists()
+    assert not results().exists()
     with pytest.raises(ValueError, match="proved"):
         cache.store(large, cut)
 
 
 def test_no_half_written_file_is_left_behind():
     worst_case(ASSIGNMENT, num_byzantine=Q)
-    assert [path.suffix for path in cache.cache_directory().iterdir()] == [".json"]
+    assert [path.suffix for path in results().iterdir()] == [".json"]
     assert stat.S_ISREG(the_file().stat().st_mode)
 
 
 def test_a_relative_cache_home_is_ignored_as_the_specification_asks(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/path")
-    assert cache.cache_directory().is_absolute()
-    assert cache.cache_directory().parts[-3:] == (".cache", "byzshield", "distortion")
+    assert cache_directory().is_absolute()
+    assert cache_directory().parts[-2:] == (".cache", "byzshield")

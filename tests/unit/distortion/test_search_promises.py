@@ -11,9 +11,11 @@ from math import comb
 import numpy as np
 import pytest
 
-from byzshield.distortion import SearchInterrupted, branch_and_bound, corrupted_files, crew, worst_case
-from byzshield.distortion.annealing import good_set
-from byzshield.distortion.graph import graph_of
+from byzshield.distortion import SearchInterrupted, corrupted_files, worst_case
+from byzshield.distortion.exact import search as exact_search
+from byzshield.distortion.exact import work_stealing
+from byzshield.distortion.exact.annealing import good_set
+from byzshield.distortion.exact.graph import graph_of
 from byzshield.errors import ParameterError
 from byzshield.placement import mols, ramanujan2
 
@@ -69,20 +71,20 @@ def test_threads_and_symmetry_do_not_change_the_witness(monkeypatch):
         usual = worst_case(assignment, num_byzantine=num_byzantine, use_cache=False)
         assert comb(25, num_byzantine) > 50_000
         with monkeypatch.context() as patch:
-            patch.setattr(crew, "num_cores", lambda: 1)
+            patch.setattr(work_stealing, "available_cores", lambda: 1)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
-            patch.setattr(crew, "num_cores", lambda: 5)
+            patch.setattr(work_stealing, "available_cores", lambda: 5)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
-            patch.setattr(branch_and_bound, "automorphisms", lambda _: identity)
+            patch.setattr(exact_search, "automorphisms", lambda _: identity)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
 
 
 @pytest.mark.parametrize("num_byzantine", [5, 6, 7])
 def test_a_poor_start_is_mended(num_byzantine, monkeypatch):
     assignment = mols(load=5, replication=3)
-    expected, _ = branch_and_bound.search(assignment, num_byzantine, None, 25)
-    monkeypatch.setattr(branch_and_bound, "good_set", lambda *_: (0, tuple(range(num_byzantine))))
-    result, canonical = branch_and_bound.search(assignment, num_byzantine, None, 25)
+    expected, _ = exact_search.search(assignment, num_byzantine, None, 25)
+    monkeypatch.setattr(exact_search, "good_set", lambda *_: (0, tuple(range(num_byzantine))))
+    result, canonical = exact_search.search(assignment, num_byzantine, None, 25)
     assert canonical
     assert result == expected
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from plain_search import enumerate_plainly, random_assignment, sizes_of_random_graphs
 
-from byzshield.distortion import branch_and_bound, corrupted_files, worst_case
-from byzshield.distortion.search import MOST_ENUMERATED
+from byzshield.distortion import corrupted_files, worst_case
+from byzshield.distortion.exact import search as exact_search
+from byzshield.distortion.worst_case import MOST_ENUMERATED
 from byzshield.errors import ParameterError
 from byzshield.placement import baseline, cyclic, frc, mols, ramanujan1, ramanujan2
 
@@ -25,7 +26,7 @@ def test_the_search_equals_plain_enumeration_on_random_biregular_graphs(seed):
     for _ in range(40):
         assignment = random_assignment(random, *sizes[random.integers(len(sizes))])
         num_byzantine = int(random.integers(1, min(assignment.num_workers, 7)))
-        result, canonical = branch_and_bound.search(assignment, num_byzantine, None, assignment.num_files)
+        result, canonical = exact_search.search(assignment, num_byzantine, None, assignment.num_files)
         assert canonical
         assert result.exact
         assert (result.c_max, result.witness) == enumerate_plainly(assignment, num_byzantine)
@@ -50,7 +51,7 @@ def test_the_search_equals_plain_enumeration_on_random_biregular_graphs(seed):
 )
 def test_the_search_equals_plain_enumeration_on_every_small_placement(assignment):
     for num_byzantine in range(1, min(assignment.num_workers, 7)):
-        result, canonical = branch_and_bound.search(assignment, num_byzantine, None, assignment.num_files)
+        result, canonical = exact_search.search(assignment, num_byzantine, None, assignment.num_files)
         assert canonical
         assert (result.exact, result.c_max, result.witness) == (True, *enumerate_plainly(assignment, num_byzantine))
         assert worst_case(assignment, num_byzantine=num_byzantine) == result
@@ -66,7 +67,7 @@ def test_the_published_tables_come_out(assignment, rows):
 
 
 def test_small_cases_never_load_the_compiler(monkeypatch):
-    monkeypatch.setattr(branch_and_bound, "search", lambda *_: pytest.fail("the compiled search ran"))
+    monkeypatch.setattr(exact_search, "search", lambda *_: pytest.fail("the compiled search ran"))
     assert worst_case(mols(load=5, replication=3), num_byzantine=3).c_max == 3
     assert MOST_ENUMERATED <= 100_000
 

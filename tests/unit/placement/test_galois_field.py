@@ -13,7 +13,7 @@ from byzshield.placement.galois_field import _irreducible, field, prime_power
 PRIME_POWERS = [2, 3, 4, 5, 7, 8, 9, 11, 13, 16, 17, 19, 23, 25, 27, 29, 31, 32]
 
 
-def test_prime_powers_are_recognised():
+def test_prime_powers_are_recognized():
     assert [number for number in range(-1, 33) if prime_power(number)] == PRIME_POWERS
     assert [prime_power(number) for number in (8, 9, 25, 31)] == [(2, 3), (3, 2), (5, 2), (31, 1)]
 

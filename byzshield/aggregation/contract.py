@@ -1,0 +1,200 @@
+"""The contract of every rule ([n, d] in, [d] out) and of every pre-aggregator ([n, d] in, [m, d] out)."""
+
+import contextlib
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+from byzshield.aggregation.matrix import FLOATS, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.primitives import squared_distances
+from byzshield.arrays import Float64
+from byzshield.errors import CheckpointError, ParameterError, TooFewRowsError
+from byzshield.registry import Registry
+
+__all__ = ["AGGREGATORS", "PRE_AGGREGATORS", "Aggregator", "DistanceAggregator", "Matrix", "PreAggregator", "RowOperation"]
+
+M = TypeVar("M")
+
+
+class RowOperation(ABC):
+    """Works on n rows, of which up to `num_corrupted` are arbitrary.
+
+    Args:
+        num_corrupted: rows that may be arbitrary (f in the papers of the rules), >= 0.
+
+    Raises:
+        ParameterError: num_corrupted is negative.
+    """
+
+    minimum: ClassVar[str] = ""
+    """The fewest rows, as a formula in n and f."""
+    breakdown: ClassVar[str] = ""
+    """The largest number of corrupted rows that it withstands, as a fraction of n."""
+    cost: ClassVar[str] = ""
+    """Operations, in n, f and d."""
+    paper: ClassVar[str] = ""
+    """Where it was published."""
+    dtypes: ClassVar[tuple[str, ...]] = FLOATS
+    """Element types that it accepts."""
+    on_device: ClassVar[bool] = False
+    """Whether it also takes a torch tensor on another device than the CPU; otherwise such rows are copied to the CPU."""
+    finds_non_finite: ClassVar[bool] = False
+    """Whether the first thing that it does with its rows is a primitive that raises `NonFiniteFound`; otherwise a pass over the
+    rows looks for such values beforehand."""
+
+    def __init__(self, *, num_corrupted: int = 0) -> None:
+        if num_corrupted < 0:
+            raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
+        self.num_corrupted = num_corrupted
+
+    @property
+    @abstractmethod
+    def minimum_rows(self) -> int:
+        """The fewest rows for which the guarantee holds against `num_corrupted` of them."""
+
+    def check_rows(self, num_rows: int) -> None:
+        """Raises TooFewRowsError if `num_rows` is less than `minimum_rows`."""
+        needed = max(1, self.minimum_rows)
+        if num_rows < needed:
+            raise TooFewRowsError(
+                f"{type(self).__name__} against {self.num_corrupted} corrupted rows needs at least {needed} rows; got {num_rows}"
+            )
+
+    def against(self, num_corrupted: int) -> Self:
+        """The same with another `num_corrupted`; a state is shared with the original."""
+        other = copy.copy(self)
+        other.num_corrupted = num_corrupted
+        return other
+
+    def without(self, dropped: tuple[int, ...], num_rows: int) -> Self:
+        """The same for what is left of `num_rows` rows after those at the positions `dropped`, all corrupted, are gone.
+
+        Raises:
+            TooFewRowsError: it cannot do without one of them.
+        """
+        return self.against(max(0, self.num_corrupted - len(dropped)))
+
+    def for_step(self, step: int) -> Self:
+        """The same as it is at `step` of the training; only seeded ones differ from step to step."""
+        return self
+
+    def _applied(self, gradients: Any, step: int, work: Callable[[Self, Matrix], Matrix]) -> Any:
+        """What a direct call does: checks, leaves out non-finite rows as corrupted ones, works, and gives back the same kind."""
+        rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
+        operation = self.for_step(step)
+        operation.check_rows(len(rows))
+        if operation.finds_non_finite:
+            with contextlib.suppress(NonFiniteFound):
+                return back(work(operation, rows))
+        dropped = non_finite_rows(rows)
+        if dropped:
+            operation = operation.without(dropped, len(rows))
+            rows = keep_rows(rows, dropped)
+            operation.check_rows(len(rows))
+        return back(work(operation, rows))
+
+
+class Aggregator(RowOperation):
+    """Combines n vectors, of which up to `num_corrupted` are arbitrary, into one.
+
+    A rule knows nothing of workers: after the vote, its rows are files. Subclasses implement `minimum_rows` and `_combine`.
+    Rules are immutable unless they declare a state, deterministic, and never write into their input.
+    """
+
+    coordinate_wise: bool = False
+    """Whether each coordinate of the result depends on that coordinate of the rows alone, so that blocks of columns may be
+    combined one by one."""
+    needs_row_identity: ClassVar[bool] = False
+    """Whether a position among the rows means something to the rule, so that they must not be shuffled or merged before it."""
+
+    @abstractmethod
+    def _combine(self, rows: Matrix) -> Matrix:
+        """Combines checked, finite rows of shape [n, d] that must not be written to, into shape [d]."""
+
+    def __call__(self, gradients: M, *, step: int = 0) -> M:
+        """Combines the rows of `gradients`.
+
+        Rows with a NaN or an infinity are left out and count as corrupted ones, as in `Pipeline`, which also reports them.
+
+        Args:
+            gradients: [n, d], float32 or float64, a numpy array or a torch tensor on any device.
+            step: which step of the training this is; seeded rules draw anew at each.
+
+        Returns:
+            [d], of the same kind, dtype and device.
+
+        Raises:
+            ParameterError: not a floating-point matrix.
+            TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
+        """
+        return cast(M, self._applied(gradients, step, lambda rule, rows: rule._combine(rows)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rule remembers between calls, for a checkpoint; empty for most rules."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave.
+
+        Raises:
+            CheckpointError: the state is not this rule's.
+        """
+        if state:
+            raise CheckpointError(f"{type(self).__name__} remembers nothing, but the checkpoint holds {', '.join(sorted(state))}")
+
+
+class DistanceAggregator(Aggregator):
+    """A rule that looks at its rows through their pairwise distances, which can be summed while blocks of columns arrive."""
+
+    finds_non_finite = True
+
+    @abstractmethod
+    def combine_given(self, rows: Matrix, distances: Float64) -> Matrix:
+        """As `_combine`, given the squared distances [n, n] of the rows in an arbitrary unit."""
+
+    def _combine(self, rows: Matrix) -> Matrix:
+        return self.combine_given(rows, squared_distances(rows))
+
+
+class PreAggregator(RowOperation):
+    """Turns n rows, of which up to `num_corrupted` are arbitrary, into m rows for a rule. Never writes into its input.
+
+    In a `Pipeline`, `num_corrupted` is that of the rule at its end. Subclasses implement `minimum_rows` and `_transform`, and the
+    two counts if they merge rows.
+    """
+
+    keeps_rows: ClassVar[bool] = True
+    """Whether row i of the result stands for row i of the input."""
+
+    @abstractmethod
+    def _transform(self, rows: Matrix) -> Matrix:
+        """Turns checked, finite rows [n, d] that must not be written to into new rows [m, d]."""
+
+    def rows_after(self, num_rows: int) -> int:
+        """How many rows come out (m) when `num_rows` go in."""
+        return num_rows
+
+    def corrupted_after(self, num_rows: int) -> int:
+        """How many of the rows that come out may be corrupted when `num_rows` go in."""
+        return min(self.num_corrupted, self.rows_after(num_rows))
+
+    def __call__(self, gradients: M, *, step: int = 0) -> M:
+        """Transforms the rows of `gradients`; rows with a NaN or an infinity are left out and count as corrupted ones.
+
+        Args:
+            gradients: [n, d], float32 or float64, a numpy array or a torch tensor on any device.
+            step: which step of the training this is; seeded ones draw anew at each.
+
+        Returns:
+            [m, d], of the same kind, dtype and device.
+
+        Raises:
+            ParameterError: not a floating-point matrix.
+            TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
+        """
+        return cast(M, self._applied(gradients, step, lambda operation, rows: operation._transform(rows)))
+
+
+AGGREGATORS: Registry[type[Aggregator]] = Registry("aggregation rule", "byzshield.aggregation.rules", base=Aggregator)
+PRE_AGGREGATORS: Registry[type[PreAggregator]] = Registry("pre-aggregator", "byzshield.aggregation.pre", base=PreAggregator)

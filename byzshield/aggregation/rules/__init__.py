@@ -1,0 +1,1 @@
+"""The rules, one a module; a rule of yours is one more (docs/aggregation.md)."""

@@ -1,0 +1,63 @@
+"""MoNNA: the neighbors of a row that is trusted."""
+
+import copy
+from typing import Self
+
+import numpy as np
+
+from byzshield.aggregation import primitives
+from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix
+from byzshield.errors import ParameterError, TooFewRowsError
+
+__all__ = ["MoNNA"]
+
+
+@AGGREGATORS.register("monna")
+class MoNNA(Aggregator):
+    """Mean of the n - f rows nearest to a trusted one (which is among them); the first ones on a tie.
+
+    Only for a setting in which one row is known to be honest, for example because the server computed it itself.
+
+    Reference: Farhadkhani et al., "Robust Collaborative Learning with Linear Gradient Overhead", ICML 2023, algorithm 2
+    (nearest neighbor averaging).
+
+    Args:
+        num_corrupted: f.
+        reference: position of the trusted row.
+
+    Raises:
+        ParameterError: reference is negative.
+    """
+
+    minimum = "n >= 2f + 1"
+    breakdown = "1/2, given an honest reference"
+    cost = "O(n d)"
+    paper = "Farhadkhani et al., ICML 2023, algorithm 2"
+    on_device = True
+    finds_non_finite = True
+    needs_row_identity = True
+
+    def __init__(self, *, num_corrupted: int = 0, reference: int = 0) -> None:
+        super().__init__(num_corrupted=num_corrupted)
+        if reference < 0:
+            raise ParameterError(f"reference must be the position of a row, counted from 0; got {reference}")
+        self.reference = reference
+
+    @property
+    def minimum_rows(self) -> int:
+        return max(2 * self.num_corrupted, self.reference) + 1
+
+    def without(self, dropped: tuple[int, ...], num_rows: int) -> Self:
+        if self.reference in dropped:
+            raise TooFewRowsError(
+                f"{type(self).__name__} cannot do without its reference, row {self.reference}, which is not finite"
+            )
+        other = copy.copy(super().without(dropped, num_rows))
+        other.reference = self.reference - sum(row < self.reference for row in dropped)
+        return other
+
+    def _combine(self, rows: Matrix) -> Matrix:
+        distances = primitives.distances_to(rows, rows[self.reference])
+        distances[self.reference] = -1.0
+        nearest = np.argsort(distances, kind="stable")[: len(rows) - self.num_corrupted]
+        return primitives.mean_of(rows, nearest.tolist())

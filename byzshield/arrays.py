@@ -1,0 +1,11 @@
+"""The element types of the arrays that travel between packages."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Float32", "Float64"]
+
+Float32 = NDArray[np.float32]
+"""Parameters, gradients and rows, as they are computed and sent."""
+Float64 = NDArray[np.float64]
+"""Distances, inner products and weights of rows, as they are summed."""

@@ -1,0 +1,26 @@
+"""Words that a run file chooses among and that the parts which they set must know, too."""
+
+from typing import Any, Literal, get_args
+
+from byzshield.errors import ParameterError
+
+__all__ = ["Compression", "Exchange", "Knowledge", "SelectionRule", "require_choice"]
+
+Exchange = Literal["digest", "full"]
+"""Whether workers vote with digests and the server fetches each winner once, or send all copies."""
+Compression = Literal["auto", "on", "off"]
+"""Whether chunks are compressed where that saves 1/8, wherever it saves anything, or never."""
+Knowledge = Literal["own", "omniscient"]
+"""Whether accomplices know the gradients that they were given, or those of all files."""
+SelectionRule = Literal["worst", "random", "first", "fixed"]
+"""How the Byzantine workers are chosen."""
+
+
+def require_choice(name: str, value: Any, choices: Any) -> None:
+    """Refuses a value that is not one of the words of a Literal.
+
+    Raises:
+        ParameterError: it is another one.
+    """
+    if value not in get_args(choices):
+        raise ParameterError(f"{name} must be one of {', '.join(get_args(choices))}; got {value!r}")

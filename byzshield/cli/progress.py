@@ -1,0 +1,57 @@
+"""How far a run has come, and how it ended, for people."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TerminalProgress", "print_summary"]
+
+
+class TerminalProgress:
+    """A tqdm bar on stderr; where that is not a terminal, nothing, or a line for each evaluation.
+
+    Args:
+        plain: whether to print those lines; under mpirun no rank has a terminal.
+    """
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self._plain = plain
+        self._bar: Any = None
+        self._steps = 0
+
+    def start(self, *, at: int, steps: int) -> None:
+        """Draws the bar."""
+        self._steps = steps
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=steps, initial=at, unit="step", dynamic_ncols=True)
+
+    def advance(self, line: dict[str, Any]) -> None:
+        """Moves the bar."""
+        accuracy = line.get("test_accuracy")
+        if self._bar is not None:
+            if accuracy is not None:
+                self._bar.set_postfix(accuracy=f"{accuracy:.3f}")
+            self._bar.update()
+        elif self._plain and accuracy is not None:
+            print(f"step {line['step']} of {self._steps}: test accuracy {accuracy:.3f}", file=sys.stderr, flush=True)
+
+    def finish(self) -> None:
+        """Leaves the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def print_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Prints how a run ended, in three lines."""
+    print(
+        f"{summary['scheme']}, {summary['num_byzantine']} of {summary['num_workers']} workers Byzantine "
+        f"({summary['attack']}), {summary['aggregator']}: at most {summary['corrupted_files_max']} of {summary['num_files']} "
+        f"files corrupted"
+    )
+    print(
+        f"test accuracy {summary['test_accuracy']:.4f}, loss {summary['test_loss']:.4f} after {summary['steps']} steps, "
+        f"{summary['step_seconds_median']:.3f} s a step"
+    )
+    print(f"results in {path}")

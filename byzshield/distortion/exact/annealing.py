@@ -1,0 +1,97 @@
+"""A good set of Byzantine workers, fast and without a proof: where the search starts from. Importing this imports numba."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byzshield.distortion.exact.graph import Graph, Ints
+from byzshield.distortion.exact.kernel import compiled
+from byzshield.seeding import generator
+
+__all__ = ["good_set"]
+
+RUNS = 12
+STEPS = 100_000
+
+
+def good_set(graph: Graph, num_byzantine: int, goal: int) -> tuple[int, tuple[int, ...]]:
+    """The best of several annealing runs, the same on every machine: files corrupted, and by whom.
+
+    Args:
+        graph: the assignment.
+        num_byzantine: q, 1 <= q < K.
+        goal: corrupted files at which to stop, an upper bound on what is possible.
+    """
+    num_workers = len(graph.files_of)
+    best, witness = -1, tuple(range(num_byzantine))
+    for run in range(RUNS):
+        random = generator(0, "distortion annealing", num_byzantine, run)
+        order = random.permutation(num_workers).astype(np.int32)
+        leaving = random.integers(num_byzantine, size=STEPS, dtype=np.int32)
+        entering = random.integers(num_byzantine, num_workers, size=STEPS, dtype=np.int32)
+        draws = np.stack([leaving, entering], axis=1)
+        count, workers = anneal(graph, order, num_byzantine, goal, draws, random.random(STEPS))
+        if count > best:
+            best, witness = count, tuple(np.sort(workers).tolist())
+        if best >= goal:
+            break
+    return best, witness
+
+
+@compiled
+def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, chances: NDArray[np.float64]) -> tuple[int, Ints]:
+    """Simulated annealing by swaps of a chosen worker for another, from the first `num_chosen` workers of `order`.
+
+    Args:
+        graph: the assignment.
+        order: a permutation of the workers, [K]; it is changed.
+        num_chosen: q, 1 <= q < K.
+        goal: corrupted files at which to stop.
+        draws: the positions to swap, one from the first q and one from the rest, [steps, 2].
+        chances: uniform numbers in [0, 1), [steps].
+
+    Returns:
+        The most corrupted files met, and the workers who do it, [q].
+    """
+    num_files, replication = graph.workers_of.shape
+    majority = graph.majority
+    # A file short of its majority counts a fraction, so that the walk has a slope to climb.
+    worth = np.ones(replication + 1)
+    for held in range(majority):
+        worth[held] = 0.5 * (held / majority) ** 2
+    held_by = np.zeros(num_files, dtype=np.int32)
+    for at in range(num_chosen):
+        for file in graph.files_of[order[at]]:
+            held_by[file] += 1
+    corrupted = 0
+    for file in range(num_files):
+        if held_by[file] >= majority:
+            corrupted += 1
+    best, best_set = corrupted, order[:num_chosen].copy()
+    steps = len(chances)
+    for step in range(steps):
+        if best >= goal:
+            break
+        leaving, entering = order[draws[step, 0]], order[draws[step, 1]]
+        change, before = 0.0, corrupted
+        for file in graph.files_of[leaving]:
+            held = held_by[file]
+            change += worth[held - 1] - worth[held]
+            corrupted -= int(held == majority)
+            held_by[file] = held - 1
+        for file in graph.files_of[entering]:
+            held = held_by[file]
+            change += worth[held + 1] - worth[held]
+            corrupted += int(held + 1 == majority)
+            held_by[file] = held + 1
+        temperature = 0.6 * (1.0 - step / steps) + 0.02
+        if change >= 0 or chances[step] < np.exp(change / temperature):
+            order[draws[step, 0]], order[draws[step, 1]] = entering, leaving
+            if corrupted > best:
+                best, best_set = corrupted, order[:num_chosen].copy()
+        else:
+            corrupted = before
+            for file in graph.files_of[entering]:
+                held_by[file] -= 1
+            for file in graph.files_of[leaving]:
+                held_by[file] += 1
+    return best, best_set

@@ -1,0 +1,325 @@
+"""Objects from a configuration: the only place where both are known."""
+
+import inspect
+import os
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipeline, PreAggregator
+from byzshield.attacks import ATTACKS, Attack, Selection
+from byzshield.config import RunConfig
+from byzshield.data import DATASETS, Dataset, FileSampler
+from byzshield.distortion import WorstCase, most_byzantine, worst_case
+from byzshield.errors import ConfigError, ParameterError, PlacementError, TooFewRowsError
+from byzshield.log import get_logger
+from byzshield.models import MODELS, FlatModel, seeded
+from byzshield.placement import Assignment, build
+from byzshield.registry import Registry
+from byzshield.seeding import torch_seed
+from byzshield.storage import cache_directory
+from byzshield.suggestion import suggestion
+from byzshield.training import Adversary, GradientComputer, ParameterServer, Worker
+from byzshield.wire import ArrayEncoder, ChunkLayout
+
+__all__ = ["Builder", "construct"]
+
+T = TypeVar("T")
+LOG = get_logger(__name__)
+SEARCH_SECONDS = 60.0
+
+
+def construct(factory: Any, section: str, options: dict[str, Any], *, known: frozenset[str] = frozenset(), **given: Any) -> Any:
+    """Calls `factory` with what the program gives and what the run file says.
+
+    Args:
+        factory: a class or function that takes keywords.
+        section: the section of the run file, for messages.
+        options: the section's own keywords.
+        known: keys that the section itself has, to suggest when one is misspelled.
+        given: arguments that are not the user's to set; those that `factory` does not take are left out.
+
+    Raises:
+        ConfigError: an option is unknown, missing or out of range.
+    """
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for key in options:
+        if (key not in parameters and not takes_any) or key in given:
+            names = sorted((set(parameters) | known) - set(given) - {"params", "optimizer", "root", "download"})
+            raise ConfigError(f"{section}.{key}: {factory.__name__} has no such keyword; {suggestion(key, names)}")
+    try:
+        return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
+    except ValueError as error:  # ours and torch's alike
+        raise ConfigError(f"{section}: {error}") from error
+    except TypeError as error:
+        raise ConfigError(f"{section}: {factory.__name__} cannot be made of these values: {error}") from error
+
+
+def lookup(registry: Registry[T], name: str, dotted: str) -> T:
+    """Returns the entry of a registry that the run file names at the key `dotted`.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    try:
+        return registry.get(name)
+    except ConfigError as error:
+        raise ConfigError(f"{dotted}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds the parts of a run, each once.
+
+    Args:
+        config: the resolved run file.
+        num_ranks: processes, of which rank 0 is the server; 2 puts all workers into one other process.
+        witness: the worst-case workers, where the server has worked them out already.
+    """
+
+    config: RunConfig
+    num_ranks: int = 2
+    witness: tuple[int, ...] = ()
+
+    @cached_property
+    def assignment(self) -> Assignment:
+        """Who computes which file."""
+        section = self.config.placement
+        try:
+            assignment = build(
+                section.scheme,
+                num_workers=self.config.cluster.num_workers,
+                load=section.load,
+                replication=section.replication,
+                m=section.m,
+                path=section.path,
+            )
+        except (ConfigError, PlacementError) as error:
+            raise ConfigError(f"placement: {error}") from error
+        if self.num_ranks < 2:
+            raise ConfigError(
+                f"one process cannot train: start the server and {assignment.num_workers} workers with "
+                f"mpirun -n {assignment.num_workers + 1}, or use byzshield simulate"
+            )
+        if self.num_ranks > assignment.num_workers + 1:
+            raise ConfigError(
+                f"{self.num_ranks} processes are more than the server and {assignment.num_workers} workers: "
+                f"use mpirun -n {assignment.num_workers + 1} or fewer"
+            )
+        return assignment
+
+    @cached_property
+    def rank_of(self) -> list[int]:
+        """For each worker the rank that hosts it: blocks of equal size over ranks 1, 2, ..."""
+        hosts = self.num_ranks - 1
+        return [1 + worker * hosts // self.assignment.num_workers for worker in range(self.assignment.num_workers)]
+
+    @cached_property
+    def worst_case(self) -> WorstCase:
+        """What the Byzantine workers can corrupt at most; only the server asks."""
+        try:
+            worst = worst_case(self.assignment, num_byzantine=self.config.attack.num_byzantine, time_limit=SEARCH_SECONDS)
+        except ParameterError as error:
+            raise ConfigError(f"attack: {error}") from error
+        if not worst.exact:
+            LOG.warning("the worst case is only known to lie between %d and %d files", worst.c_max, worst.upper_bound)
+        return worst
+
+    @cached_property
+    def selection(self) -> Selection:
+        """Who is Byzantine in which step."""
+        section = self.config.attack
+        workers = section.workers
+        if section.selection == "worst" and not workers and section.num_byzantine:
+            workers = self.witness or self.worst_case.witness
+        try:
+            return Selection(
+                self.assignment,
+                num_byzantine=section.num_byzantine,
+                rule=section.selection,
+                workers=workers,
+                seed=self.config.run.seed,
+            )
+        except ParameterError as error:
+            raise ConfigError(f"attack: {error}") from error
+
+    @cached_property
+    def attack(self) -> Attack:
+        """What the Byzantine workers do."""
+        section = self.config.attack
+        known = frozenset(field.name for field in fields(section))
+        attack: Attack = construct(lookup(ATTACKS, section.name, "attack.name"), "attack", section.options, known=known)
+        return attack
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The images."""
+        section = self.config.data
+        root = Path(section.root).expanduser() if section.root else cache_directory()
+        known = frozenset(field.name for field in fields(section))
+        dataset: Dataset = construct(
+            lookup(DATASETS, section.name, "data.name"), "data", section.options, known=known, root=root, download=False
+        )
+        return dataset
+
+    @cached_property
+    def sampler(self) -> FileSampler:
+        """Which samples are in which file."""
+        return FileSampler(
+            num_samples=len(self.dataset.train_labels),
+            batch_size=self.config.data.batch_size,
+            num_files=self.assignment.num_files,
+            seed=self.config.run.seed,
+        )
+
+    @cached_property
+    def computer(self) -> GradientComputer:
+        """What computes gradients, over a model of its own."""
+        return GradientComputer(
+            self.model(),
+            self.dataset,
+            self.sampler,
+            seed=self.config.run.seed,
+            augment=self.config.data.augment,
+            device=self.config.cluster.device,
+        )
+
+    def model(self) -> FlatModel:
+        """A new model with the run's initial parameters."""
+        section = self.config.model
+        dataset = self.dataset
+        with seeded(torch_seed(self.config.run.seed, "initialisation"), torch.device("cpu")):
+            module = construct(
+                lookup(MODELS, section.name, "model.name"),
+                "model",
+                section.options,
+                known=frozenset({"name"}),
+                image_shape=dataset.image_shape,
+                num_classes=dataset.num_classes,
+            )
+        return FlatModel(module, device=self.config.cluster.device)
+
+    def pipeline(self) -> Pipeline:
+        """The pre-aggregators and the robust rule, refused if they cannot bear the placement's worst case."""
+        section = self.config.aggregation
+        num_corrupted = self.worst_case.upper_bound if section.num_corrupted == "auto" else section.num_corrupted
+        known = frozenset(field.name for field in fields(section))
+
+        def operation(factory: Any, options: dict[str, Any]) -> Any:
+            if "seed" in inspect.signature(factory).parameters:
+                options = {"seed": self.config.run.seed, **options}
+            return construct(factory, "aggregation", options, known=known, num_corrupted=num_corrupted)
+
+        pre = []
+        for entry in section.pre:
+            options = {"name": entry} if isinstance(entry, str) else dict(entry)
+            if "name" not in options:
+                raise ConfigError("aggregation.pre: each table needs a name")
+            pre.append(operation(lookup(PRE_AGGREGATORS, str(options.pop("name")), "aggregation.pre"), options))
+        rule = operation(lookup(AGGREGATORS, section.rule, "aggregation.rule"), section.options)
+        try:
+            pipeline = Pipeline(rule, pre)
+            pipeline.check_rows(self.assignment.num_files)
+        except TooFewRowsError as error:
+            raise ConfigError(f"aggregation: {error}, the files of this placement; {self._what_fits(rule, pre)}") from error
+        except ParameterError as error:
+            raise ConfigError(f"aggregation: {error}") from error
+        return pipeline
+
+    def _what_fits(self, rule: Aggregator, pre: list[PreAggregator]) -> str:
+        """What to change when the rule cannot bear the worst case."""
+
+        def bears(num_corrupted: int) -> bool:
+            try:
+                Pipeline(rule.against(num_corrupted), pre).check_rows(self.assignment.num_files)
+            except TooFewRowsError:
+                return False
+            return True
+
+        most = next((count for count in reversed(range(self.assignment.num_files)) if bears(count)), -1)
+        if most < 0:
+            return "use another rule or a placement with more files"
+        fits = most_byzantine(self.assignment, num_corrupted=most, time_limit=SEARCH_SECONDS)
+        return f"it bears {most}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement"
+
+    def server(self) -> ParameterServer:
+        """The parameter server with a model of its own."""
+        cluster = self.config.cluster
+        model = self.model()
+        optimizer = self._optimizer(model)
+        return ParameterServer(
+            model=model,
+            optimizer=optimizer,
+            scheduler=self._scheduler(optimizer),
+            pipeline=self.pipeline(),
+            assignment=self.assignment,
+            rank_of=self.rank_of,
+            layout=ChunkLayout(model.size, cluster.chunk_elements),
+            exchange=cluster.exchange,
+            round_timeout=cluster.round_timeout,
+            encoder=ArrayEncoder(cluster.compression),
+            quorum=cluster.quorum,
+        )
+
+    def worker(self, rank: int, computer: GradientComputer) -> Worker:
+        """The logical workers of `rank`, which compute with `computer`."""
+        cluster = self.config.cluster
+        layout = ChunkLayout(computer.size, cluster.chunk_elements)
+        adversary = None
+        if self.config.attack.num_byzantine:
+            adversary = Adversary(
+                rank=rank,
+                attack=self.attack,
+                selection=self.selection,
+                knowledge=self.config.attack.knowledge,
+                rank_of=self.rank_of,
+                layout=layout,
+                seed=self.config.run.seed,
+            )
+        return Worker(
+            workers=[worker for worker, host in enumerate(self.rank_of) if host == rank],
+            assignment=self.assignment,
+            computer=computer,
+            layout=layout,
+            encoder=ArrayEncoder(cluster.compression),
+            exchange=cluster.exchange,
+            adversary=adversary,
+        )
+
+    def set_threads(self) -> None:
+        """Fixes what the bits of a gradient depend on besides its inputs."""
+        torch.set_num_threads(self.config.cluster.num_threads)
+        if self.config.cluster.device != "cpu":
+            if not torch.cuda.is_available():
+                raise ConfigError(f'cluster.device: this machine has no {self.config.cluster.device!r}; use "cpu"')
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
+            torch.use_deterministic_algorithms(True)
+            torch.backends.cudnn.benchmark = False
+
+    def _optimizer(self, model: FlatModel) -> torch.optim.Optimizer:
+        section = self.config.optimizer
+        factory = getattr(torch.optim, section.name, None)
+        if not (isinstance(factory, type) and issubclass(factory, torch.optim.Optimizer)):
+            raise ConfigError(f"optimizer.name: torch.optim has no {section.name!r}; try SGD or Adam")
+        parameter = torch.nn.Parameter(model.parameters)  # shares the model's storage
+        known = frozenset({"name", "lr"})
+        optimizer: torch.optim.Optimizer = construct(
+            factory, "optimizer", {"lr": section.lr, **section.options}, known=known, params=[parameter]
+        )
+        return optimizer
+
+    def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler | None:
+        section = self.config.schedule
+        if section.name is None:
+            return None
+        factory = getattr(torch.optim.lr_scheduler, section.name, None)
+        if not (isinstance(factory, type) and issubclass(factory, torch.optim.lr_scheduler.LRScheduler)):
+            raise ConfigError(f"schedule.name: torch.optim.lr_scheduler has no {section.name!r}; try StepLR")
+        scheduler: torch.optim.lr_scheduler.LRScheduler = construct(
+            factory, "schedule", section.options, known=frozenset({"name"}), optimizer=optimizer
+        )
+        return scheduler
