@@ -2,17 +2,17 @@
 
 import struct
 import sys
-from typing import Final, Literal, get_args
+from typing import Final
 
 import blosc
 import numpy as np
 
 from byzshield.arrays import Float32
-from byzshield.errors import FrameError, ParameterError
+from byzshield.choices import Compression, require_choice
+from byzshield.errors import FrameError
 
-__all__ = ["ArrayEncoder", "Compression", "decode_into"]
+__all__ = ["ArrayEncoder", "decode_into"]
 
-Compression = Literal["auto", "on", "off"]
 
 WORTH_KEEPING: Final = 1 / 8  # least saving, as a share of the raw bytes, for which "auto" keeps the compressed form
 LONGEST_REST: Final = 64  # most chunks that "auto" sends raw between two attempts
@@ -35,9 +35,8 @@ class ArrayEncoder:
         ParameterError: another word.
     """
 
-    def __init__(self, compression: Compression = "auto") -> None:
-        if compression not in get_args(Compression):
-            raise ParameterError(f"compression must be one of {', '.join(get_args(Compression))}; got {compression!r}")
+    def __init__(self, compression: Compression) -> None:
+        require_choice("compression", compression, Compression)
         self._compression = compression
         self._misses = 0
         self._rest = 0

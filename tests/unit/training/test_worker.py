@@ -11,7 +11,7 @@ from byzshield.placement import Assignment, frc, mols, ramanujan2
 from byzshield.runtime import simulate
 from byzshield.training import GradientComputer, ParameterServer
 from byzshield.training.worker import postponed
-from byzshield.wire import Kind
+from byzshield.wire import Kind, Message, Packet
 
 Maker = Callable[..., RunConfig]
 
@@ -59,13 +59,14 @@ def test_every_file_is_decided_before_the_postponed_ones_are_computed(assignment
 
 def test_requests_for_payloads_are_spread(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: Counter[int] = Counter()
-    addressed = ParameterServer._addressed
+    receive = ParameterServer.receive
 
-    def counting(self: ParameterServer, frames: list[Any]) -> Any:
-        asked.update(frame.worker for frame in frames if frame.kind is Kind.FETCH)
-        return addressed(self, frames)
+    def counting(self: ParameterServer, packet: Packet, now: float) -> list[Message]:
+        answer = receive(self, packet, now)
+        asked.update(message.rank for message in answer if message.tag == Kind.FETCH)  # one worker a rank
+        return answer
 
-    monkeypatch.setattr(ParameterServer, "_addressed", counting)
+    monkeypatch.setattr(ParameterServer, "receive", counting)
     simulate(tiny_run(run={"steps": 1}), num_ranks=16)
     assert sum(asked.values()) == 25
     assert max(asked.values()) <= 3  # the even share is 25 / 15
