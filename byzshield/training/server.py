@@ -255,7 +255,7 @@ class ParameterServer:
 
     def _quorum_missed(self, num_files: int) -> str:
         if num_files < self._quorum * self._assignment.num_files:
-            return f"only {num_files} files were decided; the quorum is higher"
+            return f"{num_files} of {self._assignment.num_files} files were decided; the quorum is {self._quorum:g} of them"
         return ""
 
     def _give_up_on(self, rank: int, now: float) -> list[Message]:
