@@ -440,6 +440,12 @@ class TestRefusals:
         assert blamed(server) == {"2": {"malformed": 2}, "3": {"malformed": 2}}
         assert server.bytes_received == 2 * 10**9
 
+    def test_a_frame_that_names_a_worker_is_held_against_that_one_alone(self) -> None:
+        server = make_server(TWO_FILES, rank_of=[1, 1, 2, 2, 3, 3])
+        peers = opened(server)
+        peers.send(frame(worker=3, count=32, payload=VOTE[:32]), source=2)
+        assert blamed(server) == {"3": {"malformed": 1}}
+
     def test_a_message_from_a_rank_without_workers_is_held_against_nobody(self) -> None:
         server = make_server(ONE_FILE)
         opened(server)
