@@ -1,4 +1,4 @@
-"""Waiting without burning a core that another rank needs."""
+"""Waits that leave the core to other ranks."""
 
 import time
 from typing import Final

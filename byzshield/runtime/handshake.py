@@ -40,7 +40,7 @@ def greet_workers(
         for each rank that differs or is silent, what is wrong with it.
 
     Raises:
-        HandshakeError: more than half of the ranks differ or are silent, so the server itself is the odd one out.
+        HandshakeError: more than half of the ranks differ or are silent, so it is the server that differs.
     """
     news = messages.welcome(welcome)
     for rank in ranks:

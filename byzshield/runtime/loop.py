@@ -32,7 +32,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that nobody wants to see."""
+    """Progress that is not shown."""
 
     def start(self, *, at: int, steps: int) -> None:
         """Does nothing."""

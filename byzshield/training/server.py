@@ -250,7 +250,7 @@ class ParameterServer:
                 reason = str(error)
         raise LostWorkersError(
             f"only {sum(alive)} of {len(alive)} workers are left, who can decide {decidable} of the {len(holders)} files "
-            f"({reason}); start the job again with --resume, on hosts that live"
+            f"({reason}); start the job again with --resume, on hosts that work"
         )
 
     def _quorum_missed(self, num_files: int) -> str:

@@ -39,7 +39,7 @@ class InProcessEndpoint:
         return sum(source == self.rank for source, _ in self._queues[rank])
 
     def lost(self) -> frozenset[int]:
-        """None: objects do not die alone."""
+        """None: ranks in one process end together."""
         return frozenset()
 
 

@@ -351,7 +351,7 @@ class TestLostRanks:
             server.aggregate()
         assert str(raised.value) == (
             f"only 4 of 6 workers are left, who can decide 1 of the 2 files ({reason}); "
-            "start the job again with --resume, on hosts that live"
+            "start the job again with --resume, on hosts that work"
         )
 
 
