@@ -227,14 +227,12 @@ class ParameterServer:
         if frame.kind is Kind.GOODBYE:
             self.goodbyes[source] = messages.read_goodbye(frame)
             return []
-        if frame.kind is Kind.HELLO:
-            return []  # from a rank that started too late for the handshake
         for round_ in (self._round, self._last_round):
             if round_ is not None and frame.step == round_.step:
                 return self._addressed(round_.receive(frame, now))
         if self._round is None or frame.step > self._round.step:
             raise FrameError(f"step {frame.step} has not begun")
-        return []  # too late to matter
+        return []  # too late to matter: an old vote, or the greeting of a rank that started late
 
     def _require_survivors(self) -> None:
         """Raises if the files that the surviving workers can still decide do not suffice for a step, since nobody comes back."""
