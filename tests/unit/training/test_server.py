@@ -131,6 +131,7 @@ class TestEquivocation:
         assert not peers.server.round_done
         peers.pay(1, 0, TRUE, chunks=[1])
         assert peers.server.round_done
+        assert blamed(peers.server) == {"0": {"payload_mismatch": 1}}
 
     def test_a_damaged_payload_is_malformed_and_the_next_supporter_is_asked(self) -> None:
         server = make_server(ONE_FILE)
@@ -217,6 +218,18 @@ class TestDeadlines:
         assert server.round_done
         # Worker 2 never voted, but nobody waited for it: the file was decided without it.
         assert blamed(server) == {"0": {"timeout": 1}, "1": {"timeout": 1}}
+
+    def test_a_file_whose_supporters_all_lied_waits_for_the_silent_until_the_votes_are_due(self) -> None:
+        server = make_server(ONE_FILE)
+        peers = opened(server)
+        for worker in (0, 1):
+            peers.vote(worker, 0, TRUE)
+        for worker in (0, 1):
+            peers.pay(worker, 0, FALSE, chunks=[0])
+        assert not server.round_done
+        server.tick(TIMEOUT)
+        assert server.round_done
+        assert close(server).undecided == (0,)
 
     def test_the_quorum_skips_a_step_with_too_few_files(self) -> None:
         server = make_server(TWO_FILES, quorum=0.6)
@@ -307,6 +320,15 @@ class TestLostRanks:
         assert requests(server.lose(1, 0.0)) == [(1, 0, 1)]
         assert blamed(server) == {"0": {"lost": 1}}
 
+    def test_a_dead_supporter_is_not_asked(self) -> None:
+        server = make_server(ONE_FILE)
+        peers = opened(server)
+        peers.vote(0, 0, TRUE)
+        peers.vote(1, 0, TRUE)
+        server.lose(2, 0.0)
+        assert peers.pay(0, 0, FALSE, chunks=[0]) == []
+        assert peers.vote(2, 0, TRUE) == [(2, 0, ALL_CHUNKS)]
+
     def test_the_dead_of_one_round_are_given_up_in_the_next(self) -> None:
         server = make_server(ONE_FILE)
         peers = opened(server)
@@ -381,6 +403,7 @@ class TestRefusals:
             pytest.param(frame(Kind.GRADIENT, **NUMBERS), id="a payload that nobody asked for"),
             pytest.param(frame(Kind.GRADIENT, file=7, **NUMBERS), id="a payload of a file that does not exist"),
             pytest.param(frame(Kind.FETCH), id="a kind that only the server sends"),
+            pytest.param(frame(Kind.HELLO, count=2, payload=b"{}"), id="a greeting for this step"),
             pytest.param(frame(Kind.GOODBYE, count=7, payload=bytes(7)), id="a goodbye of the wrong length"),
         ],
     )
@@ -398,6 +421,7 @@ class TestRefusals:
         "wrong",
         [
             pytest.param(frame(count=64, payload=VOTE), id="a vote by digests"),
+            pytest.param(frame(Kind.HELLO, count=2, payload=b"{}"), id="a greeting for this step"),
             pytest.param(frame(Kind.GRADIENT, file=2, **NUMBERS), id="a file that does not exist"),
             pytest.param(frame(Kind.GRADIENT, file=1, **NUMBERS), id="a file of others"),
             pytest.param(frame(Kind.GRADIENT, chunk=2, **NUMBERS), id="a chunk that does not exist"),
