@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar, cast
 
@@ -17,6 +18,8 @@ class Registry(Generic[T]):
     """Maps a name, or "module:attribute" for a user's own component, to a class or function.
 
     The modules of `package` are imported at the first look-up, so a new component is one new file and nothing else.
+
+    A user's own module may lie in the current folder.
 
     Args:
         kind: what the entries are, in the singular, for messages ("attack").
@@ -75,6 +78,8 @@ class Registry(Generic[T]):
 
     def _import(self, name: str) -> T:
         module_name, _, attribute = name.partition(":")
+        if "" not in sys.path:  # the current folder; last, so that no file in it takes the place of an installed module
+            sys.path.append("")
         try:
             entry = getattr(importlib.import_module(module_name), attribute)
         except (ImportError, AttributeError) as error:
