@@ -421,7 +421,7 @@ class TestRefusals:
         "wrong",
         [
             pytest.param(frame(count=64, payload=VOTE), id="a vote by digests"),
-            pytest.param(frame(Kind.HELLO, count=2, payload=b"{}"), id="a greeting for this step"),
+            pytest.param(frame(Kind.HELLO, **NUMBERS), id="a greeting that looks like a payload"),
             pytest.param(frame(Kind.GRADIENT, file=2, **NUMBERS), id="a file that does not exist"),
             pytest.param(frame(Kind.GRADIENT, file=1, **NUMBERS), id="a file of others"),
             pytest.param(frame(Kind.GRADIENT, chunk=2, **NUMBERS), id="a chunk that does not exist"),
