@@ -194,6 +194,19 @@ class TestDeadlines:
         assert blamed(server) == {"1": {"timeout": 1}, "2": {"timeout": 1}}
         assert close(server).undecided == (0,)
 
+    def test_votes_after_the_deadline_do_not_decide_a_file_any_more(self) -> None:
+        server = make_server(TWO_FILES)
+        peers = opened(server)
+        peers.vote(0, 0, TRUE)
+        for worker in (3, 4):
+            peers.vote(worker, 1, TRUE, now=5.0)
+        server.tick(TIMEOUT)
+        assert not server.round_done  # the payload of file 1 has until 15
+        assert peers.vote(1, 0, TRUE, now=11.0) == []
+        peers.pay(3, 1, TRUE, now=12.0)
+        assert server.round_done
+        assert close(server).undecided == (0,)
+
     def test_a_provider_that_stays_silent_is_counted_and_replaced(self) -> None:
         server = make_server(ONE_FILE)
         peers = opened(server)
