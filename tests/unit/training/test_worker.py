@@ -218,6 +218,7 @@ class TestALocalAttack:
         rank = Rank.of(tiny_run(attack=attack), 3)
         rank.begin(1)
         frames = rank.work_all()
+        assert len(frames) == 5  # one vote a file
         assert votes(frames) == {(2, frame.file): rank.layout.digests(-2 * rank.truth(1, frame.file)) for frame in frames}
         chunks = rank.receive(messages.fetch(2, 1, frames[0].file))
         assert rank.vector(chunks).tobytes() == (-2 * rank.truth(1, frames[0].file)).tobytes()
@@ -263,7 +264,7 @@ class TestCollusion:
             frames += rank.work_all()
         frames += self.exchange(ranks)
         cast = votes(frames)
-        assert len(cast) == 15
+        assert len(cast) == len(frames) == 15  # one vote a file and worker
         rows = np.stack([ranks[1].truth(1, file) for file in range(25)])
         forged = alie_of(rows)
         assert set(cast.values()) == {ranks[1].layout.digests(forged)}
