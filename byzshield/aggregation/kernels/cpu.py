@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzshield.aggregation.kernels import compiled, order_statistics
-from byzshield.aggregation.kernels.sorting_networks import blocks
+from byzshield.aggregation.kernels.sorting_networks import selection_network, sorting_network
 from byzshield.aggregation.kernels.threads import over_columns
 from byzshield.aggregation.matrix import NonFiniteFound
 from byzshield.arrays import Float64
@@ -42,19 +42,16 @@ def combine(rows: Matrix, *, center: str, trim: int = 0, kept: int | None = None
 
     Memory above the input: the result and a tile a thread.
     """
-    if kept is None:
-        mode = order_statistics.MEDIAN if center == "median" else order_statistics.TRIMMED
-    else:
-        mode = order_statistics.NEAREST_TO_MEDIAN if center == "median" else order_statistics.NEAREST_TO_TRIMMED
     flat, offsets = _flat(rows)
     if index is not None:
         offsets = offsets[np.asarray(index, dtype=np.int64)]
     n = len(offsets)
-    network = blocks(n, ((n - 1) // 2, n // 2) if mode == order_statistics.MEDIAN else None)
+    middle = ((n - 1) // 2, n // 2)
+    network = selection_network(n, middle) if center == "median" and kept is None else sorting_network(n)
     out = np.empty(rows.shape[1], rows.dtype)
 
     def piece(start: int, stop: int) -> None:
-        if not order_statistics.combine(flat, offsets, start, stop, network, mode, trim, kept or n, out):
+        if not order_statistics.combine(flat, offsets, start, stop, network, center == "median", trim, kept or 0, out):
             raise NonFiniteFound
 
     over_columns(piece, num_rows=n, start=0, stop=rows.shape[1], unit=order_statistics.TILE)
