@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 __all__ = ["TILE", "Array", "compiled", "distances", "mix", "norms", "products"]
 
 DISTANCE_TILE = 512  # columns whose squares are summed before they are added up in float64
-TILE = 256  # columns; 25 float32 rows of a tile fit in a first-level cache of 32 KiB
+TILE = 256  # columns; 16 rows of a tile in float64 fit in a first-level cache of 32 KiB
 
 Array = NDArray[Any]
 F = TypeVar("F", bound=Callable[..., Any])

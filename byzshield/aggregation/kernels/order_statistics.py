@@ -76,7 +76,7 @@ def _fetch(flat: Array, offsets: Array, first: int, width: int) -> bool:
         values = flat[offsets[row] + first : offsets[row] + first + width]
         for c in range(0, width, LINE // flat.itemsize):
             greatest = max(greatest, abs(values[c]))
-    return greatest < np.inf
+    return bool(greatest < np.inf)
 
 
 @compiled

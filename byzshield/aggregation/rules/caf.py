@@ -27,7 +27,6 @@ class CAF(DistanceAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d + f n^3)"
     paper = "Allouah, Guerraoui, Stephan, ICML 2025, algorithm 2"
-    on_device = True
 
     @property
     def minimum_rows(self) -> int:
@@ -48,5 +47,4 @@ class CAF(DistanceAggregator):
             weights = weights * np.clip(1 - projections / farthest, 0.0, 1.0)
             if weights.sum() <= n - 2 * self.num_corrupted or not weights.any():
                 break
-        combined: Matrix = primitives.mix(rows, chosen[None], chosen.sum(keepdims=True))[0]
-        return combined
+        return primitives.weighted_sum(rows, chosen, float(chosen.sum()))

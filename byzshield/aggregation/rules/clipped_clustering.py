@@ -28,7 +28,6 @@ class ClippedClustering(Aggregator):
     breakdown = "1/2, empirical"
     cost = "O(n^2 d + n^3)"
     paper = "Li, Ngai, Voigt, IEEE TBD 2023, section 4"
-    on_device = True
     finds_non_finite = True
 
     def __init__(self, *, num_corrupted: int = 0) -> None:
@@ -48,10 +47,9 @@ class ClippedClustering(Aggregator):
         both = lengths[:, None] * lengths
         cosines = np.divide(products, both, out=np.zeros_like(products), where=both > 0)
         members = average_linkage_halves(1 - cosines)
-        weights = np.zeros((1, len(rows)))
-        weights[0, members] = np.where(norms[members] > limit, limit / np.maximum(norms[members], np.finfo(float).tiny), 1.0)
-        combined: Matrix = primitives.mix(rows, weights, np.array([float(len(members))]))[0]
-        return combined
+        weights = np.zeros(len(rows))
+        weights[members] = np.where(norms[members] > limit, limit / np.maximum(norms[members], np.finfo(float).tiny), 1.0)
+        return primitives.weighted_sum(rows, weights, len(members))
 
     def state_dict(self) -> dict[str, Any]:
         """The norms seen so far, `norms`, as a numpy array; empty before the first call."""

@@ -24,7 +24,6 @@ class MDA(DistanceAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d), and a search of at most O(1.5^f n^2 log(n))"
     paper = "Rousseeuw 1985; El Mhamdi et al., ICLR 2021"
-    on_device = True
 
     @property
     def minimum_rows(self) -> int:

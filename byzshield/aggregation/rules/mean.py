@@ -20,7 +20,6 @@ class Mean(Aggregator):
     cost = "O(n d)"
     paper = "the arithmetic mean"
     coordinate_wise = True
-    on_device = True
     finds_non_finite = True
 
     @property

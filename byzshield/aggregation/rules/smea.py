@@ -36,7 +36,6 @@ class SMEA(DistanceAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d + C(n, f) n^3)"
     paper = "Allouah et al., ICML 2023, section 4"
-    on_device = True
 
     def __init__(self, *, num_corrupted: int = 0, max_subsets: int = 200_000) -> None:
         super().__init__(num_corrupted=num_corrupted)
