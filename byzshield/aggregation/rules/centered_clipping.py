@@ -69,8 +69,10 @@ class CenteredClipping(Aggregator):
         return primitives.as_row(center, rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The previous result, `center` [d], as a numpy array; empty before the first call."""
-        return {name: np.array(value) for name, value in self._memory.items()}
+        """The previous result, `center` [d], as a torch tensor on the CPU; empty before the first call."""
+        import torch
+
+        return {name: torch.as_tensor(value).to("cpu", copy=True) for name, value in self._memory.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if set(state) - {"center"}:

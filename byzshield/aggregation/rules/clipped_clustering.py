@@ -52,10 +52,10 @@ class ClippedClustering(Aggregator):
         return primitives.weighted_sum(rows, weights, len(members))
 
     def state_dict(self) -> dict[str, Any]:
-        """The norms seen so far, `norms`, as a numpy array; empty before the first call."""
-        return {"norms": np.array(self._norms)} if self._norms else {}
+        """The norms seen so far, `norms`, as a list of numbers; empty before the first call."""
+        return {"norms": list(self._norms)} if self._norms else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if set(state) - {"norms"}:
             raise CheckpointError(f"ClippedClustering remembers norms, but the checkpoint holds {', '.join(sorted(state))}")
-        self._norms[:] = np.asarray(state.get("norms", ()), dtype=np.float64).tolist()
+        self._norms[:] = state.get("norms", ())
