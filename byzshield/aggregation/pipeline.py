@@ -1,4 +1,4 @@
-"""From the winners of the vote to one update: the non-finite policy, the pre-aggregators, then the rule."""
+"""From the rows that won their vote to one update: the non-finite policy, the pre-aggregators, then the rule."""
 
 import contextlib
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,9 @@
 
 Each takes rows [n, d] as a numpy array or as a torch tensor, and gives back the same kind; what is of size n or n x n is a numpy
 array of float64 in either case. numba and torch are imported at the first call that needs them.
+
+The median, the means but `mean_of`, the distances, norms and inner products raise `NonFiniteFound` on a NaN or an infinity; the
+others do not look.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,7 +65,7 @@ def nearest_mean(rows: Matrix, kept: int, *, trim: int | None = None, index: Seq
 
     Args:
         rows: [n, d].
-        kept: how many values are averaged; on a tie the lesser value goes first.
+        kept: how many values are averaged; on a tie the lesser value is taken.
         trim: None: the center is the median; otherwise the mean without the `trim` least and greatest values.
         index: the rows that take part; all by default.
     """

@@ -120,7 +120,7 @@ def _trimmed_mean(tile: Array, first: int, last: int, mean: Array) -> None:
     high = tile[last - 1]
     for c in range(TILE):
         value = mean[c] / kept
-        # Rounding must not carry the mean out of the range of its values (an overflow is mended below).
+        # Rounding must not move the mean out of the range of its values (an overflow is corrected below).
         value = low[c] if value < low[c] else value
         mean[c] = high[c] if value > high[c] else value
     if tile.itemsize == 8:  # a sum of float64 values may overflow; of float32 values it cannot
@@ -135,7 +135,7 @@ def _trimmed_mean(tile: Array, first: int, last: int, mean: Array) -> None:
 @compiled
 def _nearest_mean(tile: Array, kept: int, center: Array, mean: Array) -> None:
     # The `kept` values nearest to the center are neighbors in sorted order, so just one of each `kept`-th is among them: of two
-    # of these the upper one if it is nearer (on a tie the lower). Those without a rival are all among them.
+    # of these the upper one if it is nearer (on a tie the lower). Those that are alone in this are all among them.
     n = len(tile) - 1
     _sum(tile, n - kept, kept, mean)
     chosen = np.empty(TILE, tile.dtype)

@@ -4,7 +4,7 @@ import numpy as np
 
 from byzshield.aggregation import primitives
 from byzshield.aggregation.contract import AGGREGATORS, DistanceAggregator, Matrix
-from byzshield.aggregation.spectral import Cloud
+from byzshield.aggregation.spectral import PointCloud
 from byzshield.arrays import Float64
 
 __all__ = ["CAF"]
@@ -16,8 +16,8 @@ class CAF(DistanceAggregator):
 
     All rows start with weight 1. While the weights sum to more than n - 2f, each row's weight is multiplied by
     1 - tau / max(tau), tau being its squared projection, less the weighted mean, on the top eigenvector of the weighted
-    covariance; so each round strikes out at least one row. The eigenvector is exact and comes from the n x n inner products: no
-    random start.
+    covariance; so each round gives at least one more row the weight 0. The eigenvector is exact and comes from the n x n inner
+    products: no random start.
 
     Reference: Allouah, Guerraoui, Stephan, "Towards Trustworthy Federated Learning with Untrusted Participants", ICML 2025,
     algorithm 2 (CAF).
@@ -33,7 +33,7 @@ class CAF(DistanceAggregator):
         return 2 * self.num_corrupted + 1
 
     def combine_given(self, rows: Matrix, distances: Float64) -> Matrix:
-        cloud = Cloud.of(rows, distances)
+        cloud = PointCloud.of(rows, distances)
         n = len(rows)
         weights = np.ones(n)
         best, chosen = np.inf, weights

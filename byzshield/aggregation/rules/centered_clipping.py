@@ -1,4 +1,4 @@
-"""Centered clipping: no row may pull the last aggregate farther than a radius."""
+"""Centered clipping: the previous result moves to each row by at most a radius."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,9 +54,9 @@ class CenteredClipping(Aggregator):
         for _ in range(self.iterations):
             distances = primitives.distances_to(rows, center)
             shares = np.where(distances > self.radius, self.radius / np.maximum(distances, self.radius), 1.0)
-            pulled = primitives.weighted_sum(rows, shares, n)
+            clipped = primitives.weighted_sum(rows, shares, n)
             kept = float((1.0 - shares).sum() / n)
-            center = pulled + center * kept if kept else pulled
+            center = clipped + center * kept if kept else clipped
         self._memory["center"] = center
         return primitives.copy(center)
 

@@ -1,4 +1,4 @@
-"""Comparative gradient elimination: the longest rows go."""
+"""Comparative gradient elimination: the rows of greatest norm are left out."""
 
 import numpy as np
 

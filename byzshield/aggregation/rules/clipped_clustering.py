@@ -1,4 +1,4 @@
-"""Clipped clustering: rows are clipped to a norm learned from the past, and the larger of two clusters is averaged."""
+"""Clipped clustering: rows are clipped to the median of all norms so far, and the larger of two clusters is averaged."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -6,7 +6,7 @@ import numpy as np
 
 from byzshield.aggregation import primitives
 from byzshield.aggregation.contract import AGGREGATORS, DistanceAggregator, Matrix
-from byzshield.aggregation.spectral import Cloud
+from byzshield.aggregation.spectral import PointCloud
 from byzshield.arrays import Float64
 from byzshield.errors import ParameterError
 
@@ -56,9 +56,9 @@ class GeometricMedian(DistanceAggregator):
         return 2 * self.num_corrupted + 1
 
     def combine_given(self, rows: Matrix, distances: Float64) -> Matrix:
-        return primitives.weighted_sum(rows, self._weights(Cloud.of(rows, distances)))
+        return primitives.weighted_sum(rows, self._weights(PointCloud.of(rows, distances)))
 
-    def _weights(self, cloud: Cloud) -> Float64:
+    def _weights(self, cloud: PointCloud) -> Float64:
         n = len(cloud.distances)
         scale = float(np.median(cloud.distances))
         if scale == 0.0:  # more than half of the rows are the medoid itself

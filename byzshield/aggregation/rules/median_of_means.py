@@ -14,7 +14,7 @@ __all__ = ["MedianOfMeans"]
 class MedianOfMeans(Aggregator):
     """Puts the rows into buckets by a seeded permutation, takes the mean of each bucket, and combines the means by another rule.
 
-    Each corrupted row spoils one bucket, so the means must suffice for the inner rule against as many corrupted ones.
+    Each corrupted row corrupts one bucket, so the means must suffice for the inner rule against as many corrupted ones.
 
     Reference: Rajput et al., "DETOX: A Redundancy-based Framework for Faster and More Robust Gradient Aggregation", NeurIPS 2019,
     section 3 (hierarchical aggregation).

@@ -1,4 +1,4 @@
-"""MoNNA: the neighbors of a row that is trusted."""
+"""MoNNA: the mean of the rows nearest to a trusted one."""
 
 from typing import Self
 
