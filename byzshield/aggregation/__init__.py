@@ -26,7 +26,6 @@ from byzshield.aggregation.rules.sign_guard import SignGuard
 from byzshield.aggregation.rules.sign_majority import SignMajority
 from byzshield.aggregation.rules.smea import SMEA
 from byzshield.aggregation.rules.trimmed_mean import TrimmedMean
-from byzshield.aggregation.streaming import ColumnStream
 
 __all__ = [
     "AGGREGATORS",
@@ -45,7 +44,6 @@ __all__ = [
     "BulyanOnePass",
     "CenteredClipping",
     "ClippedClustering",
-    "ColumnStream",
     "DistanceAggregator",
     "DnC",
     "GeometricMedian",

@@ -4,9 +4,9 @@ import contextlib
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, Self
 
-from byzshield.aggregation.matrix import FLOATS, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.matrix import FLOATS, M, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.aggregation.primitives import squared_distances
 from byzshield.arrays import Float64
 from byzshield.errors import CheckpointError, ParameterError, TooFewRowsError
@@ -14,11 +14,12 @@ from byzshield.registry import Registry
 
 __all__ = ["AGGREGATORS", "PRE_AGGREGATORS", "Aggregator", "DistanceAggregator", "Matrix", "PreAggregator", "RowOperation"]
 
-M = TypeVar("M")
-
 
 class RowOperation(ABC):
     """Works on n rows, of which up to `num_corrupted` are arbitrary.
+
+    A subclass sees its rows in `_combine` or `_transform` as a numpy array, or as a torch tensor if they are on another device
+    than the CPU, where they stay. `byzshield.aggregation.primitives` takes both.
 
     Args:
         num_corrupted: rows that may be arbitrary (f in the papers of the rules), >= 0.
@@ -37,8 +38,6 @@ class RowOperation(ABC):
     """Where it was published."""
     dtypes: ClassVar[tuple[str, ...]] = FLOATS
     """Element types that it accepts."""
-    on_device: ClassVar[bool] = False
-    """Whether it also takes a torch tensor on another device than the CPU; otherwise such rows are copied to the CPU."""
     finds_non_finite: ClassVar[bool] = False
     """Whether the first thing that it does with its rows is a primitive that raises `NonFiniteFound`; otherwise a pass over the
     rows looks for such values beforehand."""
@@ -63,9 +62,7 @@ class RowOperation(ABC):
 
     def against(self, num_corrupted: int) -> Self:
         """The same with another `num_corrupted`; a state is shared with the original."""
-        other = copy.copy(self)
-        other.num_corrupted = num_corrupted
-        return other
+        return self._replaced(num_corrupted=num_corrupted)
 
     def without(self, dropped: tuple[int, ...], num_rows: int) -> Self:
         """The same for what is left of `num_rows` rows after those at the positions `dropped`, all corrupted, are gone.
@@ -79,9 +76,15 @@ class RowOperation(ABC):
         """The same as it is at `step` of the training; only seeded ones differ from step to step."""
         return self
 
-    def _applied(self, gradients: Any, step: int, work: Callable[[Self, Matrix], Matrix]) -> Any:
+    def _replaced(self, **attributes: Any) -> Self:
+        """A copy that has other values of some attributes."""
+        other = copy.copy(self)
+        vars(other).update(attributes)
+        return other
+
+    def _applied(self, gradients: M, step: int, work: Callable[[Self, Matrix], Matrix]) -> M:
         """What a direct call does: checks, leaves out non-finite rows as corrupted ones, works, and gives back the same kind."""
-        rows, back = open_matrix(gradients, dtypes=self.dtypes, on_device=self.on_device)
+        rows, back = open_matrix(gradients, dtypes=self.dtypes)
         operation = self.for_step(step)
         operation.check_rows(len(rows))
         if operation.finds_non_finite:
@@ -103,8 +106,7 @@ class Aggregator(RowOperation):
     """
 
     coordinate_wise: bool = False
-    """Whether each coordinate of the result depends on that coordinate of the rows alone, so that blocks of columns may be
-    combined one by one."""
+    """Whether each coordinate of the result depends on that coordinate of the rows alone."""
     needs_row_identity: ClassVar[bool] = False
     """Whether a position among the rows means something to the rule, so that they must not be shuffled or merged before it."""
 
@@ -128,10 +130,10 @@ class Aggregator(RowOperation):
             ParameterError: not a floating-point matrix.
             TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
         """
-        return cast(M, self._applied(gradients, step, lambda rule, rows: rule._combine(rows)))
+        return self._applied(gradients, step, lambda rule, rows: rule._combine(rows))
 
     def state_dict(self) -> dict[str, Any]:
-        """What the rule remembers between calls, for a checkpoint; empty for most rules."""
+        """What the rule remembers between calls, for a checkpoint: tensors and plain containers; empty for most rules."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -145,7 +147,7 @@ class Aggregator(RowOperation):
 
 
 class DistanceAggregator(Aggregator):
-    """A rule that looks at its rows through their pairwise distances, which can be summed while blocks of columns arrive."""
+    """A rule that chooses or weights its rows by their pairwise distances."""
 
     finds_non_finite = True
 
@@ -193,7 +195,7 @@ class PreAggregator(RowOperation):
             ParameterError: not a floating-point matrix.
             TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
         """
-        return cast(M, self._applied(gradients, step, lambda operation, rows: operation._transform(rows)))
+        return self._applied(gradients, step, lambda operation, rows: operation._transform(rows))
 
 
 AGGREGATORS: Registry[type[Aggregator]] = Registry("aggregation rule", "byzshield.aggregation.rules", base=Aggregator)

@@ -1,4 +1,4 @@
-"""From the winners of the vote to one update: the non-finite policy, the pre-aggregators, then the rule."""
+"""From the rows that won their vote to one update: the non-finite policy, the pre-aggregators, then the rule."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Pipeline:
                 )
 
     def check_rows(self, num_rows: int) -> None:
-        """Raises TooFewRowsError if `num_rows` finite rows would not suffice for every link of the chain."""
+        """Raises TooFewRowsError if `num_rows` finite rows would not suffice for every operation of the chain."""
         self._chain(num_rows, (), step=0)
 
     def __call__(self, gradients: Matrix, *, step: int = 0) -> Aggregate:
@@ -61,13 +61,9 @@ class Pipeline:
 
         Args:
             gradients: [n, d], never written to.
-            step: which step of the training this is; seeded links draw anew at each.
+            step: which step of the training this is; seeded operations draw anew at each.
         """
-        rows, back = open_matrix(
-            gradients,
-            dtypes=self.rule.dtypes,
-            on_device=self.rule.on_device and all(operation.on_device for operation in self.pre),
-        )
+        rows, back = open_matrix(gradients, dtypes=self.rule.dtypes)
         if (self.pre[0] if self.pre else self.rule).finds_non_finite:
             with contextlib.suppress(NonFiniteFound, TooFewRowsError):
                 return Aggregate(vector=back(self._run(rows, (), step=step)), non_finite=())
@@ -94,7 +90,7 @@ class Pipeline:
         return rule._combine(rows)
 
     def _chain(self, num_rows: int, dropped: tuple[int, ...], *, step: int) -> tuple[list[PreAggregator], Aggregator]:
-        """The links as they are for `num_rows` rows of which those at `dropped` are gone."""
+        """The operations as they are for `num_rows` rows of which those at `dropped` are gone."""
         rule = self.rule.for_step(step)
         if dropped:
             rule = rule.without(dropped, num_rows)

@@ -2,6 +2,9 @@
 
 Each takes rows [n, d] as a numpy array or as a torch tensor, and gives back the same kind; what is of size n or n x n is a numpy
 array of float64 in either case. numba and torch are imported at the first call that needs them.
+
+The median, the means but `mean_of`, the distances, norms and inner products raise `NonFiniteFound` on a NaN or an infinity; the
+others do not look.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,12 +12,15 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from byzshield.aggregation.kernels.threads import over_columns
+from byzshield.aggregation.kernels.columns import blocks, over_columns
 from byzshield.aggregation.matrix import Matrix, NonFiniteFound
 from byzshield.arrays import Float64
 
 __all__ = [
+    "as_row",
     "column_blocks",
+    "columns",
+    "copy",
     "distances_to",
     "gram",
     "mean",
@@ -23,14 +29,12 @@ __all__ = [
     "mix",
     "nearest_mean",
     "norms",
-    "row",
     "squared_distances",
     "trimmed_mean",
+    "weighted_sum",
     "zeros_like_row",
 ]
 
-
-BLOCK = 1 << 16  # columns
 MEAN_BLOCK = 1 << 14  # columns; their sums in float64 stay in cache
 
 
@@ -61,7 +65,7 @@ def nearest_mean(rows: Matrix, kept: int, *, trim: int | None = None, index: Seq
 
     Args:
         rows: [n, d].
-        kept: how many values are averaged; on a tie the lesser value goes first.
+        kept: how many values are averaged; on a tie the lesser value is taken.
         trim: None: the center is the median; otherwise the mean without the `trim` least and greatest values.
         index: the rows that take part; all by default.
     """
@@ -92,49 +96,74 @@ def norms(rows: Matrix) -> Float64:
     return distances_to(rows, zeros_like_row(rows))
 
 
-def zeros_like_row(rows: Matrix) -> Matrix:
-    """A row [d] of zeros, of the kind of `rows`."""
-    if _on_host(rows):
-        return np.zeros(rows.shape[1], rows.dtype)
-    import torch
-
-    return cast(Matrix, torch.zeros(rows.shape[1], dtype=cast(Any, rows).dtype, device=cast(Any, rows).device))
-
-
 def mix(rows: Matrix, weights: Float64, divisors: Float64 | None = None) -> Matrix:
     """weights [m, n] times rows [n, d], each line over its divisor [m] (1 by default). [m, d]."""
     return _backend(rows).mix(rows, weights, np.ones(len(weights)) if divisors is None else divisors)
 
 
+def weighted_sum(rows: Matrix, weights: Float64, divisor: float = 1.0) -> Matrix:
+    """The sum of weights [n] times rows [n, d], over the divisor. [d]."""
+    total: Matrix = mix(rows, weights[None], np.array([divisor], dtype=np.float64))[0]
+    return total
+
+
 def mean_of(rows: Matrix, index: Sequence[int]) -> Matrix:
     """Mean of the rows at the positions `index`. [d]."""
-    weights = np.zeros((1, len(rows)))
-    weights[0, list(index)] = 1.0
-    mean: Matrix = mix(rows, weights, np.array([float(len(index))]))[0]
-    return mean
+    weights = np.zeros(len(rows))
+    weights[list(index)] = 1.0
+    return weighted_sum(rows, weights, len(index))
 
 
-def row(rows: Matrix, position: int) -> Matrix:
-    """A copy of one row. [d]."""
-    return cast(Matrix, rows[position].copy() if _on_host(rows) else cast(Any, rows)[position].clone())
+def zeros_like_row(rows: Matrix) -> Matrix:
+    """A row [d] of zeros, of the kind, dtype and device of `rows`."""
+    if isinstance(rows, np.ndarray):
+        return np.zeros_like(rows[0])
+    import torch
+
+    zeros: Matrix = torch.zeros_like(rows[0])
+    return zeros
+
+
+def as_row(vector: Any, rows: Matrix) -> Matrix:
+    """`vector` [d], a numpy array or a tensor anywhere, in the kind, dtype and device of `rows`; copied only if they differ."""
+    if isinstance(rows, np.ndarray):
+        return np.asarray(vector if isinstance(vector, np.ndarray) else vector.cpu().numpy(), rows.dtype)
+    import torch
+
+    row: Matrix = torch.as_tensor(vector, dtype=rows.dtype, device=rows.device)
+    return row
+
+
+def copy(values: Matrix) -> Matrix:
+    """A copy of the same kind, dtype and device."""
+    return values.copy() if isinstance(values, np.ndarray) else cast(Any, values).clone()
+
+
+def columns(rows: Matrix, index: Matrix) -> Matrix:
+    """A copy of the columns at the positions `index` [k], as a numpy array in either case. [n, k]."""
+    if isinstance(rows, np.ndarray):
+        return rows.take(index, axis=1)
+    import torch
+
+    taken: Matrix = rows[:, torch.as_tensor(index, device=rows.device)].cpu().numpy()
+    return taken
 
 
 def mean(rows: Matrix) -> Matrix:
     """Mean of all rows, [d], summed in float64; needs no compiled code."""
-    n = len(rows)
-    if not _on_host(rows):
-        average = mean_of(rows, range(n))
-        if not bool(cast(Any, average).isfinite().all()):
+    n, d = rows.shape
+    if not isinstance(rows, np.ndarray):
+        average: Any = mean_of(rows, range(n))
+        if not average.isfinite().all():
             raise NonFiniteFound
-        return average
-    out = np.empty(rows.shape[1], rows.dtype)
+        return cast(Matrix, average)
+    out = np.empty(d, rows.dtype)
 
-    def piece(first: int, last: int) -> None:
-        for start in range(first, last, MEAN_BLOCK):
-            stop = min(start + MEAN_BLOCK, last)
-            out[start:stop] = _block_mean(rows[:, start:stop])
+    def piece(start: int, stop: int) -> None:
+        for block in blocks(start, stop, MEAN_BLOCK):
+            out[block] = _block_mean(rows[:, block])
 
-    over_columns(piece, num_rows=n, start=0, stop=len(out), unit=MEAN_BLOCK)
+    over_columns(piece, num_rows=n, num_columns=d, unit=MEAN_BLOCK)
     return out
 
 
@@ -156,20 +185,16 @@ def _block_mean(block: Matrix) -> Float64:
 def column_blocks(rows: Matrix, combine: Callable[[Matrix], Matrix]) -> Matrix:
     """Applies `combine` ([n, w] to [w]) to blocks of columns, for rules whose columns are independent. [d]."""
     out = zeros_like_row(rows)
-    for start in range(0, rows.shape[1], BLOCK):
-        out[start : start + BLOCK] = combine(rows[:, start : start + BLOCK])
+    for block in blocks(0, rows.shape[1]):
+        out[block] = combine(rows[:, block])
     return out
 
 
-def _on_host(rows: Matrix) -> bool:
-    return isinstance(rows, np.ndarray)
-
-
-def _backend(rows: Matrix) -> "_Backend":
-    if _on_host(rows):
+def _backend(rows: Matrix) -> _Backend:
+    if isinstance(rows, np.ndarray):
         from byzshield.aggregation.kernels import cpu
 
-        return cast(_Backend, cpu)
+        return cpu
     from byzshield.aggregation.kernels import torch_device
 
     return cast(_Backend, torch_device)

@@ -8,15 +8,15 @@ from byzshield.aggregation import primitives
 from byzshield.aggregation.contract import Matrix
 from byzshield.arrays import Float64
 
-__all__ = ["Cloud"]
+__all__ = ["PointCloud"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cloud:
+class PointCloud:
     """The rows relative to one of them, the medoid, which no minority of far rows can move far from the others.
 
     A point is given by weights of the rows that sum to 1. Because the origin lies among the honest rows, a huge row with a tiny
-    weight does not swallow the digits of the others.
+    weight does not cost the others their precision.
 
     Args:
         products: [n, n], inner products of the rows less the medoid.
@@ -27,7 +27,7 @@ class Cloud:
     distances: Float64
 
     @classmethod
-    def of(cls, rows: Matrix, squared: Float64) -> "Cloud":
+    def of(cls, rows: Matrix, squared: Float64) -> "PointCloud":
         """Builds it from the rows [n, d] and their squared distances [n, n]; one more pass over the rows."""
         medoid = int(np.sqrt(squared).sum(axis=1).argmin())
         return cls(products=primitives.gram(rows, rows[medoid]), distances=np.sqrt(squared[medoid]))

@@ -50,12 +50,27 @@ NUM_CORRUPTED = 2
 ROWS = 13
 
 
-def rule(name, **changes):
-    return AGGREGATORS.get(name)(**{"num_corrupted": NUM_CORRUPTED, **RULES[name][0], **changes})
+class OnTensors:
+    """Hands a rule's or a pre-aggregator's rows on as a torch tensor, as they would come from another device than the CPU."""
+
+    def _combine(self, rows):
+        return super()._combine(torch.from_numpy(rows)).numpy()
+
+    def _transform(self, rows):
+        return super()._transform(torch.from_numpy(rows)).numpy()
 
 
-def pre(name, **changes):
-    return PRE_AGGREGATORS.get(name)(**{"num_corrupted": NUM_CORRUPTED, **PRES[name], **changes})
+def make(kind, on_tensors, keywords):
+    kind = type(kind.__name__, (OnTensors, kind), {}) if on_tensors else kind
+    return kind(**{"num_corrupted": NUM_CORRUPTED, **keywords})
+
+
+def rule(name, *, on_tensors=False, **changes):
+    return make(AGGREGATORS.get(name), on_tensors, RULES[name][0] | changes)
+
+
+def pre(name, *, on_tensors=False, **changes):
+    return make(PRE_AGGREGATORS.get(name), on_tensors, PRES[name] | changes)
 
 
 def having(quality):
@@ -95,10 +110,9 @@ def test_a_rule_keeps_kind_and_dtype_and_leaves_its_input_alone(name, dtype):
 def test_the_operations_for_devices_agree_with_the_compiled_ones(name, dtype):
     x = rows(1, d=101, dtype=dtype)
     x[:2] *= 1e4
-    assert AGGREGATORS.get(name).on_device
-    on_device = rule(name)._combine(torch.from_numpy(x))
-    assert isinstance(on_device, torch.Tensor)
-    np.testing.assert_allclose(on_device.numpy(), rule(name)(x), rtol=2e-6 if dtype == np.float32 else 1e-9, atol=1e-7)
+    np.testing.assert_allclose(
+        rule(name, on_tensors=True)(x), rule(name)(x), rtol=2e-6 if dtype == np.float32 else 1e-9, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
@@ -188,7 +202,7 @@ def test_extreme_rows_neither_overflow_nor_raise(name, value, dtype):
         result = rule(name)(x)
         assert np.isfinite(result).all()
         assert (np.abs(result) <= (1 if name == "sign_majority" else value * (1 + 1e-12))).all()
-        assert np.isfinite(rule(name)._combine(torch.from_numpy(x)).numpy()).all()
+        assert np.isfinite(rule(name, on_tensors=True)(x)).all()
         x = -x
         x[::3] *= -1
 
@@ -264,8 +278,7 @@ def test_a_pre_aggregator_makes_new_rows_and_leaves_its_input_alone(name, dtype)
     assert result.shape == (pre(name).rows_after(ROWS), 40)
     assert not np.shares_memory(result, x)
     np.testing.assert_array_equal(x, before)
-    on_device = pre(name)._transform(torch.from_numpy(before))
-    np.testing.assert_allclose(on_device.numpy(), result, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(pre(name, on_tensors=True)(before), result, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(pre(name)(torch.from_numpy(before)).numpy(), result)
 
 

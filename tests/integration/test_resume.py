@@ -33,6 +33,14 @@ RUNS = {
         "schedule": {"name": "StepLR", "step_size": 2, "gamma": 0.5},
     },
     "Adagrad and dropout": {"optimizer": {"name": "Adagrad", "lr": 0.01}, "model": {"dropout": 0.5}},
+    "a rule that remembers its last result": {
+        "attack": {"name": "alie", "num_byzantine": 3},
+        "aggregation": {"rule": "centered_clipping", "radius": 0.05},
+    },
+    "a rule that remembers the norms of all rows": {
+        "attack": {"name": "reversed_gradient", "num_byzantine": 3},
+        "aggregation": {"rule": "clipped_clustering"},
+    },
 }
 
 

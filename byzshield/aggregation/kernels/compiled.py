@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 __all__ = ["TILE", "Array", "compiled", "distances", "mix", "norms", "products"]
 
 DISTANCE_TILE = 512  # columns whose squares are summed before they are added up in float64
-TILE = 256  # columns; 25 float32 rows of a tile fit in a first-level cache of 32 KiB
+TILE = 256  # columns; 16 rows of a tile in float64 fit in a first-level cache of 32 KiB
 
 Array = NDArray[Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,18 +72,18 @@ def distances(flat: Array, offsets: Array, start: int, stop: int, factor: float,
                     to_q += by_q * by_q
                     to_r += by_r * by_r
                     to_s += by_s * by_s
-                out[i, j] += _trusted(to_p, x, p)
+                out[i, j] += _accurate(to_p, x, p)
                 if j + 1 < n:
-                    out[i, j + 1] += _trusted(to_q, x, q)
+                    out[i, j + 1] += _accurate(to_q, x, q)
                 if j + 2 < n:
-                    out[i, j + 2] += _trusted(to_r, x, r)
+                    out[i, j + 2] += _accurate(to_r, x, r)
                 if j + 3 < n:
-                    out[i, j + 3] += _trusted(to_s, x, s)
+                    out[i, j + 3] += _accurate(to_s, x, s)
 
 
 @_reducing
-def _trusted(squared: float, x: Array, y: Array) -> float:
-    # The squared distance of a tile of two rows, summed anew in float64 where float32 is at the end of its range.
+def _accurate(squared: float, x: Array, y: Array) -> float:
+    # The squared distance of two rows of a tile, summed anew in float64 where float32 is near the end of its range.
     if x.itemsize == 8 or 1e-20 < squared < 1e30:
         return np.float64(squared)  # type: ignore[return-value, unused-ignore]
     total = 0.0

@@ -1,40 +1,20 @@
 """The primitives for numpy arrays: they cut the columns into pieces and run the compiled loops over them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byzshield.aggregation.kernels import compiled, order_statistics
-from byzshield.aggregation.kernels.sorting_networks import blocks
-from byzshield.aggregation.kernels.threads import over_columns
-from byzshield.aggregation.matrix import NonFiniteFound
+from byzshield.aggregation.kernels.columns import blocks, over_columns
+from byzshield.aggregation.kernels.scaling import squaring_factor
+from byzshield.aggregation.kernels.sorting_networks import selection_network, sorting_network
+from byzshield.aggregation.matrix import Matrix, NonFiniteFound
 from byzshield.arrays import Float64
 
-__all__ = ["PANEL", "combine", "gram", "mix", "norms", "panel_distances", "scale_of", "squared_distances", "symmetric"]
+__all__ = ["PANEL", "combine", "gram", "mix", "norms", "squared_distances"]
 
-Matrix = NDArray[Any]
-
-PANEL = 1 << 17  # columns whose squares are summed by themselves, so that blocks may arrive in any order
-COMFORTABLE = 2.0**400  # below it no sum of squares of float64 values overflows; above its inverse none underflows
-
-
-def _flat(rows: Matrix) -> tuple[Matrix, NDArray[np.int64]]:
-    """The memory of `rows` [n, d] as one read-only array, and where each row starts in it; copies only odd layouts."""
-    n, d = rows.shape
-    if (d > 1 and rows.strides[1] != rows.itemsize) or rows.strides[0] < d * rows.itemsize or rows.strides[0] % rows.itemsize:
-        rows = np.ascontiguousarray(rows)
-    step = rows.strides[0] // rows.itemsize if n > 1 else d
-    length = (n - 1) * step + d
-    flat = np.lib.stride_tricks.as_strided(rows, shape=(length,), strides=(rows.itemsize,), writeable=False)
-    return flat, np.arange(n, dtype=np.int64) * step
-
-
-def _read_only(vector: Matrix) -> Matrix:
-    view = np.ascontiguousarray(vector).view()
-    view.flags.writeable = False
-    return view
+PANEL = 1 << 17  # columns whose sum is taken by one thread
 
 
 def combine(rows: Matrix, *, center: str, trim: int = 0, kept: int | None = None, index: Sequence[int] | None = None) -> Matrix:
@@ -42,110 +22,57 @@ def combine(rows: Matrix, *, center: str, trim: int = 0, kept: int | None = None
 
     Memory above the input: the result and a tile a thread.
     """
-    if kept is None:
-        mode = order_statistics.MEDIAN if center == "median" else order_statistics.TRIMMED
-    else:
-        mode = order_statistics.NEAREST_TO_MEDIAN if center == "median" else order_statistics.NEAREST_TO_TRIMMED
     flat, offsets = _flat(rows)
     if index is not None:
         offsets = offsets[np.asarray(index, dtype=np.int64)]
-    n = len(offsets)
-    network = blocks(n, ((n - 1) // 2, n // 2) if mode == order_statistics.MEDIAN else None)
-    out = np.empty(rows.shape[1], rows.dtype)
+    n, d = len(offsets), rows.shape[1]
+    median = center == "median"
+    network = selection_network(n, ((n - 1) // 2, n // 2)) if median and kept is None else sorting_network(n)
+    out = np.empty(d, rows.dtype)
 
     def piece(start: int, stop: int) -> None:
-        if not order_statistics.combine(flat, offsets, start, stop, network, mode, trim, kept or n, out):
+        if not order_statistics.combine(flat, offsets, start, stop, network, median, trim, kept or 0, out):
             raise NonFiniteFound
 
-    over_columns(piece, num_rows=n, start=0, stop=rows.shape[1], unit=order_statistics.TILE)
-    return out
-
-
-def scale_of(*arrays: Matrix) -> float:
-    """A power of two by which float64 values must be multiplied before squaring, so that squares neither overflow nor vanish."""
-    if arrays[0].dtype != np.float64 or arrays[0].size == 0:
-        return 1.0
-    largest = max(max(float(values.max()), -float(values.min())) for values in arrays)
-    if largest == 0.0 or not np.isfinite(largest) or 1 / COMFORTABLE < largest < COMFORTABLE:
-        return 1.0
-    return float(2.0 ** min(1000, -int(np.frexp(largest)[1])))
-
-
-def panel_distances(rows: Matrix, start: int, stop: int, factor: float) -> Float64:
-    """The upper triangle of the squared distances over one panel of columns; 0 elsewhere. [n, n]."""
-    flat, offsets = _flat(rows)
-    out = np.zeros((len(rows), len(rows)))
-    compiled.distances(flat, offsets, start, stop, factor, out)
+    over_columns(piece, num_rows=n, num_columns=d, unit=order_statistics.TILE)
     return out
 
 
 def squared_distances(rows: Matrix) -> Float64:
-    """Squared distances of all pairs, [n, n], times `scale_of(rows)` squared: direct differences, summed in float64."""
-    n, d = rows.shape
+    """Squared distances of all pairs, [n, n], up to a power of two: direct differences, summed in float64."""
     flat, offsets = _flat(rows)
-    factor = scale_of(rows)
-    panels = np.zeros((max(1, -(-d // PANEL)), n, n))
+    factor = _factor(rows)
 
-    def piece(start: int, stop: int) -> None:
-        for first in range(start, stop, PANEL):
-            compiled.distances(flat, offsets, first, min(first + PANEL, stop), factor, panels[first // PANEL])
+    def add(start: int, stop: int, out: Float64) -> None:
+        compiled.distances(flat, offsets, start, stop, factor, out)
 
-    over_columns(piece, num_rows=n, start=0, stop=d, unit=PANEL)
-    return symmetric(panels)
-
-
-def symmetric(panels: Float64) -> Float64:
-    """Adds the panels [p, n, n] in their order and mirrors the upper triangle.
-
-    Raises:
-        NonFiniteFound: a row holds a NaN or an infinity.
-    """
-    total = np.zeros(panels.shape[1:])
-    for panel in panels:
-        total += panel
-    return _checked(total + np.triu(total, 1).T)
+    return _symmetric(_sum_of_panels(rows, (len(rows), len(rows)), add))
 
 
 def gram(rows: Matrix, center: Matrix) -> Float64:
-    """Inner products of all rows less `center` [d], [n, n], times `scale_of(rows)` squared, summed in float64."""
-    n, d = rows.shape
+    """Inner products of all rows less `center` [d], [n, n], up to a power of two, summed in float64."""
     flat, offsets = _flat(rows)
     origin = _read_only(center)
-    factor = scale_of(rows, center)
-    panels = np.zeros((max(1, -(-d // PANEL)), n, n))
+    factor = _factor(rows, center)
 
-    def piece(start: int, stop: int) -> None:
-        for first in range(start, stop, PANEL):
-            compiled.products(flat, offsets, origin, first, min(first + PANEL, stop), factor, panels[first // PANEL])
+    def add(start: int, stop: int, out: Float64) -> None:
+        compiled.products(flat, offsets, origin, start, stop, factor, out)
 
-    over_columns(piece, num_rows=n, start=0, stop=d, unit=PANEL)
-    return symmetric(panels)
+    return _symmetric(_sum_of_panels(rows, (len(rows), len(rows)), add))
 
 
 def norms(rows: Matrix, center: Matrix) -> Float64:
     """Euclidean distance of each row from `center` [d], [n]."""
-    n, d = rows.shape
     flat, offsets = _flat(rows)
     origin = _read_only(center)
-    factor = scale_of(rows, center)
-    panels = np.zeros((max(1, -(-d // PANEL)), n))
+    factor = _factor(rows, center)
 
-    def piece(start: int, stop: int) -> None:
-        for first in range(start, stop, PANEL):
-            compiled.norms(flat, offsets, origin, first, min(first + PANEL, stop), factor, panels[first // PANEL])
+    def add(start: int, stop: int, out: Float64) -> None:
+        compiled.norms(flat, offsets, origin, start, stop, factor, out)
 
-    over_columns(piece, num_rows=n, start=0, stop=d, unit=PANEL)
-    total = np.zeros(n)
-    for panel in panels:
-        total += panel
+    total = _sum_of_panels(rows, (len(rows),), add)
     with np.errstate(over="ignore"):  # a norm beyond the range of float64 counts as the end of the range
-        return np.minimum(_checked(np.sqrt(total)) / factor, np.finfo(np.float64).max)
-
-
-def _checked(values: Float64) -> Float64:
-    if not np.isfinite(values).all():
-        raise NonFiniteFound
-    return values
+        return np.minimum(np.sqrt(total) / factor, np.finfo(np.float64).max)
 
 
 def mix(rows: Matrix, weights: Float64, divisors: Float64) -> Matrix:
@@ -166,9 +93,59 @@ def mix(rows: Matrix, weights: Float64, divisors: Float64) -> Matrix:
         def piece(start: int, stop: int) -> None:
             compiled.mix(flat, offsets, used, chosen, amounts, divisors, start, stop, out)
 
-        over_columns(piece, num_rows=m * chosen.shape[1], start=0, stop=d, unit=compiled.TILE)
+        over_columns(piece, num_rows=m * chosen.shape[1], num_columns=d, unit=compiled.TILE)
 
     run(amounts, divisors)
     if rows.dtype == np.float64 and not np.isfinite(out).all():
         run(amounts / divisors[:, None], np.ones(m))  # the sum overflowed: divide first
     return out
+
+
+def _flat(rows: Matrix) -> tuple[Matrix, NDArray[np.int64]]:
+    """The memory of `rows` [n, d] as one read-only array, and where each row starts in it; copies only odd layouts."""
+    n, d = rows.shape
+    if (d > 1 and rows.strides[1] != rows.itemsize) or rows.strides[0] < d * rows.itemsize or rows.strides[0] % rows.itemsize:
+        rows = np.ascontiguousarray(rows)
+    step = rows.strides[0] // rows.itemsize if n > 1 else d
+    length = (n - 1) * step + d
+    flat = np.lib.stride_tricks.as_strided(rows, shape=(length,), strides=(rows.itemsize,), writeable=False)
+    return flat, np.arange(n, dtype=np.int64) * step
+
+
+def _read_only(vector: Matrix) -> Matrix:
+    view = np.ascontiguousarray(vector).view()
+    view.flags.writeable = False
+    return view
+
+
+def _factor(*arrays: Matrix) -> float:
+    if arrays[0].dtype != np.float64 or arrays[0].size == 0:
+        return 1.0
+    return squaring_factor(max(max(float(values.max()), -float(values.min())) for values in arrays))
+
+
+def _sum_of_panels(rows: Matrix, shape: tuple[int, ...], add: Callable[[int, int, Float64], None]) -> Float64:
+    """The sum of what `add(start, stop, out)` adds to `out` for each panel of columns; the order is always the same.
+
+    Raises:
+        NonFiniteFound: the sum is not finite, so a row holds a NaN or an infinity.
+    """
+    n, d = rows.shape
+    panels = np.zeros((max(1, -(-d // PANEL)), *shape))
+
+    def piece(start: int, stop: int) -> None:
+        for block in blocks(start, stop, PANEL):
+            add(block.start, block.stop, panels[block.start // PANEL])
+
+    over_columns(piece, num_rows=n, num_columns=d, unit=PANEL)
+    total = np.zeros(shape)
+    for panel in panels:
+        total += panel
+    if not np.isfinite(total).all():
+        raise NonFiniteFound
+    return total
+
+
+def _symmetric(upper: Float64) -> Float64:
+    """The matrix [n, n] of which only the upper triangle and the diagonal are filled, the rest being 0."""
+    return upper + np.triu(upper, 1).T

@@ -2,70 +2,63 @@
 
 import numpy as np
 
-from byzshield.aggregation.kernels.block import FINGERPRINT, TILE, run_block
 from byzshield.aggregation.kernels.compiled import Array, compiled
 
-__all__ = ["MEDIAN", "NEAREST_TO_MEDIAN", "NEAREST_TO_TRIMMED", "TILE", "TRIMMED", "combine"]
+__all__ = ["TILE", "combine"]
 
+AHEAD = 4096  # columns that are fetched into the second-level cache at once
 LINE = 64  # bytes of a cache line
-MEDIAN, TRIMMED, NEAREST_TO_MEDIAN, NEAREST_TO_TRIMMED = range(4)
+TILE = 128  # columns; 60 float32 rows of a tile fit in a first-level cache of 32 KiB
 
 
+@compiled
 def combine(
-    flat: Array, offsets: Array, start: int, stop: int, blocks: Array, mode: int, trim: int, kept: int, out: Array
+    flat: Array, offsets: Array, start: int, stop: int, network: Array, median: bool, trim: int, kept: int, out: Array
 ) -> bool:
-    """Combines each column of [start, stop) into `out`, by `mode`; returns False on the first value that is not finite.
+    """Combines each column of [start, stop) into `out`; returns False on the first value that is not finite.
 
     Args:
         flat: the matrix as one array.
         offsets: [n], where each row starts in `flat`.
         start: first column.
         stop: one past the last column.
-        blocks: `sorting_networks.blocks`, for all ranks that the mode needs.
-        mode: MEDIAN, TRIMMED, or the mean of the `kept` values nearest to one of them.
+        network: `sorting_networks`, for all ranks that the result depends on.
+        median: the center of a column is its median; otherwise its trimmed mean.
         trim: values that a trimmed mean drops at either end.
-        kept: values that are averaged about the center.
+        kept: how many values about the center are averaged; 0 for the center itself.
         out: [d], written at [start, stop).
     """
     n = len(offsets)
-    memory = np.zeros((n + 1) * TILE + LINE, flat.dtype)
-    begin = -np.int64(memory.ctypes.data) % LINE // flat.itemsize
-    tile = memory[begin : begin + (n + 1) * TILE].reshape(n + 1, TILE)  # the last row stays 0
-    targets = np.int64(tile.ctypes.data) + np.arange(n) * (TILE * flat.itemsize)
-    sources = targets.copy()
-    nothing = flat.dtype.type(0)
-    check = np.zeros(TILE, flat.dtype)
+    tile = np.zeros((n + 1, TILE), flat.dtype)  # the last row stays 0
     center = np.zeros(TILE, np.float64)
     total = np.zeros(TILE, np.float64)
     for first in range(start, stop, TILE):
         width = min(TILE, stop - first)
-        for row in range(n):
-            if width == TILE:
-                sources[row] = np.int64(flat.ctypes.data) + (offsets[row] + first) * flat.itemsize
-            else:  # a block takes whole tiles
-                sources[row] = targets[row]
-                for c in range(width):
-                    tile[row, c] = flat[offsets[row] + first + c]
-        for block in range(len(blocks)):
-            run_block(blocks[block], sources, targets, check)
-        found = 0
-        for c in range(TILE):
-            found |= check[c] != nothing
-        if found:
+        if (first - start) % AHEAD == 0 and not _fetch(flat, offsets, first, min(AHEAD, stop - first)):
             return False
-        if mode in (MEDIAN, NEAREST_TO_MEDIAN):
+        if not _load(flat, offsets, first, width, tile):
+            return False
+        for step in range(len(network)):
+            low = tile[network[step, 0]]
+            high = tile[network[step, 1]]
+            for c in range(TILE):  # becomes one instruction each for minimum and maximum of many columns
+                a = low[c]
+                b = high[c]
+                low[c] = b if b < a else a
+                high[c] = a if b < a else b
+        if median:
             low = tile[(n - 1) // 2]
             high = tile[n // 2]
             for c in range(TILE):
-                a = np.float64(low[c])
-                b = np.float64(high[c])
+                x = np.float64(low[c])
+                y = np.float64(high[c])
                 # Halving first would lose the last bit of a denormal; adding first may overflow.
-                both = a + b + 0.0  # the order of the rows decides which of two zeros comes first: make every zero positive
-                center[c] = both * 0.5 if abs(both) < np.inf else a * 0.5 + b * 0.5
+                both = x + y + 0.0  # the order of the rows decides which of two zeros comes first: make every zero positive
+                center[c] = both * 0.5 if abs(both) < np.inf else x * 0.5 + y * 0.5
         else:
             _trimmed_mean(tile, trim, n - trim, center)
         result = center
-        if mode in (NEAREST_TO_MEDIAN, NEAREST_TO_TRIMMED):
+        if kept:
             _nearest_mean(tile, kept, center, total)
             result = total
         target = out[first : first + width]
@@ -74,8 +67,31 @@ def combine(
     return True
 
 
-combine.__qualname__ += FINGERPRINT  # names the file in which the compiled code is kept
-combine = compiled(combine)
+@compiled
+def _fetch(flat: Array, offsets: Array, first: int, width: int) -> bool:
+    # Reads one value of each cache line, row by row, which brings the columns into the second-level cache: memory is faster for
+    # such long runs than for the short ones of the tiles. The result uses all that was read, lest the compiler leave it out.
+    greatest = flat.dtype.type(0)
+    for row in range(len(offsets)):
+        values = flat[offsets[row] + first : offsets[row] + first + width]
+        for c in range(0, width, LINE // flat.itemsize):
+            greatest = max(greatest, abs(values[c]))
+    return bool(greatest < np.inf)
+
+
+@compiled
+def _load(flat: Array, offsets: Array, first: int, width: int, tile: Array) -> bool:
+    # Copies columns to the tile; returns False if a value is not finite.
+    nothing = flat.dtype.type(0)
+    wrong = 0
+    for row in range(len(offsets)):
+        source = flat[offsets[row] + first : offsets[row] + first + width]
+        target = tile[row]
+        for c in range(width):
+            value = source[c]
+            target[c] = value
+            wrong |= value * nothing != nothing  # a product of 0 is 0 unless the other factor is a NaN or an infinity
+    return wrong == 0
 
 
 @compiled
@@ -104,7 +120,7 @@ def _trimmed_mean(tile: Array, first: int, last: int, mean: Array) -> None:
     high = tile[last - 1]
     for c in range(TILE):
         value = mean[c] / kept
-        # Rounding must not carry the mean out of the range of its values (an overflow is mended below).
+        # Rounding must not move the mean out of the range of its values (an overflow is corrected below).
         value = low[c] if value < low[c] else value
         mean[c] = high[c] if value > high[c] else value
     if tile.itemsize == 8:  # a sum of float64 values may overflow; of float32 values it cannot
@@ -119,7 +135,7 @@ def _trimmed_mean(tile: Array, first: int, last: int, mean: Array) -> None:
 @compiled
 def _nearest_mean(tile: Array, kept: int, center: Array, mean: Array) -> None:
     # The `kept` values nearest to the center are neighbors in sorted order, so just one of each `kept`-th is among them: of two
-    # of these the upper one if it is nearer (on a tie the lower). Those without a rival are all among them.
+    # of these the upper one if it is nearer (on a tie the lower). Those that are alone in this are all among them.
     n = len(tile) - 1
     _sum(tile, n - kept, kept, mean)
     chosen = np.empty(TILE, tile.dtype)

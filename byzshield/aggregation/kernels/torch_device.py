@@ -1,18 +1,16 @@
-"""The primitives for torch tensors, on whatever device they live: float64 sums over blocks of columns, no n x n x d array."""
+"""The primitives for torch tensors, on whatever device they are: float64 sums over blocks of columns, no n x n x d array."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 
+from byzshield.aggregation.kernels.columns import blocks
+from byzshield.aggregation.kernels.scaling import squaring_factor
 from byzshield.aggregation.matrix import NonFiniteFound
 from byzshield.arrays import Float64
 
 __all__ = ["combine", "gram", "mix", "norms", "squared_distances"]
-
-
-BLOCK = 1 << 16  # columns held in float64 at a time
-COMFORTABLE = 2.0**400  # as in `kernels.cpu`
 
 
 def combine(
@@ -40,47 +38,44 @@ def combine(
         ranks = torch.arange(kept, device=rows.device)[:, None] + first
         return _mean(ranked.gather(0, ranks))
 
-    return _by_columns(rows, block)
+    return _by_columns(rows, (rows.shape[1],), block)
 
 
 def squared_distances(rows: torch.Tensor) -> Float64:
     """Squared distances of all pairs, [n, n], up to a power of two; direct differences."""
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
-    factor = _scale(rows)
+    factor = _factor(rows)
     for values in _blocks(rows):
         values = values * factor
         for row in range(len(rows)):
             total[row] += (values - values[row]).square().sum(dim=1)
-    return _host(total)
+    return _to_numpy(total)
 
 
 def gram(rows: torch.Tensor, center: torch.Tensor) -> Float64:
     """Inner products of the rows less `center`, [n, n], up to a power of two."""
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
-    factor = _scale(rows, center)
+    factor = _factor(rows, center)
     for values, origin in zip(_blocks(rows), _blocks(center[None]), strict=True):
         values = values * factor - origin * factor
         total += values @ values.T
-    return _host(total)
+    return _to_numpy(total)
 
 
 def norms(rows: torch.Tensor, center: torch.Tensor) -> Float64:
     """Euclidean distance of each row from `center`, [n]."""
     total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
-    factor = _scale(rows, center)
+    factor = _factor(rows, center)
     for values, origin in zip(_blocks(rows), _blocks(center[None]), strict=True):
         total += (values * factor - origin * factor).square().sum(dim=1)
     with np.errstate(over="ignore"):  # a norm beyond the range of float64 counts as the end of the range
-        return np.minimum(_host(total.sqrt()) / factor, np.finfo(np.float64).max)
+        return np.minimum(_to_numpy(total.sqrt()) / factor, np.finfo(np.float64).max)
 
 
 def mix(rows: torch.Tensor, weights: Float64, divisors: Float64) -> torch.Tensor:
     """weights [m, n] times rows [n, d], each line over its divisor; [m, d]."""
     amounts = torch.from_numpy(np.ascontiguousarray(weights / divisors[:, None])).to(rows.device)
-    out = torch.empty(len(weights), rows.shape[1], dtype=rows.dtype, device=rows.device)
-    for start in range(0, rows.shape[1], BLOCK):
-        out[:, start : start + BLOCK] = (amounts @ rows[:, start : start + BLOCK].double()).to(rows.dtype)
-    return out
+    return _by_columns(rows, (len(weights), rows.shape[1]), lambda values: amounts @ values.double())
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:
@@ -88,27 +83,24 @@ def _mean(values: torch.Tensor) -> torch.Tensor:
     return torch.where(total.isfinite(), total, (values / len(values)).sum(dim=0))
 
 
-def _by_columns(rows: torch.Tensor, block: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    out = torch.empty(rows.shape[1], dtype=rows.dtype, device=rows.device)
-    for start in range(0, rows.shape[1], BLOCK):
-        out[start : start + BLOCK] = block(rows[:, start : start + BLOCK]).to(rows.dtype)
+def _by_columns(rows: torch.Tensor, shape: tuple[int, ...], block: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    out = torch.empty(shape, dtype=rows.dtype, device=rows.device)
+    for columns in blocks(0, rows.shape[1]):
+        out[..., columns] = block(rows[:, columns])
     return out
 
 
 def _blocks(rows: torch.Tensor) -> Iterator[torch.Tensor]:
-    return (rows[:, start : start + BLOCK].double() for start in range(0, rows.shape[1], BLOCK))
+    return (rows[:, columns].double() for columns in blocks(0, rows.shape[1]))
 
 
-def _scale(*arrays: torch.Tensor) -> float:
+def _factor(*arrays: torch.Tensor) -> float:
     if arrays[0].dtype != torch.float64 or arrays[0].numel() == 0:
         return 1.0
-    largest = max(float(values.abs().max()) for values in arrays)
-    if largest == 0.0 or not np.isfinite(largest) or 1 / COMFORTABLE < largest < COMFORTABLE:
-        return 1.0
-    return float(2.0 ** min(1000, -int(np.frexp(largest)[1])))
+    return squaring_factor(max(float(values.abs().max()) for values in arrays))
 
 
-def _host(values: torch.Tensor) -> Float64:
+def _to_numpy(values: torch.Tensor) -> Float64:
     array: Float64 = values.cpu().numpy()
     if not np.isfinite(array).all():
         raise NonFiniteFound

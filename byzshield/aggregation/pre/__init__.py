@@ -1,4 +1,4 @@
-"""Pre-aggregators: rows [n, d] go in, rows [m, d] come out, among which the honest ones are closer together."""
+"""Pre-aggregators: from rows [n, d] to rows [m, d] among which the honest ones are closer together or shorter."""
 
 from byzshield.aggregation.contract import PRE_AGGREGATORS, PreAggregator
 from byzshield.aggregation.pre.arc import ARC

@@ -24,7 +24,6 @@ class ARC(PreAggregator):
     breakdown = "1/2"
     cost = "O(n d)"
     paper = "Allouah et al., 2024, arXiv:2405.14432, algorithm 2"
-    on_device = True
     finds_non_finite = True
 
     @property

@@ -1,6 +1,5 @@
 """Bucketing: the means of small random groups of rows."""
 
-import copy
 from typing import Self
 
 import numpy as np
@@ -49,7 +48,6 @@ class Bucketing(PreAggregator):
     breakdown = "1/s of the rule's"
     cost = "O(n d)"
     paper = "Karimireddy, He, Jaggi, ICLR 2022, algorithm 1"
-    on_device = True
     keeps_rows = False
 
     def __init__(self, *, num_corrupted: int = 0, bucket_size: int = 2, seed: int = 0) -> None:
@@ -65,9 +63,7 @@ class Bucketing(PreAggregator):
         return 1
 
     def for_step(self, step: int) -> Self:
-        other = copy.copy(self)
-        other.step = step
-        return other
+        return self._replaced(step=step)
 
     def rows_after(self, num_rows: int) -> int:
         return -(-num_rows // self.bucket_size)

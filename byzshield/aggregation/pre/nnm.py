@@ -24,7 +24,6 @@ class NNM(PreAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d)"
     paper = "Allouah et al., AISTATS 2023, algorithm 2"
-    on_device = True
     finds_non_finite = True
 
     @property

@@ -38,7 +38,6 @@ class StaticClipping(PreAggregator):
     breakdown = "that of the rule"
     cost = "O(n d)"
     paper = "Allouah et al., 2024, arXiv:2405.14432, section 2"
-    on_device = True
     finds_non_finite = True
 
     def __init__(self, *, num_corrupted: int = 0, max_norm: float = 1.0) -> None:

@@ -21,7 +21,6 @@ class Aksel(Aggregator):
     breakdown = "1/2"
     cost = "O(n log^2(n) d)"
     paper = "Boussetta et al., OPODIS 2020, section 3"
-    on_device = True
     finds_non_finite = True
 
     @property

@@ -26,7 +26,6 @@ class Bulyan(DistanceAggregator):
     breakdown = "1/4 (n > 4f + 2)"
     cost = "O(n^2 d + n^3 log(n))"
     paper = "El Mhamdi, Guerraoui, Rouault, ICML 2018, section 4"
-    on_device = True
 
     @property
     def minimum_rows(self) -> int:

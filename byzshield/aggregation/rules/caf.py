@@ -4,7 +4,7 @@ import numpy as np
 
 from byzshield.aggregation import primitives
 from byzshield.aggregation.contract import AGGREGATORS, DistanceAggregator, Matrix
-from byzshield.aggregation.spectral import Cloud
+from byzshield.aggregation.spectral import PointCloud
 from byzshield.arrays import Float64
 
 __all__ = ["CAF"]
@@ -16,8 +16,8 @@ class CAF(DistanceAggregator):
 
     All rows start with weight 1. While the weights sum to more than n - 2f, each row's weight is multiplied by
     1 - tau / max(tau), tau being its squared projection, less the weighted mean, on the top eigenvector of the weighted
-    covariance; so each round strikes out at least one row. The eigenvector is exact and comes from the n x n inner products: no
-    random start.
+    covariance; so each round gives at least one more row the weight 0. The eigenvector is exact and comes from the n x n inner
+    products: no random start.
 
     Reference: Allouah, Guerraoui, Stephan, "Towards Trustworthy Federated Learning with Untrusted Participants", ICML 2025,
     algorithm 2 (CAF).
@@ -27,14 +27,13 @@ class CAF(DistanceAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d + f n^3)"
     paper = "Allouah, Guerraoui, Stephan, ICML 2025, algorithm 2"
-    on_device = True
 
     @property
     def minimum_rows(self) -> int:
         return 2 * self.num_corrupted + 1
 
     def combine_given(self, rows: Matrix, distances: Float64) -> Matrix:
-        cloud = Cloud.of(rows, distances)
+        cloud = PointCloud.of(rows, distances)
         n = len(rows)
         weights = np.ones(n)
         best, chosen = np.inf, weights
@@ -48,5 +47,4 @@ class CAF(DistanceAggregator):
             weights = weights * np.clip(1 - projections / farthest, 0.0, 1.0)
             if weights.sum() <= n - 2 * self.num_corrupted or not weights.any():
                 break
-        combined: Matrix = primitives.mix(rows, chosen[None], chosen.sum(keepdims=True))[0]
-        return combined
+        return primitives.weighted_sum(rows, chosen, float(chosen.sum()))

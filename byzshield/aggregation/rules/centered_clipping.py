@@ -1,4 +1,4 @@
-"""Centered clipping: no row may pull the last aggregate farther than a radius."""
+"""Centered clipping: the previous result moves to each row by at most a radius."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,6 @@ class CenteredClipping(Aggregator):
     breakdown = "0.1 proved; in practice below 1/2"
     cost = "O(L n d)"
     paper = "Karimireddy, He, Jaggi, ICML 2021, algorithm 2"
-    on_device = True
     finds_non_finite = True
 
     def __init__(self, *, num_corrupted: int = 0, radius: float = 10.0, iterations: int = 1) -> None:
@@ -55,12 +54,11 @@ class CenteredClipping(Aggregator):
         for _ in range(self.iterations):
             distances = primitives.distances_to(rows, center)
             shares = np.where(distances > self.radius, self.radius / np.maximum(distances, self.radius), 1.0)
-            pull = primitives.mix(rows, shares[None], np.array([float(n)]))[0]
+            clipped = primitives.weighted_sum(rows, shares, n)
             kept = float((1.0 - shares).sum() / n)
-            center = pull + center * kept if kept else pull
+            center = clipped + center * kept if kept else clipped
         self._memory["center"] = center
-        copied: Matrix = primitives.row(center[None], 0)
-        return copied
+        return primitives.copy(center)
 
     def _center(self, rows: Matrix) -> Matrix:
         if "center" not in self._memory:
@@ -68,24 +66,16 @@ class CenteredClipping(Aggregator):
         center = self._memory["center"]
         if center.shape != rows.shape[1:]:
             raise ParameterError(f"rows must be as long as in the step before; got {rows.shape[1]} after {len(center)}")
-        if isinstance(rows, np.ndarray):
-            return np.asarray(_on_host(center), rows.dtype)
-        import torch
-
-        moved: Matrix = torch.as_tensor(center, dtype=rows.dtype, device=rows.device)
-        return moved
+        return primitives.as_row(center, rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The previous result, `center` [d], as a numpy array; empty before the first call."""
-        return {name: _on_host(value).copy() for name, value in self._memory.items()}
+        """The previous result, `center` [d], as a torch tensor on the CPU; empty before the first call."""
+        import torch
+
+        return {name: torch.as_tensor(value).to("cpu", copy=True) for name, value in self._memory.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if set(state) - {"center"}:
             raise CheckpointError(f"CenteredClipping remembers a center, but the checkpoint holds {', '.join(sorted(state))}")
         self._memory.clear()
-        self._memory.update({name: np.array(value) for name, value in state.items()})
-
-
-def _on_host(vector: Any) -> Matrix:
-    array: Matrix = vector if isinstance(vector, np.ndarray) else vector.cpu().numpy()
-    return array
+        self._memory.update({name: primitives.copy(value) for name, value in state.items()})

@@ -1,4 +1,4 @@
-"""Comparative gradient elimination: the longest rows go."""
+"""Comparative gradient elimination: the rows of greatest norm are left out."""
 
 import numpy as np
 
@@ -23,7 +23,6 @@ class CGE(Aggregator):
     breakdown = "0 in general; 1/2 under the redundancy that the paper assumes"
     cost = "O(n d)"
     paper = "Gupta, Liu, Vaidya, DSN-W 2021, algorithm 1"
-    on_device = True
     finds_non_finite = True
 
     @property

@@ -1,4 +1,4 @@
-"""Clipped clustering: rows are clipped to a norm learned from the past, and the larger of two clusters is averaged."""
+"""Clipped clustering: rows are clipped to the median of all norms so far, and the larger of two clusters is averaged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,6 @@ class ClippedClustering(Aggregator):
     breakdown = "1/2, empirical"
     cost = "O(n^2 d + n^3)"
     paper = "Li, Ngai, Voigt, IEEE TBD 2023, section 4"
-    on_device = True
     finds_non_finite = True
 
     def __init__(self, *, num_corrupted: int = 0) -> None:
@@ -48,16 +47,15 @@ class ClippedClustering(Aggregator):
         both = lengths[:, None] * lengths
         cosines = np.divide(products, both, out=np.zeros_like(products), where=both > 0)
         members = average_linkage_halves(1 - cosines)
-        weights = np.zeros((1, len(rows)))
-        weights[0, members] = np.where(norms[members] > limit, limit / np.maximum(norms[members], np.finfo(float).tiny), 1.0)
-        combined: Matrix = primitives.mix(rows, weights, np.array([float(len(members))]))[0]
-        return combined
+        weights = np.zeros(len(rows))
+        weights[members] = np.where(norms[members] > limit, limit / np.maximum(norms[members], np.finfo(float).tiny), 1.0)
+        return primitives.weighted_sum(rows, weights, len(members))
 
     def state_dict(self) -> dict[str, Any]:
-        """The norms seen so far, `norms`, as a numpy array; empty before the first call."""
-        return {"norms": np.array(self._norms)} if self._norms else {}
+        """The norms seen so far, `norms`, as a list of numbers; empty before the first call."""
+        return {"norms": list(self._norms)} if self._norms else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         if set(state) - {"norms"}:
             raise CheckpointError(f"ClippedClustering remembers norms, but the checkpoint holds {', '.join(sorted(state))}")
-        self._norms[:] = np.asarray(state.get("norms", ()), dtype=np.float64).tolist()
+        self._norms[:] = state.get("norms", ())

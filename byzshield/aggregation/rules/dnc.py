@@ -1,7 +1,6 @@
-"""Divide and conquer: rows that stand out along the top singular vector go."""
+"""Divide and conquer: rows with a large projection on the top singular vector are removed."""
 
-import copy
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -39,7 +38,6 @@ class DnC(Aggregator):
     breakdown = "1/2 for honest rows that are concentrated"
     cost = "O(n d + iterations (n^2 b + n^3))"
     paper = "Shejwalkar, Houmansadr, NDSS 2021, algorithm 2"
-    on_device = True
 
     def __init__(
         self, *, num_corrupted: int = 0, iterations: int = 1, sample: int = 10_000, filter_fraction: float = 1.0, seed: int = 0
@@ -64,28 +62,17 @@ class DnC(Aggregator):
         return int(self.filter_fraction * self.num_corrupted)
 
     def for_step(self, step: int) -> Self:
-        other = copy.copy(self)
-        other.step = step
-        return other
+        return self._replaced(step=step)
 
     def _combine(self, rows: Matrix) -> Matrix:
         n, d = rows.shape
         good = set(range(n))
         for iteration in range(self.iterations):
             draw = generator(self.seed, "aggregation.dnc", self.step, iteration)
-            columns = np.sort(draw.choice(d, size=min(d, self.sample), replace=False))
-            scores = _outlier_scores(_columns(rows, columns))
+            drawn = np.sort(draw.choice(d, size=min(d, self.sample), replace=False))
+            scores = _outlier_scores(primitives.columns(rows, drawn).astype(np.float64))
             good &= set(np.argsort(scores, kind="stable")[: n - self._removed].tolist())
         return primitives.mean_of(rows, sorted(good))
-
-
-def _columns(rows: Matrix, columns: Any) -> Float64:
-    if isinstance(rows, np.ndarray):
-        return rows[:, columns].astype(np.float64)
-    import torch
-
-    drawn: Float64 = rows[:, torch.as_tensor(columns, device=rows.device)].double().cpu().numpy()
-    return drawn
 
 
 def _outlier_scores(values: Float64) -> Float64:

@@ -6,7 +6,7 @@ import numpy as np
 
 from byzshield.aggregation import primitives
 from byzshield.aggregation.contract import AGGREGATORS, DistanceAggregator, Matrix
-from byzshield.aggregation.spectral import Cloud
+from byzshield.aggregation.spectral import PointCloud
 from byzshield.arrays import Float64
 from byzshield.errors import ParameterError
 
@@ -38,7 +38,6 @@ class GeometricMedian(DistanceAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d + T n^2)"
     paper = "Pillutla, Kakade, Harchaoui, IEEE TSP 2022, algorithm 2"
-    on_device = True
 
     def __init__(
         self, *, num_corrupted: int = 0, smoothing: float = 1e-6, tolerance: float = 1e-9, max_iterations: int = 1000
@@ -57,10 +56,9 @@ class GeometricMedian(DistanceAggregator):
         return 2 * self.num_corrupted + 1
 
     def combine_given(self, rows: Matrix, distances: Float64) -> Matrix:
-        combined: Matrix = primitives.mix(rows, self._weights(Cloud.of(rows, distances))[None])[0]
-        return combined
+        return primitives.weighted_sum(rows, self._weights(PointCloud.of(rows, distances)))
 
-    def _weights(self, cloud: Cloud) -> Float64:
+    def _weights(self, cloud: PointCloud) -> Float64:
         n = len(cloud.distances)
         scale = float(np.median(cloud.distances))
         if scale == 0.0:  # more than half of the rows are the medoid itself

@@ -1,4 +1,4 @@
-"""Krum: the row that has the closest company."""
+"""Krum: the row whose nearest other rows are nearest."""
 
 import numpy as np
 
@@ -43,11 +43,10 @@ class Krum(DistanceAggregator):
     breakdown = "1/2 (n > 2f + 2)"
     cost = "O(n^2 d)"
     paper = "Blanchard et al., NeurIPS 2017, section 4"
-    on_device = True
 
     @property
     def minimum_rows(self) -> int:
         return 2 * self.num_corrupted + 3
 
     def combine_given(self, rows: Matrix, distances: Float64) -> Matrix:
-        return primitives.row(rows, int(krum_scores(distances, self.num_corrupted).argmin()))
+        return primitives.copy(rows[krum_scores(distances, self.num_corrupted).argmin()])

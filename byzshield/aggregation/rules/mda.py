@@ -24,7 +24,6 @@ class MDA(DistanceAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d), and a search of at most O(1.5^f n^2 log(n))"
     paper = "Rousseeuw 1985; El Mhamdi et al., ICLR 2021"
-    on_device = True
 
     @property
     def minimum_rows(self) -> int:
@@ -58,44 +57,44 @@ def _exclusions(distances: Float64, threshold: float) -> list[int]:
     return [sum(1 << int(other) for other in far.nonzero()[0]) for far in distances > threshold]
 
 
-def _coverable(exclusions: list[int], alive: int, budget: int) -> bool:
-    """Whether removing at most `budget` of the rows in `alive` leaves no two that exclude each other."""
+def _coverable(exclusions: list[int], remaining: int, budget: int) -> bool:
+    """Whether removing at most `budget` of the rows in `remaining` leaves no two that exclude each other."""
     while True:
-        edges, most, busiest = 0, 0, -1
-        for row in _members(alive):
-            degree = (exclusions[row] & alive).bit_count()
+        edges, most, vertex = 0, 0, -1
+        for row in _members(remaining):
+            degree = (exclusions[row] & remaining).bit_count()
             edges += degree
             if degree > most:
-                most, busiest = degree, row
+                most, vertex = degree, row
         if not most:
             return True
         if edges > 2 * budget * most:
             return False
         if most == 1:
             return True  # the bound has counted the single pairs
-        if most <= budget and _coverable(exclusions, alive & ~exclusions[busiest], budget - most):
+        if most <= budget and _coverable(exclusions, remaining & ~exclusions[vertex], budget - most):
             return True
-        alive &= ~(1 << busiest)
+        remaining &= ~(1 << vertex)
         budget -= 1
 
 
 def _first_subset(exclusions: list[int], size: int) -> list[int]:
-    alive = (1 << len(exclusions)) - 1
+    remaining = (1 << len(exclusions)) - 1
     budget = len(exclusions) - size
     chosen: list[int] = []
     for row in range(len(exclusions)):
         if len(chosen) == size:
             break
-        if not alive >> row & 1:
+        if not remaining >> row & 1:
             continue
-        losers = exclusions[row] & alive
-        left = budget - losers.bit_count()
-        if left >= 0 and _coverable(exclusions, alive & ~losers, left):
+        excluded = exclusions[row] & remaining
+        left = budget - excluded.bit_count()
+        if left >= 0 and _coverable(exclusions, remaining & ~excluded, left):
             chosen.append(row)
-            alive &= ~losers
+            remaining &= ~excluded
             budget = left
         else:
-            alive &= ~(1 << row)
+            remaining &= ~(1 << row)
             budget -= 1
     return chosen
 

@@ -24,7 +24,6 @@ class MeaMed(Aggregator):
     cost = "O(n log^2(n) d)"
     paper = "Xie, Koyejo, Gupta, 2018, arXiv:1802.10116"
     coordinate_wise = True
-    on_device = True
     finds_non_finite = True
 
     @property

@@ -1,4 +1,4 @@
-"""The average: fast, and broken by a single bad row."""
+"""The arithmetic mean, which a single corrupted row can move anywhere."""
 
 from byzshield.aggregation import primitives
 from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix
@@ -8,7 +8,7 @@ __all__ = ["Mean"]
 
 @AGGREGATORS.register("mean")
 class Mean(Aggregator):
-    """Arithmetic mean of the rows, summed in float64. The reference for runs without an attack: one bad row moves it anywhere.
+    """Arithmetic mean of the rows, summed in float64. The reference for runs without an attack.
 
     >>> import numpy as np
     >>> Mean()(np.array([[1.0, 2.0], [3.0, 6.0]])).tolist()
@@ -20,7 +20,6 @@ class Mean(Aggregator):
     cost = "O(n d)"
     paper = "the arithmetic mean"
     coordinate_wise = True
-    on_device = True
     finds_non_finite = True
 
     @property

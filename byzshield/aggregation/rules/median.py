@@ -24,7 +24,6 @@ class Median(Aggregator):
     cost = "O(n log^2(n) d)"
     paper = "Yin et al., ICML 2018, definition 1"
     coordinate_wise = True
-    on_device = True
     finds_non_finite = True
 
     @property

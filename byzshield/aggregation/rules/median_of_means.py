@@ -1,6 +1,5 @@
 """Median of means, and DETOX's other bucketed rules."""
 
-import copy
 from typing import Self
 
 from byzshield.aggregation import primitives
@@ -15,7 +14,7 @@ __all__ = ["MedianOfMeans"]
 class MedianOfMeans(Aggregator):
     """Puts the rows into buckets by a seeded permutation, takes the mean of each bucket, and combines the means by another rule.
 
-    Each corrupted row spoils one bucket, so the means must suffice for the inner rule against as many corrupted ones.
+    Each corrupted row corrupts one bucket, so the means must suffice for the inner rule against as many corrupted ones.
 
     Reference: Rajput et al., "DETOX: A Redundancy-based Framework for Faster and More Robust Gradient Aggregation", NeurIPS 2019,
     section 3 (hierarchical aggregation).
@@ -34,7 +33,6 @@ class MedianOfMeans(Aggregator):
     breakdown = "1/(2s) for buckets of s rows"
     cost = "O(n d) and the inner rule on n/s rows"
     paper = "Rajput et al., NeurIPS 2019, section 3"
-    on_device = True
 
     def __init__(self, *, num_corrupted: int = 0, bucket_size: int = 2, seed: int = 0, rule: str = "median") -> None:
         super().__init__(num_corrupted=num_corrupted)
@@ -55,15 +53,10 @@ class MedianOfMeans(Aggregator):
         self.inner.check_rows(-(-num_rows // self.bucket_size))
 
     def against(self, num_corrupted: int) -> Self:
-        other = super().against(num_corrupted)
-        other.inner = self.inner.against(num_corrupted)
-        return other
+        return self._replaced(num_corrupted=num_corrupted, inner=self.inner.against(num_corrupted))
 
     def for_step(self, step: int) -> Self:
-        other = copy.copy(self)
-        other.step = step
-        other.inner = self.inner.for_step(step)
-        return other
+        return self._replaced(step=step, inner=self.inner.for_step(step))
 
     def _combine(self, rows: Matrix) -> Matrix:
         weights, sizes = bucket_weights(len(rows), self.bucket_size, seed=self.seed, step=self.step)

@@ -1,6 +1,5 @@
-"""MoNNA: the neighbors of a row that is trusted."""
+"""MoNNA: the mean of the rows nearest to a trusted one."""
 
-import copy
 from typing import Self
 
 import numpy as np
@@ -33,7 +32,6 @@ class MoNNA(Aggregator):
     breakdown = "1/2, given an honest reference"
     cost = "O(n d)"
     paper = "Farhadkhani et al., ICML 2023, algorithm 2"
-    on_device = True
     finds_non_finite = True
     needs_row_identity = True
 
@@ -52,9 +50,8 @@ class MoNNA(Aggregator):
             raise TooFewRowsError(
                 f"{type(self).__name__} cannot do without its reference, row {self.reference}, which is not finite"
             )
-        other = copy.copy(super().without(dropped, num_rows))
-        other.reference = self.reference - sum(row < self.reference for row in dropped)
-        return other
+        reference = self.reference - sum(row < self.reference for row in dropped)
+        return super().without(dropped, num_rows)._replaced(reference=reference)
 
     def _combine(self, rows: Matrix) -> Matrix:
         distances = primitives.distances_to(rows, rows[self.reference])

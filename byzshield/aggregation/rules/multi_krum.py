@@ -30,7 +30,6 @@ class MultiKrum(DistanceAggregator):
     breakdown = "1/2 (n > 2f + 2)"
     cost = "O(n^2 d)"
     paper = "Blanchard et al., NeurIPS 2017, section 5"
-    on_device = True
 
     def __init__(self, *, num_corrupted: int = 0, num_selected: int | None = None) -> None:
         super().__init__(num_corrupted=num_corrupted)

@@ -22,7 +22,6 @@ class Phocas(Aggregator):
     cost = "O(n log^2(n) d)"
     paper = "Xie, Koyejo, Gupta, 2018, arXiv:1805.09682"
     coordinate_wise = True
-    on_device = True
     finds_non_finite = True
 
     @property

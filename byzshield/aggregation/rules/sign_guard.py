@@ -1,7 +1,6 @@
-"""SignGuard: rows of unusual length or unusual signs go."""
+"""SignGuard: the mean of the rows whose norm and signs are like those of most rows."""
 
-import copy
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -41,7 +40,6 @@ class SignGuard(Aggregator):
     breakdown = "1/2, empirical"
     cost = "O(n d + n^3)"
     paper = "Xu et al., ICDCS 2022, algorithm 2"
-    on_device = True
     finds_non_finite = True
 
     def __init__(
@@ -61,9 +59,7 @@ class SignGuard(Aggregator):
         return 2 * self.num_corrupted + 1
 
     def for_step(self, step: int) -> Self:
-        other = copy.copy(self)
-        other.step = step
-        return other
+        return self._replaced(step=step)
 
     def _combine(self, rows: Matrix) -> Matrix:
         norms = primitives.norms(rows)
@@ -71,24 +67,14 @@ class SignGuard(Aggregator):
         by_norm = ((norms >= self.lower * median) & (norms <= self.upper * median)).nonzero()[0].tolist()
         by_sign = set(largest_mean_shift_cluster(self._sign_fractions(rows)))
         passed = [row for row in by_norm if row in by_sign] or by_norm or list(range(len(rows)))
-        weights = np.zeros((1, len(rows)))
-        weights[0, passed] = np.where(norms[passed] > median, median / np.maximum(norms[passed], np.finfo(float).tiny), 1.0)
-        combined: Matrix = primitives.mix(rows, weights, np.array([float(len(passed))]))[0]
-        return combined
+        weights = np.zeros(len(rows))
+        weights[passed] = np.where(norms[passed] > median, median / np.maximum(norms[passed], np.finfo(float).tiny), 1.0)
+        return primitives.weighted_sum(rows, weights, len(passed))
 
     def _sign_fractions(self, rows: Matrix) -> Float64:
         d = rows.shape[1]
         count = max(1, int(self.fraction * d))
         draw = generator(self.seed, "aggregation.sign_guard", self.step)
-        signs = _signs(rows, np.sort(draw.choice(d, size=count, replace=False)))
-        fractions: Float64 = np.stack([(signs == sign).mean(axis=1) for sign in (1, 0, -1)], axis=1)
+        values = primitives.columns(rows, np.sort(draw.choice(d, size=count, replace=False)))
+        fractions: Float64 = np.stack([(values > 0).mean(axis=1), (values == 0).mean(axis=1), (values < 0).mean(axis=1)], axis=1)
         return fractions
-
-
-def _signs(rows: Matrix, columns: Any) -> Matrix:
-    if isinstance(rows, np.ndarray):
-        return np.stack([np.sign(row[columns]).astype(np.int8) for row in rows])
-    import torch
-
-    signs: Matrix = rows[:, torch.as_tensor(columns, device=rows.device)].sign().to(torch.int8).cpu().numpy()
-    return signs

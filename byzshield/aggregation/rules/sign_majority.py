@@ -28,7 +28,6 @@ class SignMajority(Aggregator):
     cost = "O(n d)"
     paper = "Bernstein et al., ICLR 2019, algorithm 1"
     coordinate_wise = True
-    on_device = True
     dtypes = (*FLOATS, "int8")
 
     @property

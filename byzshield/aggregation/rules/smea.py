@@ -22,7 +22,7 @@ class SMEA(DistanceAggregator):
     """Mean of the n - f rows whose covariance has the least top eigenvalue; of several such subsets the lexicographically first.
 
     The eigenvalues are those of the centered inner products, which follow from the distances. Every subset is examined, but most
-    are settled by a lower bound: the squared Frobenius norm over the trace.
+    are decided by a lower bound: the squared Frobenius norm over the trace.
 
     Reference: Allouah, Guerraoui, Gupta, Pinot, Stephan, "On the Privacy-Robustness-Utility Trilemma in Distributed Learning",
     ICML 2023, section 4 (SMEA).
@@ -36,7 +36,6 @@ class SMEA(DistanceAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d + C(n, f) n^3)"
     paper = "Allouah et al., ICML 2023, section 4"
-    on_device = True
 
     def __init__(self, *, num_corrupted: int = 0, max_subsets: int = 200_000) -> None:
         super().__init__(num_corrupted=num_corrupted)
@@ -68,7 +67,7 @@ def _least_spread_subset(distances: Float64, size: int) -> list[int]:
         squares = np.square(centered).sum(axis=(1, 2))
         bound = np.divide(squares, trace, out=np.zeros_like(trace), where=trace > 0)
         (open_ones,) = (bound * (1 - 1e-9) < best).nonzero()
-        # In the order of the bound, so that the best comes early and settles the rest.
+        # In the order of the bound, so that a good subset comes early and excludes most others.
         for group in np.array_split(open_ones[np.argsort(bound[open_ones], kind="stable")], max(1, len(open_ones) // 256)):
             group = np.sort(group[bound[group] * (1 - 1e-9) < best])
             if not len(group):

@@ -25,7 +25,6 @@ class TrimmedMean(Aggregator):
     cost = "O(n log^2(n) d)"
     paper = "Yin et al., ICML 2018, definition 2"
     coordinate_wise = True
-    on_device = True
     finds_non_finite = True
 
     @property

@@ -1,21 +1,19 @@
-"""Blocks of networks sort, or bring the middle to its place; so does the compiled code, at the edges of blocks and tiles."""
+"""Networks sort, or bring the middle to its place; so does the compiled code, at the edges of tiles."""
 
 import numpy as np
 import pytest
 
 from byzshield.aggregation.kernels import cpu
-from byzshield.aggregation.kernels.block import TILE
-from byzshield.aggregation.kernels.sorting_networks import NETWORKS, WIDTH, blocks, sorting_network
+from byzshield.aggregation.kernels.order_statistics import TILE
+from byzshield.aggregation.kernels.sorting_networks import selection_network, sorting_network
 
-SIZES = [*range(1, 2 * WIDTH + 3), 47, 48, 49, 50, 63, 64, 65, 100, 129]
+SIZES = [*range(1, 35), 47, 48, 49, 50, 63, 64, 65, 100, 129]
 
 
-def run(table, rows):
+def run(network, rows):
     values = [*rows]
-    for network, *places in table:
-        for low, high in NETWORKS[network][1]:
-            a, b = values[places[low]], values[places[high]]
-            values[places[low]], values[places[high]] = np.minimum(a, b), np.maximum(a, b)
+    for low, high in network:
+        values[low], values[high] = np.minimum(values[low], values[high]), np.maximum(values[low], values[high])
     return np.array(values)
 
 
@@ -28,33 +26,31 @@ def zeros_and_ones(size):
     return np.array([order < ones for order in ranks for ones in range(size + 1)], dtype=np.int8).T
 
 
-@pytest.mark.parametrize("size", range(1, WIDTH + 1))
-def test_a_network_of_one_block_sorts_all_zeros_and_ones(size):
+@pytest.mark.parametrize("size", range(1, 17))
+def test_a_network_sorts_all_zeros_and_ones(size):
     # Hence it sorts everything (Knuth, TAOCP volume 3, theorem 5.3.4Z).
     inputs = (np.arange(2**size) >> np.arange(size)[:, None] & 1).astype(np.int8)
-    np.testing.assert_array_equal(run(blocks(size), inputs), np.sort(inputs, axis=0))
-    assert len(blocks(size)) == 1
-    assert NETWORKS[blocks(size)[0, 0]] == (size, sorting_network(size))
+    np.testing.assert_array_equal(run(sorting_network(size), inputs), np.sort(inputs, axis=0))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_blocks_sort(size):
+def test_a_long_network_sorts(size):
     inputs = zeros_and_ones(size)
-    np.testing.assert_array_equal(run(blocks(size), inputs), np.sort(inputs, axis=0))
+    np.testing.assert_array_equal(run(sorting_network(size), inputs), np.sort(inputs, axis=0))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_fewer_blocks_bring_the_middle_to_its_place(size):
+def test_fewer_steps_bring_the_middle_to_its_place(size):
     inputs = zeros_and_ones(size)
     middle = ((size - 1) // 2, size // 2)
-    table = blocks(size, middle)
-    np.testing.assert_array_equal(run(table, inputs)[list(middle)], np.sort(inputs, axis=0)[list(middle)])
-    assert len(table) <= len(blocks(size))
+    network = selection_network(size, middle)
+    np.testing.assert_array_equal(run(network, inputs)[list(middle)], np.sort(inputs, axis=0)[list(middle)])
+    assert len(network) <= len(sorting_network(size)) - (size > 6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("columns", [1, TILE - 1, TILE, TILE + 1, 3 * TILE + 5])
-def test_the_compiled_blocks_agree_with_numpy(columns, dtype):
+def test_the_compiled_networks_agree_with_numpy(columns, dtype):
     for size in SIZES:
         x = np.random.default_rng(size).standard_normal((size, columns + 3)).astype(dtype)[:, 3:]
         ranked = np.sort(x, axis=0)
@@ -67,7 +63,7 @@ def test_the_compiled_blocks_agree_with_numpy(columns, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_found_wherever_it_is(value, dtype):
-    x = np.random.default_rng(0).standard_normal((2 * WIDTH + 3, TILE + 5)).astype(dtype)
+    x = np.random.default_rng(0).standard_normal((35, TILE + 5)).astype(dtype)
     for row in range(len(x)):
         for column in (0, 1, TILE - 1, TILE, TILE + 4):
             x[row, column], kept = value, x[row, column]
