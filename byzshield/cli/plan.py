@@ -4,10 +4,9 @@ import argparse
 import json
 from typing import Any
 
-from byzshield.planning.cost import Cluster
-from byzshield.planning.plan import Option, Plan, plan
+from byzshield.planning import Cluster, Option, Plan, plan
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser"]
 
 RESNET18_PARAMETERS = 11_173_962
 GIGABIT = 1e9
@@ -24,8 +23,8 @@ EPILOG = """\
 example:
   byzshield plan --workers 25 --byzantine 5 --bandwidth 1 --gradient-time 30 --parameters 11173962
 
-The prediction adds up three phases (parameters out, gradients, gradients in) and lets nothing overlap; use it to compare
-placements, not as a promise."""
+The prediction adds up three phases (parameters out, gradients, gradients in) and lets nothing overlap; it is meant for
+comparing placements, and a real step takes another time."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -56,7 +55,10 @@ def add_parser(subparsers: Any) -> None:
         "--max-replication", type=int, default=7, metavar="R", help="largest replication to consider (default: 7)"
     )
     parser.add_argument(
-        "--slack", type=int, metavar="N", help="by how many workers a placement may miss K (default: a tenth of K, at least 1)"
+        "--slack",
+        type=int,
+        metavar="N",
+        help="by how many workers a placement may differ (default: a tenth of K, at least 1)",
     )
     parser.add_argument(
         "--time-limit", type=float, default=2.0, metavar="SECONDS", help="search time for each placement (default: 2)"
@@ -66,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 0 also when no placement bears q, which is an answer."""
+    """Runs the command; 0 also when no placement tolerates q, which is an answer."""
     result = plan(
         arguments.workers,
         arguments.byzantine,

@@ -1,4 +1,4 @@
-"""Finished runs to one HTML page: a table and the curves of test accuracy."""
+"""One HTML page about finished runs: a table and the curves of test accuracy."""
 
 import html
 import io
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from byzshield.errors import ConfigError
+from byzshield.storage import write_text
 
 __all__ = ["FinishedRun", "read_run", "table_rows", "write_report"]
 
@@ -71,7 +72,8 @@ def write_report(runs: list[FinishedRun], path: Path) -> None:
     head, *body = table_rows(runs)
     cells = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in body)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    write_text(
+        path,
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>byzshield report</title>\n"
         "<style>body{font-family:sans-serif;margin:2em;max-width:70em}table{border-collapse:collapse}"
         "td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}svg{max-width:100%;height:auto}</style></head><body>\n"
@@ -80,7 +82,6 @@ def write_report(runs: list[FinishedRun], path: Path) -> None:
         + f"</tr>\n{cells}</table>\n{_accuracy_figure(runs)}\n"
         "<p>A file is corrupted when a majority of its copies is in Byzantine hands; shown is the most in any step.</p>\n"
         "</body></html>\n",
-        encoding="utf-8",
     )
 
 

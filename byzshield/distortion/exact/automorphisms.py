@@ -90,6 +90,8 @@ class _Finder:
         group = stabilizer
         ruled_out: set[int] = set()
         for image in np.flatnonzero(colors == colors[point]).tolist():
+            if self._refined > MOST_REFINED:
+                break
             if image in ruled_out or image in orbit(group, point):
                 continue
             found = self._search(level, colors, image, group)
