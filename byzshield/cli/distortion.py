@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from byzshield.cli.placement_flags import add_placement_flags, assignment_from
+from byzshield.cli.placement_options import add_placement_options, assignment_from
 from byzshield.distortion.table import Row, document, rows
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment, fitting_placements, spectrum
@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_placement_flags(parser)
+    add_placement_options(parser)
     parser.add_argument(
         "--byzantine", required=True, metavar="Q", help="numbers of Byzantine workers: 5, a list 2,4 or an inclusive range 3:13"
     )
