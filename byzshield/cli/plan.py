@@ -2,9 +2,10 @@
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from byzshield.planning import Cluster, Option, Plan, plan
+if TYPE_CHECKING:
+    from byzshield.planning import Option, Plan
 
 __all__ = ["add_parser"]
 
@@ -69,6 +70,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; 0 also when no placement tolerates q, which is an answer."""
+    from byzshield.planning import Cluster, plan  # it imports blosc, by way of byzshield.wire
+
     result = plan(
         arguments.workers,
         arguments.byzantine,
@@ -88,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print(result: Plan) -> None:
+def _print(result: "Plan") -> None:
     print(
         f"{'':1} {'scheme':10} {'K':>4} {'r':>3} {'l':>3} {'f':>4} {'c_max':>6} {'epsilon':>8} {'compute':>8} "
         f"{'PS sends':>9} {'receives: digest':>17} {'full':>9} {'step: digest':>13} {'full':>8}"
@@ -99,7 +102,7 @@ def _print(result: Plan) -> None:
     print(result.reason)
 
 
-def _line(option: Option, *, recommended: bool) -> str:
+def _line(option: "Option", *, recommended: bool) -> str:
     assignment, cost, worst = option.assignment, option.cost, option.worst
     count = str(worst.c_max) if worst.exact else f"<={worst.upper_bound}"
     return (

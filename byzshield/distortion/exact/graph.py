@@ -53,7 +53,8 @@ class Node(NamedTuple):
         gain: files that each worker shares with the chosen ones, counted with multiplicity, [K].
         cap: the most chosen workers that a file may have; its candidates are excluded once it has them, [f].
         trail: workers decided since the root case, in order, [K].
-        scratch: working memory of the bound: the gains of one group, [K], then a histogram of values up to across K + 3 shared_most.
+        scratch: working memory of the bound: the gains of one group, [K], then a histogram of values up to across K + 3
+            shared_most.
         totals: corrupted files, workers still to choose, candidates, length of the trail, length of its fixed part, and the
             largest cap; [6].
     """
