@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from math import comb
 from typing import Any, TypeVar
 
+from byzshield.cores import available_cores
 from byzshield.distortion.table import rows
 from byzshield.placement import Assignment, cyclic, mols, ramanujan2
 
@@ -146,9 +147,13 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def _machine() -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {"cores": cores, "load_average": load, "processor": platform.machine(), "python": platform.python_version()}
+    return {
+        "cores": available_cores(),
+        "load_average": load,
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+    }
 
 
 def _summary(document: dict[str, Any]) -> str:

@@ -82,7 +82,7 @@ class Registry(Generic[T]):
             sys.path.append("")
         try:
             entry = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, ValueError) as error:  # ValueError: the part before the colon is empty
             raise ConfigError(f"{self.kind} {name!r} cannot be imported: {error}") from error
         if self._base is not None and not (isinstance(entry, type) and issubclass(entry, self._base)):
             raise ConfigError(f"{self.kind} {name!r} must be a subclass of {self._base.__name__}")

@@ -41,8 +41,7 @@ class Selection:
         num_workers = assignment.num_workers
         if rule not in get_args(Rule):
             raise ParameterError(f"selection must be one of {', '.join(get_args(Rule))}; got {rule!r}")
-        if not 0 <= num_byzantine <= num_workers:
-            raise ParameterError(f"num_byzantine must be between 0 and {num_workers} workers; got {num_byzantine}")
+        assignment.require_workers(num_byzantine)
         if rule == "fixed" or (rule == "worst" and workers):
             if len(set(workers)) != num_byzantine or any(not 0 <= worker < num_workers for worker in workers):
                 raise ParameterError(

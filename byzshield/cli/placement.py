@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from byzshield.cli.placement_flags import add_placement_flags, assignment_from
+from byzshield.cli.placement_options import add_placement_options, assignment_from
 
 __all__ = ["add_parser"]
 
@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_placement_flags(parser)
+    add_placement_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 

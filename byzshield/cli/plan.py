@@ -2,12 +2,12 @@
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from byzshield.planning.cost import Cluster
-from byzshield.planning.plan import Option, Plan, plan
+if TYPE_CHECKING:
+    from byzshield.planning import Option, Plan
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser"]
 
 RESNET18_PARAMETERS = 11_173_962
 GIGABIT = 1e9
@@ -24,8 +24,8 @@ EPILOG = """\
 example:
   byzshield plan --workers 25 --byzantine 5 --bandwidth 1 --gradient-time 30 --parameters 11173962
 
-The prediction adds up three phases (parameters out, gradients, gradients in) and lets nothing overlap; use it to compare
-placements, not as a promise."""
+The prediction adds up three phases (parameters out, gradients, gradients in) and lets nothing overlap; it is meant for
+comparing placements, and a real step takes another time."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -56,7 +56,10 @@ def add_parser(subparsers: Any) -> None:
         "--max-replication", type=int, default=7, metavar="R", help="largest replication to consider (default: 7)"
     )
     parser.add_argument(
-        "--slack", type=int, metavar="N", help="by how many workers a placement may miss K (default: a tenth of K, at least 1)"
+        "--slack",
+        type=int,
+        metavar="N",
+        help="by how many workers a placement may differ (default: a tenth of K, at least 1)",
     )
     parser.add_argument(
         "--time-limit", type=float, default=2.0, metavar="SECONDS", help="search time for each placement (default: 2)"
@@ -66,7 +69,9 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command; 0 also when no placement bears q, which is an answer."""
+    """Runs the command; 0 also when no placement tolerates q, which is an answer."""
+    from byzshield.planning import Cluster, plan  # it imports blosc, by way of byzshield.wire
+
     result = plan(
         arguments.workers,
         arguments.byzantine,
@@ -86,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print(result: Plan) -> None:
+def _print(result: "Plan") -> None:
     print(
         f"{'':1} {'scheme':10} {'K':>4} {'r':>3} {'l':>3} {'f':>4} {'c_max':>6} {'epsilon':>8} {'compute':>8} "
         f"{'PS sends':>9} {'receives: digest':>17} {'full':>9} {'step: digest':>13} {'full':>8}"
@@ -97,7 +102,7 @@ def _print(result: Plan) -> None:
     print(result.reason)
 
 
-def _line(option: Option, *, recommended: bool) -> str:
+def _line(option: "Option", *, recommended: bool) -> str:
     assignment, cost, worst = option.assignment, option.cost, option.worst
     count = str(worst.c_max) if worst.exact else f"<={worst.upper_bound}"
     return (

@@ -4,7 +4,7 @@ from math import floor
 
 from byzshield.placement import Assignment, spectrum
 
-__all__ = ["bound_from_fewer", "epsilon_baseline", "epsilon_frc", "spectral_bound"]
+__all__ = ["bound_from_fewer", "epsilon_baseline", "epsilon_frc", "floor_of", "spectral_bound"]
 
 
 def spectral_bound(assignment: Assignment, num_byzantine: int, mu1: float | None = None) -> float | None:

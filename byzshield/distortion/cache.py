@@ -1,4 +1,4 @@
-"""Proved results on disk, so that a search is paid for once per machine."""
+"""Proved results on disk, so that no machine has to search for one twice."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ def load(assignment: Assignment, num_byzantine: int) -> WorstCase | None:
 
 
 def store(assignment: Assignment, result: WorstCase) -> None:
-    """Keeps a proved result; a directory that cannot be written to costs the result its place, nothing else."""
+    """Keeps a proved result; where the directory cannot be written to, the log says so and the result is not kept."""
     if not result.exact:
         raise ValueError("only proved results are kept")
     path = _path(assignment, result.num_byzantine)

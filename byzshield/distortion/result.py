@@ -7,7 +7,7 @@ import numpy as np
 
 from byzshield.placement import Assignment
 
-__all__ = ["SearchInterrupted", "WorstCase", "corrupted_files"]
+__all__ = ["SearchInterrupted", "WorstCase", "corrupted_files", "result_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +40,13 @@ class SearchInterrupted(KeyboardInterrupt):
 
 
 def corrupted_files(assignment: Assignment, workers: Sequence[int]) -> list[int]:
-    """Files of which at least r' copies are in the hands of `workers`, ascending."""
+    """Files of which `workers` hold at least r' copies, ascending."""
     held = np.bincount(assignment.files_of[list(workers)].ravel(), minlength=assignment.num_files)
     return np.flatnonzero(held >= assignment.majority).tolist()
 
 
 def result_of(assignment: Assignment, witness: Sequence[int], upper_bound: int) -> WorstCase:
-    """The result that a witness and a proved bound amount to; the count is taken from the assignment itself."""
+    """The result for a witness and a proved bound; the files that the witness corrupts are counted on the assignment itself."""
     c_max = len(corrupted_files(assignment, witness))
     return WorstCase(
         num_byzantine=len(witness),

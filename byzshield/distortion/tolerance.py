@@ -1,4 +1,4 @@
-"""The other way round: how many Byzantine workers an assignment bears."""
+"""How many Byzantine workers an assignment tolerates: the largest q whose worst case stays within a number of files."""
 
 from byzshield.distortion.table import rows
 from byzshield.errors import ParameterError
@@ -10,11 +10,11 @@ __all__ = ["most_byzantine"]
 def most_byzantine(assignment: Assignment, *, num_corrupted: int, time_limit: float | None = None) -> int:
     """The largest q for which c_max(q) <= `num_corrupted` is proved.
 
-    Use it to say what would fit when a rule cannot bear a run's q.
+    Use it to say what would fit when a rule does not tolerate the worst case of a run's q.
 
     Args:
         assignment: the placement.
-        num_corrupted: corrupted files that the rule bears.
+        num_corrupted: corrupted files that the rule tolerates.
         time_limit: seconds for each q; a q that is not decided by then does not count.
 
     Raises:

@@ -10,7 +10,7 @@ from byzshield.placement import Assignment
 
 __all__ = ["worst_case"]
 
-# Up to so many sets numpy enumerates them in about a second, which is what loading the compiled search costs.
+# Up to so many sets numpy enumerates them in about a second, which is what loading the compiled search takes.
 MOST_ENUMERATED = 50_000
 # The enumeration takes K^2 f numbers of memory.
 MOST_NUMBERS = 40_000_000
@@ -38,11 +38,11 @@ def worst_case(
 
     Raises:
         ParameterError: q is out of range, or the time limit is not positive.
+        PlacementError: the placement is too large to be searched.
         SearchInterrupted: Ctrl-C during a long search; it carries the best set met and the bound proved so far.
     """
     num_workers = assignment.num_workers
-    if not 0 <= num_byzantine <= num_workers:
-        raise ParameterError(f"num_byzantine must be between 0 and the number of workers; got {num_byzantine} of {num_workers}")
+    assignment.require_workers(num_byzantine)
     if time_limit is not None and not time_limit > 0:
         raise ParameterError(f"the time limit must be positive; got {time_limit} seconds")
     if num_byzantine < assignment.majority or assignment.replication == 1:
@@ -55,7 +55,7 @@ def worst_case(
         return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
     if use_cache and (known := cache.load(assignment, num_byzantine)) is not None:
         return known
-    from byzshield.distortion.exact.search import search  # numba: not for those who only need a small case
+    from byzshield.distortion.exact.search import search  # it loads numba, which the cases above do not need
 
     most = assignment.num_files if at_most is None else at_most
     result, canonical = search(assignment, num_byzantine, time_limit, most)

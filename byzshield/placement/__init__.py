@@ -4,6 +4,7 @@ from byzshield.placement.assignment import PLACEMENTS, Assignment, build
 from byzshield.placement.baseline import baseline
 from byzshield.placement.custom import custom
 from byzshield.placement.cyclic import cyclic
+from byzshield.placement.fitting import fitting_placements
 from byzshield.placement.frc import frc
 from byzshield.placement.mols import mols
 from byzshield.placement.ramanujan import ramanujan1, ramanujan2
@@ -17,6 +18,7 @@ __all__ = [
     "build",
     "custom",
     "cyclic",
+    "fitting_placements",
     "frc",
     "mols",
     "ramanujan1",

@@ -1,17 +1,19 @@
 """Which worker computes which file: the assignment that every scheme returns."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.errors import PlacementError
+from byzshield.errors import ParameterError, PlacementError
 from byzshield.registry import Registry
 
-__all__ = ["PLACEMENTS", "Assignment", "build", "resolve_sizes"]
+__all__ = ["PLACEMENTS", "Assignment", "build"]
+
+MOST_ANALYZED = 20_000_000_000  # K^2 max(K, f)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +40,8 @@ class Assignment:
             raise PlacementError("every worker needs at least one file, numbered from 0")
         if (np.diff(files_of, axis=1) == 0).any():
             raise PlacementError("a worker must not hold a file twice")
+        if files_of.max() >= files_of.size:
+            raise PlacementError(f"files are numbered from 0 without gaps; got file {files_of.max()}, of {files_of.size} copies")
         copies = np.bincount(files_of.ravel())
         if copies.min() != copies.max():
             raise PlacementError(f"every file needs equally many workers; got {copies.min()} to {copies.max()}")
@@ -87,6 +91,29 @@ class Assignment:
         matrix.flags.writeable = False
         return matrix
 
+    @cached_property
+    def shared(self) -> NDArray[np.int64]:
+        """Files that two workers share, A A^T, shape [K, K]; the diagonal is l. O(K^2 f).
+
+        Raises:
+            PlacementError: K^2 max(K, f) is more than MOST_ANALYZED, so that this and what it is for would take minutes.
+        """
+        if self.num_workers**2 * max(self.num_workers, self.num_files) > MOST_ANALYZED:
+            raise PlacementError(
+                f"a placement is analyzed up to K^2 max(K, f) = {MOST_ANALYZED:,}; got {self.scheme} with K = {self.num_workers} "
+                f"workers and f = {self.num_files} files"
+            )
+        # A product of integers is slow; float32 is exact here, because no sum exceeds the load, which is less than 2^24.
+        incidence = self.incidence.astype(np.float32)
+        shared = (incidence @ incidence.T).astype(np.int64)
+        shared.flags.writeable = False
+        return shared
+
+    def require_workers(self, num_byzantine: int) -> None:
+        """Raises ParameterError unless 0 <= q <= K."""
+        if not 0 <= num_byzantine <= self.num_workers:
+            raise ParameterError(f"num_byzantine must be between 0 and the {self.num_workers} workers; got {num_byzantine}")
+
 
 PLACEMENTS: Registry[Callable[..., Assignment]] = Registry("placement scheme", "byzshield.placement")
 
@@ -104,55 +131,13 @@ def build(scheme: str, **sizes: int | str | None) -> Assignment:
         PlacementError: no such placement exists; the message says which rule is broken.
     """
     function = PLACEMENTS.get(scheme)
-    takes = inspect.signature(function).parameters
-    return function(**{name: size for name, size in sizes.items() if name in takes and size is not None})
-
-
-def resolve_sizes(scheme: str, *, num_workers: int | None, load: int | None, replication: int | None) -> tuple[int, int]:
-    """Returns (load, replication) of a scheme with K = r l, from any two of the three sizes.
-
-    Raises:
-        PlacementError: fewer than two are known, they disagree, or one is not positive.
-    """
-    for name, size in (("num_workers", num_workers), ("load", load), ("replication", replication)):
-        if size is not None and size < 1:
-            raise PlacementError(f"{name} must be at least 1; got {size}")
-    if load is None and num_workers is not None and replication is not None:
-        load = _quotient(scheme, num_workers, "replication", replication)
-    elif replication is None and num_workers is not None and load is not None:
-        replication = _quotient(scheme, num_workers, "load", load)
-    if load is None or replication is None:
-        raise PlacementError(f"{scheme} needs two of load, replication and the number of workers")
-    if num_workers is not None and num_workers != load * replication:
-        raise PlacementError(
-            f"{scheme} needs num_workers = load * replication; got {num_workers} workers, load {load}, "
-            f"replication {replication}: use {load * replication} workers"
-        )
-    return load, replication
-
-
-def require_odd(replication: int) -> None:
-    """Raises PlacementError unless r is odd and at least 1."""
-    if replication < 1 or replication % 2 == 0:
-        raise PlacementError(f"replication must be odd, or a vote can tie; got r = {replication}")
-
-
-def is_prime(number: int) -> bool:
-    """Whether `number` is prime, by trial division."""
-    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
-
-
-def _quotient(scheme: str, num_workers: int, name: str, size: int) -> int:
-    if num_workers % size:
-        raise PlacementError(
-            f"{scheme} needs num_workers = load * replication; got {num_workers} workers, which {name} {size} does not divide"
-        )
-    return num_workers // size
-
-
-def from_pairs(scheme: str, num_workers: int, pairs: Sequence[tuple[int, int]]) -> Assignment:
-    """Builds an assignment from (worker, file) pairs."""
-    files_of: list[list[int]] = [[] for _ in range(num_workers)]
-    for worker, file in pairs:
-        files_of[worker].append(file)
-    return Assignment(scheme=scheme, files_of=np.array(files_of))
+    try:
+        signature = inspect.signature(function)
+        known = {name: size for name, size in sizes.items() if name in signature.parameters and size is not None}
+        signature.bind(**known)
+    except (TypeError, ValueError) as error:  # it cannot be called, or needs more than the sizes that are known
+        raise PlacementError(f"placement scheme {scheme!r} cannot be built: {error}") from error
+    assignment = function(**known)
+    if not isinstance(assignment, Assignment):
+        raise PlacementError(f"placement scheme {scheme!r} must return an Assignment; got {type(assignment).__name__}")
+    return assignment

@@ -32,12 +32,13 @@ def custom(*, path: str | None = None) -> Assignment:
     if suffix not in (".json", ".npy"):
         raise PlacementError(f"a custom placement is read from a .json or .npy file; got {path}")
     try:
-        files_of = _from_json(path) if suffix == ".json" else _from_incidence(np.load(path, allow_pickle=False))
+        # Mapped, not loaded: a header that claims more than the file holds is an error, and allocates nothing.
+        files_of = _from_json(path) if suffix == ".json" else _from_incidence(np.lib.format.open_memmap(path, mode="r"))
+        return Assignment(scheme="custom", files_of=files_of)
     except PlacementError as error:
         raise PlacementError(f"{path}: {error}") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PlacementError(f"{path} cannot be read as a placement: {error}") from error
-    return Assignment(scheme="custom", files_of=files_of)
 
 
 def _from_json(path: str) -> NDArray[np.int64]:

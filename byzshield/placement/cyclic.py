@@ -3,7 +3,8 @@
 import numpy as np
 
 from byzshield.errors import PlacementError
-from byzshield.placement.assignment import PLACEMENTS, Assignment, require_odd
+from byzshield.placement.assignment import PLACEMENTS, Assignment
+from byzshield.placement.sizes import require_odd, require_supported
 
 __all__ = ["cyclic"]
 
@@ -23,7 +24,7 @@ def cyclic(*, num_workers: int | None = None, replication: int | None = None, lo
         load: l; stands in for the replication, which it equals.
 
     Raises:
-        PlacementError: a size is missing, r is even or more than K, or load and replication differ.
+        PlacementError: a size is missing or too large, r is even or more than K, or load and replication differ.
 
     >>> cyclic(num_workers=5, replication=3).files_of.tolist()
     [[0, 1, 2], [1, 2, 3], [2, 3, 4], [0, 3, 4], [0, 1, 4]]
@@ -36,4 +37,5 @@ def cyclic(*, num_workers: int | None = None, replication: int | None = None, lo
     require_odd(copies)
     if num_workers < copies:
         raise PlacementError(f"cyclic needs at least as many workers as copies; got {num_workers} workers and r = {copies}")
+    require_supported(num_workers, copies)
     return Assignment(scheme="cyclic", files_of=(np.arange(num_workers)[:, None] + np.arange(copies)) % num_workers)

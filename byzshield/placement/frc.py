@@ -3,7 +3,8 @@
 import numpy as np
 
 from byzshield.errors import PlacementError
-from byzshield.placement.assignment import PLACEMENTS, Assignment, require_odd
+from byzshield.placement.assignment import PLACEMENTS, Assignment
+from byzshield.placement.sizes import require_odd, require_supported
 
 __all__ = ["frc"]
 
@@ -19,7 +20,7 @@ def frc(*, num_workers: int | None = None, replication: int | None = None) -> As
         replication: r, odd.
 
     Raises:
-        PlacementError: a size is missing, r is even, or r does not divide K.
+        PlacementError: a size is missing or too large, r is even, or r does not divide K.
 
     >>> frc(num_workers=6, replication=3).files_of.ravel().tolist()
     [0, 0, 0, 1, 1, 1]
@@ -31,4 +32,5 @@ def frc(*, num_workers: int | None = None, replication: int | None = None) -> As
         raise PlacementError(
             f"frc needs a number of workers that the replication divides; got {num_workers} workers and r = {replication}"
         )
+    require_supported(num_workers, 1)
     return Assignment(scheme="frc", files_of=(np.arange(num_workers) // replication)[:, None])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from byzshield.errors import PlacementError
 
-__all__ = ["Field", "field", "prime_power"]
+__all__ = ["Field", "field", "is_prime", "prime_power"]
 
 MOST_ELEMENTS = 1024
 
@@ -44,6 +44,11 @@ def prime_power(number: int) -> tuple[int, int] | None:
                 exponent += 1
             return (base, exponent) if number == 1 else None
     return None
+
+
+def is_prime(number: int) -> bool:
+    """Whether `number` is prime, by trial division."""
+    return prime_power(number) == (number, 1)
 
 
 @lru_cache(maxsize=16)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from byzshield.errors import PlacementError
-from byzshield.placement.assignment import PLACEMENTS, Assignment, require_odd, resolve_sizes
+from byzshield.placement.assignment import PLACEMENTS, Assignment
 from byzshield.placement.galois_field import field, prime_power
+from byzshield.placement.sizes import require_odd, resolve_sizes
 
 __all__ = ["mols"]
 

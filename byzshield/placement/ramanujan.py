@@ -2,8 +2,12 @@
 
 from math import isqrt
 
+import numpy as np
+
 from byzshield.errors import PlacementError
-from byzshield.placement.assignment import PLACEMENTS, Assignment, from_pairs, is_prime, require_odd, resolve_sizes
+from byzshield.placement.assignment import PLACEMENTS, Assignment
+from byzshield.placement.galois_field import is_prime
+from byzshield.placement.sizes import require_odd, require_supported, resolve_sizes
 
 __all__ = ["ramanujan1", "ramanujan2"]
 
@@ -12,8 +16,8 @@ __all__ = ["ramanujan1", "ramanujan2"]
 def ramanujan1(*, load: int | None = None, replication: int | None = None, num_workers: int | None = None) -> Assignment:
     """Case 1 (m < s): the columns of B are the workers; K = m s, f = s^2, l = s, r = m.
 
-    B is the s x m array of blocks P^(i k), P the s x s cyclic shift. Workers of different block columns share exactly one
-    file, workers of one block column none.
+    B is the s x m array of blocks P^(i k), P the s x s cyclic shift: P^n has its ones at (t, (t + n) mod s). Workers of
+    different block columns share exactly one file, workers of one block column none.
 
     Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 4.2; Burnwal, Sinha and Vidyasagar,
     "New and explicit constructions of unbalanced Ramanujan bipartite graphs".
@@ -32,7 +36,9 @@ def ramanujan1(*, load: int | None = None, replication: int | None = None, num_w
         raise PlacementError(f"ramanujan1 needs a prime load; got s = {order}")
     if not 3 <= width < order:
         raise PlacementError(f"ramanujan1 needs 3 <= replication < load; got m = {width} and s = {order}")
-    return from_pairs("ramanujan1", width * order, [(column, row) for row, column in _ones(order, width)])
+    # Column k s + c has a one in each block row i, at row (c - i k) mod s of the block.
+    k, c, i = np.ogrid[:width, :order, :order]
+    return Assignment(scheme="ramanujan1", files_of=(i * order + (c - i * k) % order).reshape(width * order, order))
 
 
 @PLACEMENTS.register("ramanujan2")
@@ -58,15 +64,11 @@ def ramanujan2(*, m: int | None = None, replication: int | None = None, num_work
     if num_workers is not None and num_workers != replication**2:
         raise PlacementError(f"ramanujan2 needs num_workers = replication^2; got {num_workers} workers and s = {replication}")
     require_odd(replication)
+    require_supported(replication**2, m)
     if not is_prime(replication):
         raise PlacementError(f"ramanujan2 needs a prime replication; got s = {replication}")
     if m < replication or m % replication:
         raise PlacementError(f"ramanujan2 needs an m that the replication divides; got m = {m} and s = {replication}")
-    return from_pairs("ramanujan2", replication**2, _ones(replication, m))
-
-
-def _ones(order: int, width: int) -> list[tuple[int, int]]:
-    """The (row, column) places of the ones of B, an s^2 x (m s) matrix of shift blocks P^(i k)."""
-    return [
-        (i * order + row, k * order + (row + i * k) % order) for i in range(order) for k in range(width) for row in range(order)
-    ]
+    # Row i s + t has a one in each block column k, at column (t + i k) mod s of the block.
+    i, t, k = np.ogrid[:replication, :replication, :m]
+    return Assignment(scheme="ramanujan2", files_of=(k * replication + (t + i * k) % replication).reshape(replication**2, m))

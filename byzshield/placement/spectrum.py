@@ -1,4 +1,4 @@
-"""How well an assignment expands: the second eigenvalue that bounds what q workers can reach."""
+"""The spectrum of an assignment: its second eigenvalue, which bounds the files that q workers can corrupt."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -34,9 +34,11 @@ def spectrum(assignment: Assignment) -> Spectrum:
 
     Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 5; Burnwal, Sinha and Vidyasagar, "New and
     explicit constructions of unbalanced Ramanujan bipartite graphs" (definition of a biregular Ramanujan graph).
+
+    Raises:
+        PlacementError: the placement is too large to be analyzed.
     """
-    incidence = assignment.incidence
-    eigenvalues = np.linalg.eigvalsh((incidence @ incidence.T).astype(np.float64))
+    eigenvalues = np.linalg.eigvalsh(assignment.shared.astype(np.float64))
     second = max(float(eigenvalues[-2]), 0.0) if len(eigenvalues) > 1 else 0.0
     limit = sqrt(assignment.load - 1) + sqrt(assignment.replication - 1)
     return Spectrum(

@@ -1,17 +1,14 @@
-"""What a placement costs: computation, traffic of the parameter server, and time per step."""
+"""What a placement costs: computation, traffic of the parameter server, and time of a step."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from byzshield.config.schema import ClusterSection
 from byzshield.placement import Assignment
+from byzshield.wire import DIGEST_BYTES, ChunkLayout
 
 __all__ = ["Cluster", "Cost", "cost_of"]
 
 BYTES_PER_PARAMETER = 4
-BYTES_PER_DIGEST = 32
-BYTES_PER_CHUNK = 1 << 20
-
-Exchange = Literal["digest", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +28,13 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """The price of one training step.
+    """What one training step takes.
 
     Args:
         compute: gradients computed in all, in multiples of one batch; equals r.
         server_bytes_sent: parameters to K workers.
-        server_bytes_received_digest: a digest of every chunk of every copy, and one copy of each file's gradient.
+        server_bytes_received_digest: a digest of every chunk of every copy, and one copy of each file's gradient; chunks are
+            those of a run file that does not set cluster.chunk_elements.
         server_bytes_received_full: all r copies of every file's gradient.
         step_seconds_digest: predicted time of a step in digest mode.
         step_seconds_full: predicted time of a step in full mode.
@@ -55,13 +53,13 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
 
     The model is a sum of three phases: parameters out over the server's link, every worker's l of the f files, gradients in
     over the same link. It leaves out aggregation, compression, latency and the requests for gradients (bytes each), and it
-    lets nothing overlap, so it compares placements; it does not promise a time.
+    lets nothing overlap: it is meant for comparing placements, and a real step takes another time.
     """
     gradient = cluster.num_parameters * BYTES_PER_PARAMETER
-    chunks = -(-gradient // BYTES_PER_CHUNK)
+    layout = ChunkLayout(cluster.num_parameters, ClusterSection().chunk_elements)
     copies = assignment.num_workers * assignment.load
     sent = assignment.num_workers * gradient
-    digest = copies * chunks * BYTES_PER_DIGEST + assignment.num_files * gradient
+    digest = copies * layout.num_chunks * DIGEST_BYTES + assignment.num_files * gradient
     full = copies * gradient
     compute_seconds = cluster.gradient_seconds * assignment.load / assignment.num_files
     return Cost(

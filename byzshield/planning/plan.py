@@ -1,18 +1,19 @@
 """Plans a cluster: every placement that fits K workers, what q Byzantine ones do to it, what it costs, and which to take."""
 
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import inf
 from typing import Any
 
 from byzshield.distortion.bounds import epsilon_baseline, epsilon_frc
 from byzshield.distortion.result import WorstCase
 from byzshield.distortion.worst_case import worst_case
 from byzshield.errors import ParameterError
-from byzshield.placement import Assignment
-from byzshield.planning.candidates import fitting_placements
+from byzshield.placement import Assignment, fitting_placements
 from byzshield.planning.cost import Cluster, Cost, cost_of
 
 __all__ = ["Option", "Plan", "plan"]
+
+MOST_PARAMETERS = 10**15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,8 @@ class Option:
         return self.worst.upper_bound / self.assignment.num_files
 
     @property
-    def bears(self) -> bool:
-        """Whether fewer than half of the files can be corrupted; no rule that treats files alike survives more."""
+    def honest_majority(self) -> bool:
+        """Whether fewer than half of the files can be corrupted; no rule that treats files alike tolerates more."""
         return 2 * self.worst.upper_bound < self.assignment.num_files
 
     def as_json(self) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class Option:
             "c_max": worst.c_max,
             "epsilon": round(worst.epsilon, 4),
             "exact": worst.exact,
-            "bears": self.bears,
+            "honest_majority": self.honest_majority,
             **asdict(self.cost),
         }
         row["step_seconds_digest"] = round(self.cost.step_seconds_digest, 4)
@@ -63,14 +64,14 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The options, best first, and the advice.
+    """The options, best first, and the one that is recommended.
 
     Args:
         num_workers: K that was asked for.
         num_byzantine: q.
         cluster: what the costs are predicted for.
-        options: ascending by (cannot bear q, epsilon, step time in digest mode).
-        recommended: the first option that bears q with at most K workers, or None.
+        options: those with an honest majority first; then ascending by (epsilon, step time in digest mode).
+        recommended: the first option that has an honest majority and at most K workers, or None.
         reason: one sentence.
     """
 
@@ -109,14 +110,15 @@ def plan(
         num_byzantine: q, 0 <= q < K.
         cluster: what to predict costs for.
         most_copies: the largest replication to consider; every copy is computed anew.
-        slack: by how many workers a placement may miss K; None for a tenth of K, at least 1.
+        slack: by how many workers a placement may differ from K, 0 to K; None for a tenth of K, at least 1.
         time_limit: seconds of search for each placement; a row that needs more has a proved bound instead of the exact value.
 
     Raises:
-        ParameterError: K, q, or a number of the cluster is out of range.
+        ParameterError: K, q, the slack or a number of the cluster is out of range.
+        PlacementError: K is so large that a placement cannot be analyzed.
     """
-    _check(num_workers, num_byzantine, cluster, most_copies)
     spare = max(1, num_workers // 10) if slack is None else slack
+    _check(num_workers, num_byzantine, cluster, most_copies, spare)
     options = [
         Option(
             assignment=assignment,
@@ -126,8 +128,8 @@ def plan(
         for assignment in fitting_placements(num_workers, most_copies=most_copies, slack=spare)
         if num_byzantine <= assignment.num_workers
     ]
-    options.sort(key=lambda option: (not option.bears, option.epsilon, option.cost.step_seconds_digest))
-    usable = [option for option in options if option.bears and option.assignment.num_workers <= num_workers]
+    options.sort(key=lambda option: (not option.honest_majority, option.epsilon, option.cost.step_seconds_digest))
+    usable = [option for option in options if option.honest_majority and option.assignment.num_workers <= num_workers]
     recommended = usable[0] if usable else None
     return Plan(
         num_workers=num_workers,
@@ -139,19 +141,21 @@ def plan(
     )
 
 
-def _check(num_workers: int, num_byzantine: int, cluster: Cluster, most_copies: int) -> None:
+def _check(num_workers: int, num_byzantine: int, cluster: Cluster, most_copies: int, slack: int) -> None:
     if num_workers < 1:
         raise ParameterError(f"a plan needs at least 1 worker; got {num_workers}")
     if not 0 <= num_byzantine < num_workers:
         raise ParameterError(f"num_byzantine must be at least 0 and less than the {num_workers} workers; got {num_byzantine}")
     if most_copies < 1:
         raise ParameterError(f"the largest replication must be at least 1; got {most_copies}")
-    finite = isfinite(cluster.bandwidth) and isfinite(cluster.gradient_seconds)
-    if cluster.num_parameters < 1 or cluster.bandwidth <= 0 or cluster.gradient_seconds < 0 or not finite:
-        raise ParameterError(
-            "a plan needs at least 1 parameter, a positive bandwidth and a gradient time of at least 0 seconds; "
-            f"got {cluster.num_parameters}, {cluster.bandwidth} and {cluster.gradient_seconds}"
-        )
+    if not 0 <= slack <= num_workers:
+        raise ParameterError(f"the slack must be between 0 and the {num_workers} workers; got {slack}")
+    if not 1 <= cluster.num_parameters <= MOST_PARAMETERS:
+        raise ParameterError(f"a plan needs 1 to {MOST_PARAMETERS:,} parameters; got {cluster.num_parameters}")
+    if not 1 <= cluster.bandwidth < inf:
+        raise ParameterError(f"a plan needs a finite bandwidth of at least 1 bit per second; got {cluster.bandwidth}")
+    if not 0 <= cluster.gradient_seconds < inf:
+        raise ParameterError(f"a plan needs a finite gradient time of at least 0 seconds; got {cluster.gradient_seconds}")
 
 
 def _why(option: Option, num_byzantine: int) -> str:
@@ -172,6 +176,6 @@ def _why(option: Option, num_byzantine: int) -> str:
 def _too_many(num_workers: int, num_byzantine: int, options: list[Option]) -> str:
     least = min((option.epsilon for option in options if option.assignment.num_workers <= num_workers), default=1.0)
     return (
-        f"{num_byzantine} Byzantine workers are more than any of these placements of {num_workers} workers bears: they corrupt "
-        f"at least {least:.3f} of the files, and no rule survives half; use more workers, or a larger replication."
+        f"{num_byzantine} Byzantine workers are more than any of these placements of {num_workers} workers tolerates: they may "
+        f"corrupt {least:.3f} of the files or more, and no rule tolerates half; use more workers or a larger replication."
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from byzshield.errors import ParameterError
 from byzshield.extras import require
+from byzshield.storage import atomic_write
 
 __all__ = ["check_figure_path", "draw_epsilon"]
 
@@ -16,7 +17,7 @@ def check_figure_path(path: str) -> None:
     """Refuses a file that no figure can be written to, before the work for the figure is done.
 
     Raises:
-        ParameterError: the suffix is unknown or the folder is missing.
+        ParameterError: the suffix is unknown, the folder is missing, or the path is itself a folder.
         RequestError: matplotlib is not installed.
     """
     require("matplotlib")
@@ -24,6 +25,8 @@ def check_figure_path(path: str) -> None:
         raise ParameterError(f"a figure is written as one of {', '.join(FORMATS)}; got {path}")
     if not Path(path).absolute().parent.is_dir():
         raise ParameterError(f"the folder of the figure does not exist: {path}")
+    if Path(path).is_dir():
+        raise ParameterError(f"a figure is written to a file, but this is a folder: {path}")
 
 
 def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *, title: str) -> None:
@@ -47,7 +50,7 @@ def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *
     axes = figure.add_subplot()
     for place, (scheme, points) in enumerate(curves.items()):
         numbers, fractions = zip(*points, strict=True)
-        # Schemes can coincide; shrinking markers let the ones beneath show.
+        # Curves of different schemes can coincide; smaller markers on top leave the lower ones visible.
         size = max(4, 10 - 2 * place)
         axes.plot(numbers, fractions, marker=MARKERS[place % len(MARKERS)], markersize=size, label=scheme, alpha=0.85)
     axes.axhline(0.5, color="gray", linestyle=":", linewidth=1)
@@ -57,6 +60,7 @@ def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *
     axes.grid(alpha=0.3)
     axes.legend()
     try:
-        figure.savefig(path)
+        with atomic_write(Path(path)) as file:
+            figure.savefig(file, format=Path(path).suffix[1:])
     except OSError as error:
         raise ParameterError(f"the figure cannot be written to {path}: {error}") from error

@@ -1,4 +1,4 @@
-"""Finished runs to one HTML page: a table and the curves of test accuracy."""
+"""One HTML page about finished runs: a table and the curves of test accuracy."""
 
 import html
 import io
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byzshield.errors import ConfigError
+from byzshield.errors import ConfigError, ParameterError
+from byzshield.storage import write_text
 
 __all__ = ["FinishedRun", "read_run", "table_rows", "write_report"]
 
@@ -67,11 +68,14 @@ def table_rows(runs: list[FinishedRun]) -> list[tuple[str, ...]]:
 
 
 def write_report(runs: list[FinishedRun], path: Path) -> None:
-    """Writes the page, which needs no other file."""
+    """Writes the page, which needs no other file.
+
+    Raises:
+        ParameterError: it cannot be written there.
+    """
     head, *body = table_rows(runs)
     cells = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in body)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    page = (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>byzshield report</title>\n"
         "<style>body{font-family:sans-serif;margin:2em;max-width:70em}table{border-collapse:collapse}"
         "td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}svg{max-width:100%;height:auto}</style></head><body>\n"
@@ -79,9 +83,13 @@ def write_report(runs: list[FinishedRun], path: Path) -> None:
         + "".join(f"<th>{html.escape(name)}</th>" for name in head)
         + f"</tr>\n{cells}</table>\n{_accuracy_figure(runs)}\n"
         "<p>A file is corrupted when a majority of its copies is in Byzantine hands; shown is the most in any step.</p>\n"
-        "</body></html>\n",
-        encoding="utf-8",
+        "</body></html>\n"
     )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, page)
+    except OSError as error:
+        raise ParameterError(f"the report cannot be written to {path}: {error}") from error
 
 
 def _accuracy_figure(runs: list[FinishedRun]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from byzshield.errors import PlacementError
+from byzshield.errors import PlacementError, RequestError
 from byzshield.placement import PLACEMENTS, Assignment, build
 
 # For each scheme: sizes, and the files that two different workers may share.
@@ -103,6 +103,12 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("frc", {"num_workers": 15}, "needs"),
         ("baseline", {}, "number of workers"),
         ("baseline", {"num_workers": 0}, "at least 1"),
+        ("baseline", {"num_workers": 10**10}, "supported up to"),
+        ("frc", {"num_workers": 3 * 10**9, "replication": 3}, "supported up to"),
+        ("cyclic", {"num_workers": 10**6, "replication": 10**6 - 1}, "supported up to"),
+        ("mols", {"load": 1024, "replication": 1023}, "supported up to"),
+        ("ramanujan1", {"load": 99999999977, "replication": 3}, "supported up to"),
+        ("ramanujan2", {"m": 3 * 10**10, "replication": 3}, "supported up to"),
     ],
 )
 def test_impossible_sizes_get_one_clear_line(scheme: str, sizes: dict[str, Any], words: str) -> None:
@@ -123,6 +129,44 @@ def test_impossible_sizes_get_one_clear_line(scheme: str, sizes: dict[str, Any],
 def test_lists_that_are_no_placement_are_refused(files_of: list[list[int]], words: str) -> None:
     with pytest.raises(PlacementError, match=words):
         Assignment(scheme="custom", files_of=np.array(files_of))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words"),
+    [
+        ("math:pi", "not a callable"),
+        ("json:loads", "missing a required argument"),
+        ("argparse:Namespace", "must return an Assignment; got Namespace"),
+        ("no_such_module:f", "cannot be imported"),
+        (":f", "cannot be imported"),
+    ],
+)
+def test_a_users_own_scheme_that_is_none_is_refused(scheme: str, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        build(scheme, num_workers=3)
+
+
+def test_a_placement_too_large_to_be_analyzed_is_refused() -> None:
+    large = build("baseline", num_workers=3_000)
+    with pytest.raises(PlacementError, match="analyzed up to"):
+        _ = large.shared
+
+
+@pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
+def test_shared_counts_the_files_of_two_workers(scheme: str, sizes: dict[str, Any], shared: set[int]) -> None:
+    assignment = build(scheme, **sizes)
+    assert np.array_equal(assignment.shared, assignment.incidence @ assignment.incidence.T)
+
+
+def test_ramanujan_placements_are_the_ones_of_the_block_matrix() -> None:
+    # B has block (i, k) = P^(i k), where P^n has its ones at (t, (t + n) mod s).
+    for s, m in [(5, 3), (7, 5), (3, 3), (3, 6), (5, 5)]:
+        shift = np.roll(np.eye(s, dtype=int), 1, axis=1)
+        blocks = np.block([[np.linalg.matrix_power(shift, i * k) for k in range(m)] for i in range(s)])
+        if m < s:
+            assert np.array_equal(build("ramanujan1", load=s, replication=m).incidence, blocks.T)
+        else:
+            assert np.array_equal(build("ramanujan2", m=m, replication=s).incidence, blocks)
 
 
 def test_the_first_worker_of_mols_is_the_papers() -> None:

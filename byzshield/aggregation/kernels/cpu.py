@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.aggregation.kernels import compiled, order_statistics
+from byzshield.aggregation.kernels import order_statistics, sums
 from byzshield.aggregation.kernels.columns import blocks, over_columns
 from byzshield.aggregation.kernels.scaling import squaring_factor
 from byzshield.aggregation.kernels.sorting_networks import selection_network, sorting_network
@@ -44,7 +44,7 @@ def squared_distances(rows: Matrix) -> Float64:
     factor = _factor(rows)
 
     def add(start: int, stop: int, out: Float64) -> None:
-        compiled.distances(flat, offsets, start, stop, factor, out)
+        sums.distances(flat, offsets, start, stop, factor, out)
 
     return _symmetric(_sum_of_panels(rows, (len(rows), len(rows)), add))
 
@@ -56,7 +56,7 @@ def gram(rows: Matrix, center: Matrix) -> Float64:
     factor = _factor(rows, center)
 
     def add(start: int, stop: int, out: Float64) -> None:
-        compiled.products(flat, offsets, origin, start, stop, factor, out)
+        sums.products(flat, offsets, origin, start, stop, factor, out)
 
     return _symmetric(_sum_of_panels(rows, (len(rows), len(rows)), add))
 
@@ -68,7 +68,7 @@ def norms(rows: Matrix, center: Matrix) -> Float64:
     factor = _factor(rows, center)
 
     def add(start: int, stop: int, out: Float64) -> None:
-        compiled.norms(flat, offsets, origin, start, stop, factor, out)
+        sums.norms(flat, offsets, origin, start, stop, factor, out)
 
     total = _sum_of_panels(rows, (len(rows),), add)
     with np.errstate(over="ignore"):  # a norm beyond the range of float64 counts as the end of the range
@@ -91,9 +91,9 @@ def mix(rows: Matrix, weights: Float64, divisors: Float64) -> Matrix:
 
     def run(amounts: Float64, divisors: Float64) -> None:
         def piece(start: int, stop: int) -> None:
-            compiled.mix(flat, offsets, used, chosen, amounts, divisors, start, stop, out)
+            sums.mix(flat, offsets, used, chosen, amounts, divisors, start, stop, out)
 
-        over_columns(piece, num_rows=m * chosen.shape[1], num_columns=d, unit=compiled.TILE)
+        over_columns(piece, num_rows=m * chosen.shape[1], num_columns=d, unit=sums.TILE)
 
     run(amounts, divisors)
     if rows.dtype == np.float64 and not np.isfinite(out).all():

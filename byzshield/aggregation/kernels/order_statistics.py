@@ -1,8 +1,9 @@
-"""The median, the trimmed mean and the mean of the nearest values of each column, compiled; see `compiled` for the manner."""
+"""The median, the trimmed mean and the mean of the nearest values of each column, compiled; see `sums` for the manner."""
 
 import numpy as np
 
-from byzshield.aggregation.kernels.compiled import Array, compiled
+from byzshield.aggregation.kernels.sums import Array
+from byzshield.compilation import compiled
 
 __all__ = ["TILE", "combine"]
 

@@ -1,10 +1,10 @@
-"""A good set of Byzantine workers, fast and without a proof: where the search starts from. Importing this imports numba."""
+"""Simulated annealing: a good set of Byzantine workers, fast and without a proof. Importing this module imports numba."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from byzshield.compilation import compiled
 from byzshield.distortion.exact.graph import Graph, Ints
-from byzshield.distortion.exact.kernel import compiled
 from byzshield.seeding import generator
 
 __all__ = ["good_set"]
@@ -50,11 +50,11 @@ def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, c
         chances: uniform numbers in [0, 1), [steps].
 
     Returns:
-        The most corrupted files met, and the workers who do it, [q].
+        The most corrupted files found, and the workers who corrupt them, [q].
     """
     num_files, replication = graph.workers_of.shape
     majority = graph.majority
-    # A file short of its majority counts a fraction, so that the walk has a slope to climb.
+    # A file short of its majority counts a fraction, so that a swap that brings it nearer counts before the majority is reached.
     worth = np.ones(replication + 1)
     for held in range(majority):
         worth[held] = 0.5 * (held / majority) ** 2

@@ -5,15 +5,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from byzshield.distortion.exact.refinement import Colors, largest_cell, mark, refine
 from byzshield.placement import Assignment
 
-__all__ = ["automorphisms", "is_automorphism", "orbit", "preserving"]
+__all__ = ["Permutations", "automorphisms", "is_automorphism", "orbit", "preserving"]
 
 MOST_ELEMENTS = 20_000
 MOST_REFINED = 400_000  # workers recolored, summed over the refinements
 ORBIT_SAMPLE = 128
 
-Colors = NDArray[np.uint64]
 Permutations = NDArray[np.int16]
 
 
@@ -67,9 +67,10 @@ class _Finder:
         self._refined = 0
         self._base: list[int] = []
         self._colors = [self._refine(np.zeros(assignment.num_workers, dtype=np.uint64))]
-        while (cell := self._first_cell(self._colors[-1])) is not None:
+        # Marking a worker of the largest cell splits the most, so that few workers need to be marked.
+        while (cell := largest_cell(self._colors[-1])) is not None:
             self._base.append(cell)
-            self._colors.append(self._individualise(self._colors[-1], cell, len(self._base)))
+            self._colors.append(self._individualize(self._colors[-1], cell, len(self._base)))
 
     def elements(self) -> Permutations:
         """The group, level by level from its smallest stabilizer up, or a part of it."""
@@ -89,6 +90,8 @@ class _Finder:
         group = stabilizer
         ruled_out: set[int] = set()
         for image in np.flatnonzero(colors == colors[point]).tolist():
+            if self._refined > MOST_REFINED:
+                break
             if image in ruled_out or image in orbit(group, point):
                 continue
             found = self._search(level, colors, image, group)
@@ -108,7 +111,7 @@ class _Finder:
         """
         if self._refined > MOST_REFINED:
             return None
-        refined = self._individualise(colors, image, level + 1)
+        refined = self._individualize(colors, image, level + 1)
         wanted = self._colors[level + 1]
         if not np.array_equal(np.sort(refined), np.sort(wanted)):
             return None
@@ -126,29 +129,13 @@ class _Finder:
                 ruled_out.update(orbit(group, candidate).tolist())
         return None
 
-    def _individualise(self, colors: Colors, worker: int, level: int) -> Colors:
-        marked = colors.copy()
-        marked[worker] = _mix(np.array([level], dtype=np.uint64))[0]
-        return self._refine(marked)
+    def _individualize(self, colors: Colors, worker: int, level: int) -> Colors:
+        """Marks a worker and refines, which the budget counts."""
+        return self._refine(mark(colors, worker, level))
 
-    def _refine(self, workers: Colors) -> Colors:
-        """Recolors workers by the colors of their files and back until no cell splits; isomorphic inputs, equal colors."""
-        self._refined += len(workers)
-        cells = len(np.unique(workers))
-        while True:
-            files = _mix(_mix(workers)[self._assignment.workers_of].sum(axis=1, dtype=np.uint64))
-            workers = _mix(_mix(workers) + files[self._assignment.files_of].sum(axis=1, dtype=np.uint64))
-            split = len(np.unique(workers))
-            if split == cells:
-                return workers
-            cells = split
-
-    @staticmethod
-    def _first_cell(colors: Colors) -> int | None:
-        """The first worker of the largest cell, or None if no two workers share a color; large cells make short bases."""
-        _, inverse, counts = np.unique(colors, return_inverse=True, return_counts=True)
-        sizes = counts[inverse]
-        return int(sizes.argmax()) if sizes.max() > 1 else None
+    def _refine(self, colors: Colors) -> Colors:
+        self._refined += len(colors)
+        return refine(self._assignment, colors)
 
 
 def _transversal(generators: list[Permutations], point: int, identity: Permutations) -> Permutations:
@@ -162,11 +149,3 @@ def _transversal(generators: list[Permutations], point: int, identity: Permutati
                 found[image] = generator[found[reached]]
                 queue.append(image)
     return np.array(list(found.values()))
-
-
-def _mix(values: Colors) -> Colors:
-    """Scrambles 64-bit words (the finalizer of splitmix64), so that sums of them tell multisets apart."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -18,12 +18,12 @@ MOST_SPLITS = 2_000
 ENOUGH_PARTS = 64
 
 
-def decide(graph: Graph, starts: Iterable[RootCase], target: int, deadline: float) -> tuple[int, ...] | None:
-    """Returns q workers, ascending, that complete one of the starts to at least `target` corrupted files; None if there are none.
+def decide(graph: Graph, cases: Iterable[RootCase], target: int, deadline: float) -> tuple[int, ...] | None:
+    """Returns q workers, ascending, that complete one of the cases to at least `target` corrupted files; None if there are none.
 
     Args:
         graph: the assignment.
-        starts: nodes with an empty trail, each with automorphisms, [n, K], that map its chosen workers onto themselves, and its
+        cases: nodes with an empty trail, each with automorphisms, [n, K], that map its chosen workers onto themselves, and its
             excluded ones, and keep the caps of its files; they are not changed.
         target: corrupted files wanted.
         deadline: a time of `time.monotonic`.
@@ -31,17 +31,17 @@ def decide(graph: Graph, starts: Iterable[RootCase], target: int, deadline: floa
     Raises:
         OutOfTime: the deadline passed.
     """
-    parts = _split(graph, starts, target, deadline)
+    parts = _split(graph, cases, target, deadline)
     if isinstance(parts, tuple):
         return parts
     return WorkStealingSearch(graph, parts, target, deadline).search()
 
 
-def _split(graph: Graph, starts: Iterable[RootCase], target: int, deadline: float) -> list[Node] | tuple[int, ...]:
-    """Nodes whose completions cover those of the starts up to symmetry; or a witness, if one turns up."""
+def _split(graph: Graph, cases: Iterable[RootCase], target: int, deadline: float) -> list[Node] | tuple[int, ...]:
+    """Nodes whose completions cover those of the cases up to symmetry; or a witness, if one is found on the way."""
     heap: list[tuple[int, int, Node, Permutations]] = []
     serial = 0
-    for node, group in starts:
+    for node, group in cases:
         serial += 1
         heapq.heappush(heap, (-len(group), serial, copy_of(node), group))
     for _ in range(MOST_SPLITS):
@@ -52,7 +52,7 @@ def _split(graph: Graph, starts: Iterable[RootCase], target: int, deadline: floa
         _, _, parent, group = heapq.heappop(heap)
         if not kernel.can_reach(graph, parent, target):
             continue
-        if parent.totals[0] >= target:
+        if parent.totals[kernel.CORRUPTED] >= target:
             kernel.complete(graph, parent)
             return chosen_workers(parent)
         for child, stabilizer in _branches(graph, parent, group):

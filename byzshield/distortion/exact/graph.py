@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from byzshield.placement import Assignment
 
-__all__ = ["CANDIDATE", "CHOSEN", "EXCLUDED", "Graph", "Node", "copy_of", "graph_of", "root"]
+__all__ = ["CANDIDATE", "CHOSEN", "EXCLUDED", "Graph", "Ints", "Node", "copy_of", "graph_of", "root"]
 
 CANDIDATE, CHOSEN, EXCLUDED = 0, 1, 2
 
@@ -52,8 +52,9 @@ class Node(NamedTuple):
         table: table[h, a] files have h chosen workers and a candidates, [r + 1, r + 1].
         gain: files that each worker shares with the chosen ones, counted with multiplicity, [K].
         cap: the most chosen workers that a file may have; its candidates are excluded once it has them, [f].
-        trail: workers decided since the start, in order, [K].
-        scratch: room for the bound: the gains of one group, [K], then a histogram of values up to across K + 3 shared_most.
+        trail: workers decided since the root case, in order, [K].
+        scratch: working memory of the bound: the gains of one group, [K], then a histogram of values up to across K + 3
+            shared_most.
         totals: corrupted files, workers still to choose, candidates, length of the trail, length of its fixed part, and the
             largest cap; [6].
     """
@@ -70,9 +71,8 @@ class Node(NamedTuple):
 
 
 def graph_of(assignment: Assignment) -> Graph:
-    """Prepares an assignment for the kernels; O(K^2 f)."""
-    incidence = assignment.incidence
-    shared = incidence @ incidence.T
+    """Prepares an assignment for the kernels; O(K^2 (f + log K))."""
+    shared = assignment.shared.copy()
     np.fill_diagonal(shared, 0)
     groups = _groups(shared)
     same = np.zeros(shared.shape, dtype=bool)

@@ -1,4 +1,4 @@
-"""The compiled part of the search. Importing this module imports numba, so only the search imports it, when it needs it.
+"""The compiled part of the search. Importing this module imports numba.
 
 The search decides one worker at a time: chosen, or excluded. `advance` walks that binary tree depth first and can be stopped
 and continued between any two nodes. `can_reach` is the bound; docs/distortion.md proves it.
@@ -7,15 +7,14 @@ The kernels of the search stay in one file on purpose: numba looks only at a fun
 machine code is out of date, not at the files of the functions that it calls.
 """
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
-
-import numba
 import numpy as np
 
+from byzshield.compilation import compiled
 from byzshield.distortion.exact.graph import CANDIDATE, CHOSEN, EXCLUDED, Graph, Ints, Node
 
 __all__ = [
+    "CANDIDATES",
+    "CORRUPTED",
     "EXHAUSTED",
     "FIXED",
     "FOUND",
@@ -27,7 +26,6 @@ __all__ = [
     "can_reach",
     "choose",
     "close",
-    "compiled",
     "complete",
     "exclude",
     "first_open",
@@ -35,22 +33,9 @@ __all__ = [
     "turn_back",
 ]
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 EXHAUSTED, FOUND, PAUSED = 0, 1, 2
 # Places in Node.totals.
 CORRUPTED, TO_CHOOSE, CANDIDATES, LENGTH, FIXED, MOST = 0, 1, 2, 3, 4, 5
-
-
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles at the first call and keeps the machine code on disk; the code runs without the interpreter lock."""
-    try:
-        made = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        # numba finds no folder that it may write to; every process then compiles for itself.
-        made = numba.njit(nogil=True)(function)
-    return cast(Callable[P, R], made)
 
 
 @compiled

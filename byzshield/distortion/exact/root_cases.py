@@ -1,4 +1,4 @@
-"""Where the search starts: one corrupted file and the Byzantine workers who hold it, up to symmetry."""
+"""The root cases of the search: one corrupted file and the Byzantine workers who hold it, up to symmetry."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -16,9 +16,9 @@ from byzshield.seeding import generator
 
 __all__ = ["RootCase", "file_orbits", "root_cases"]
 
-MOST_STARTS = 500
-MOST_SUBSETS = 2_000
-MOST_IMAGES = 1_000_000
+MOST_CASES = 500
+MOST_SUBSETS = 2_000  # of the holders of one file
+MOST_IMAGES = 1_000_000  # automorphisms times files
 ORBIT_SAMPLE = 128
 
 RootCase = tuple[Node, Permutations]
@@ -36,7 +36,7 @@ def root_cases(assignment: Assignment, graph: Graph, num_byzantine: int) -> list
         return [(root(graph, num_byzantine), symmetries)]
     orbits = file_orbits(assignment)
     firsts = [int(np.flatnonzero(orbits == label)[0]) for label in np.unique(orbits)]
-    starts: list[RootCase] = []
+    cases: list[RootCase] = []
     for most in range(min(assignment.replication, num_byzantine), assignment.majority - 1, -1):
         for file in firsts:
             cap = np.where(orbits < orbits[file], most - 1, most).astype(np.int32)
@@ -44,10 +44,10 @@ def root_cases(assignment: Assignment, graph: Graph, num_byzantine: int) -> list
             stabilizer = symmetries[preserving(symmetries, holders)]
             for members in _representatives(stabilizer, holders, most):
                 kept = stabilizer[preserving(stabilizer, members)]
-                starts.append((_node(graph, num_byzantine, holders, members, cap, most), kept))
-                if len(starts) > MOST_STARTS:
+                cases.append((_node(graph, num_byzantine, holders, members, cap, most), kept))
+                if len(cases) > MOST_CASES:
                     return [(root(graph, num_byzantine), symmetries)]
-    return starts
+    return cases
 
 
 @lru_cache(maxsize=16)

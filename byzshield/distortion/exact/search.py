@@ -43,9 +43,9 @@ def search(assignment: Assignment, num_byzantine: int, time_limit: float | None,
     witness: Sequence[int] = range(num_byzantine)
     try:
         lower, witness = good_set(graph, num_byzantine, upper)
-        starts = root_cases(assignment, graph, num_byzantine) if upper > lower else []
+        cases = root_cases(assignment, graph, num_byzantine) if upper > lower else []
         while upper > lower:
-            found = decide(graph, starts, upper, deadline)
+            found = decide(graph, cases, upper, deadline)
             if found is None:
                 upper -= 1
             else:
@@ -60,15 +60,15 @@ def search(assignment: Assignment, num_byzantine: int, time_limit: float | None,
 
 def _root_bound(graph: Graph, num_byzantine: int, at_most: int) -> int:
     """The largest number of files that the bound allows before anything is decided."""
-    start = root(graph, num_byzantine)
+    node = root(graph, num_byzantine)
     upper = min(at_most, len(graph.workers_of))
-    while not kernel.can_reach(graph, start, upper):
+    while not kernel.can_reach(graph, node, upper):
         upper -= 1
     return upper
 
 
 def _first(graph: Graph, symmetries: Permutations, target: int, witness: tuple[int, ...], deadline: float) -> tuple[int, ...]:
-    """The lexicographically first q-set that corrupts `target` files, given any one; so that no answer depends on timing.
+    """The lexicographically first q-set that corrupts `target` files, given any one; so the answer does not depend on timing.
 
     Walks the workers in order and keeps the invariant that `witness` contains the chosen workers and none of the excluded.
     """

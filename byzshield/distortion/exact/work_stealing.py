@@ -1,4 +1,4 @@
-"""Threads, one a core, that search the parts of a problem and share what is left when one of them runs out."""
+"""Work stealing: threads, one a core, search the parts of a problem, and one that has none left gets a branch of another's."""
 
 import threading
 import time
@@ -12,9 +12,9 @@ from byzshield.cores import available_cores
 from byzshield.distortion.exact import kernel
 from byzshield.distortion.exact.graph import CHOSEN, Graph, Node, copy_of
 
-__all__ = ["OutOfTime", "WorkStealingSearch", "chosen_workers"]
+__all__ = ["NODES_PER_TURN", "OutOfTime", "WorkStealingSearch", "chosen_workers", "split_off"]
 
-NODES_PER_TURN = 50_000
+NODES_PER_TURN = 50_000  # between two looks at the clock and at threads without work
 
 
 class OutOfTime(Exception):
@@ -36,7 +36,7 @@ class WorkStealingSearch:
         self._target = target
         self._deadline = deadline
         self._pending = deque(parts)
-        self._num_threads = max(1, available_cores() if self._pending else 1)
+        self._num_threads = available_cores() if self._pending else 1
         self._idle = 0
         self._stopped = False
         self._changed = threading.Condition()
@@ -74,13 +74,13 @@ class WorkStealingSearch:
                 raise OutOfTime
             outcome, _ = kernel.advance(self._graph, part, self._target, NODES_PER_TURN)
             if outcome == kernel.PAUSED and self._idle and not self._pending:
-                self._share(part)
+                self._give(split_off(self._graph, part))
         if outcome == kernel.FOUND:
             self._witness = chosen_workers(part)
             self._stop()
 
     def _take(self) -> Node | None:
-        """The next part; None when there is nothing left and nobody who might share, or the search is over."""
+        """The next part; waits for one while other threads work. None when the search is over."""
         with self._changed:
             self._idle += 1
             while not self._pending and not self._stopped and self._idle < self._num_threads:
@@ -91,22 +91,33 @@ class WorkStealingSearch:
             self._idle -= 1
             return self._pending.popleft()
 
-    def _share(self, part: Node) -> None:
-        """Gives away the largest branch of `part` that is still to be searched."""
-        place = kernel.first_open(part)
-        if place < 0:
-            return
-        branch = copy_of(part)
-        kernel.turn_back(self._graph, branch, place)
-        part.totals[kernel.FIXED] = place + 1
-        with self._changed:
-            self._pending.append(branch)
-            self._changed.notify()
+    def _give(self, branch: Node | None) -> None:
+        """Leaves a branch to a thread that waits for one."""
+        if branch is not None:
+            with self._changed:
+                self._pending.append(branch)
+                self._changed.notify()
 
     def _stop(self) -> None:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+
+
+def split_off(graph: Graph, part: Node) -> Node | None:
+    """Takes the largest branch that is still to be searched out of a part, and returns it; None if there is none.
+
+    Args:
+        graph: the assignment.
+        part: a node that `advance` has left PAUSED; it is changed. What is left of it and the branch cover what it covered.
+    """
+    place = kernel.first_open(part)
+    if place < 0:
+        return None
+    branch = copy_of(part)
+    kernel.turn_back(graph, branch, place)
+    part.totals[kernel.FIXED] = place + 1
+    return branch
 
 
 def chosen_workers(node: Node) -> tuple[int, ...]:

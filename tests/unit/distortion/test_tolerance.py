@@ -12,7 +12,7 @@ def test_the_limit_inverts_the_published_row(num_corrupted, most):
     assert most_byzantine(mols(load=5, replication=3), num_corrupted=num_corrupted) == most
 
 
-def test_a_rule_that_bears_every_file_bears_every_worker():
+def test_a_rule_that_tolerates_every_file_tolerates_every_worker():
     assert most_byzantine(frc(num_workers=9, replication=3), num_corrupted=3) == 9
 
 

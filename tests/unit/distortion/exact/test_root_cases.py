@@ -56,7 +56,7 @@ def test_every_set_is_covered_on_random_graphs():
         assert_all_covered(random_assignment(random, *sizes[random.integers(len(sizes))]), int(random.integers(2, 5)))
 
 
-def test_the_automorphisms_of_a_start_preserve_it():
+def test_the_automorphisms_of_a_case_preserve_it():
     for assignment in [mols(load=5, replication=3), mols(load=7, replication=5), ramanujan2(m=6, replication=3)]:
         for node, group in root_cases(assignment, graph_of(assignment), 6):
             columns = {}
@@ -80,7 +80,7 @@ def test_files_of_the_same_workers_share_an_orbit():
 
 
 def test_too_many_cases_are_one_case(monkeypatch):
-    monkeypatch.setattr("byzshield.distortion.exact.root_cases.MOST_STARTS", 1)
+    monkeypatch.setattr("byzshield.distortion.exact.root_cases.MOST_CASES", 1)
     assignment = mols(load=5, replication=3)
     ((node, group),) = root_cases(assignment, graph_of(assignment), 5)
     assert not node.status.any()

@@ -34,7 +34,10 @@ def test_every_form_gives_the_assignment_back(form, tmp_path):
         ('{"files_of": [[0.5], [1.5]]}', "integers"),
         ('{"files_of": [[true], [false]]}', "integers"),
         ('{"files_of": [[99999999999], [1]]}', "integers"),
-        ('{"files_of": [[0], [2]]}', "equally many workers"),
+        ('{"files_of": [[0], [2]]}', "numbered from 0 without gaps; got file 2"),
+        ('{"files_of": [[0], [2000000000]]}', "numbered from 0 without gaps"),
+        ('{"files_of": [[0, 1], [0, 2], [0, 3]]}', "equally many workers"),
+        ("[" * 100_000, "cannot be read"),
         ('{"files_of": [[0], [0]]}', "odd"),
         ('{"incidence": [[1, 2], [0, 1]]}', "0 and 1"),
         ('{"incidence": [[1, 1], [0, 1]]}', "equally many files"),
@@ -47,6 +50,7 @@ def test_files_that_are_no_placement_are_refused_in_one_line(text, words, tmp_pa
     with pytest.raises(PlacementError, match=words) as caught:
         build("custom", path=str(path))
     assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
 
 
 def test_a_file_of_pickled_objects_is_never_opened(tmp_path):
@@ -56,8 +60,21 @@ def test_a_file_of_pickled_objects_is_never_opened(tmp_path):
         build("custom", path=str(path))
 
 
-def test_a_damaged_npy_file_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY\x01",
+        b"PK\x03\x04 an archive of arrays",
+        # A header of 8 TB, and no data: it must be refused before memory is asked for.
+        b"\x93NUMPY\x01\x00\x76\x00"
+        + b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000, 10), }".ljust(117)
+        + b"\n",
+    ],
+    ids=["empty", "cut", "archive", "too large"],
+)
+def test_a_damaged_npy_file_is_refused(content, tmp_path):
     path = tmp_path / "placement.npy"
-    path.write_bytes(b"\x93NUMPY\x01")
+    path.write_bytes(content)
     with pytest.raises(PlacementError, match="cannot be read"):
         build("custom", path=str(path))

@@ -74,7 +74,7 @@ def test_small_cases_never_load_the_compiler(monkeypatch):
 
 @pytest.mark.parametrize("num_byzantine", [-1, 16])
 def test_an_impossible_number_of_byzantine_workers_is_refused(num_byzantine):
-    with pytest.raises(ParameterError, match="between 0 and the number of workers"):
+    with pytest.raises(ParameterError, match="between 0 and the 15 workers"):
         worst_case(mols(load=5, replication=3), num_byzantine=num_byzantine)
 
 

@@ -1,9 +1,9 @@
-"""Every placement that fits a number of workers, exactly or nearly."""
+"""The placements that fit a number of workers, exactly or nearly."""
 
 from collections.abc import Iterator
 
 from byzshield.errors import PlacementError
-from byzshield.placement import Assignment, build
+from byzshield.placement.assignment import Assignment, build
 
 __all__ = ["fitting_placements"]
 
@@ -11,16 +11,16 @@ __all__ = ["fitting_placements"]
 def fitting_placements(num_workers: int, *, most_copies: int, slack: int) -> Iterator[Assignment]:
     """Yields every placement of K - slack to K + slack workers, K exactly or else as near as the scheme allows.
 
-    Schemes that exist for every K come with K workers only; FRC with the largest multiple of r up to K. Ramanujan 2 comes with
-    m = s: a larger m repeats the same files m / s times over and has the same epsilon.
+    Schemes that exist for every K are built with K workers only, FRC with the largest multiple of r up to K, Ramanujan 2 with
+    m = s: a larger m repeats the same files m / s times and has the same epsilon.
 
     Args:
         num_workers: K >= 1.
         most_copies: the largest replication to consider.
-        slack: by how many workers a placement may miss K.
+        slack: by how many workers a placement may differ from K, at least 0.
     """
     yield build("baseline", num_workers=num_workers)
-    for replication in range(3, most_copies + 1, 2):
+    for replication in range(3, min(most_copies, num_workers + slack) + 1, 2):
         in_groups = num_workers - num_workers % replication
         if replication <= in_groups and num_workers - in_groups <= slack:
             yield build("frc", num_workers=in_groups, replication=replication)

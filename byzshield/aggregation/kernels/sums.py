@@ -6,27 +6,20 @@ inside. Compiled code is kept on disk beside this file (or where NUMBA_CACHE_DIR
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TILE", "Array", "compiled", "distances", "mix", "norms", "products"]
+from byzshield.compilation import compiled
+
+__all__ = ["TILE", "Array", "distances", "mix", "norms", "products"]
 
 DISTANCE_TILE = 512  # columns whose squares are summed before they are added up in float64
 TILE = 256  # columns; 16 rows of a tile in float64 fit in a first-level cache of 32 KiB
 
 Array = NDArray[Any]
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F, **options: Any) -> F:
-    """Compiles at the first call and keeps the machine code on disk; the code runs without the interpreter lock."""
-    try:
-        return cast(F, numba.njit(nogil=True, cache=True, **options)(function))
-    except RuntimeError:  # no place to keep the compiled code: compile anew in each process
-        return cast(F, numba.njit(nogil=True, **options)(function))
 
 
 def _reducing(function: F) -> F:

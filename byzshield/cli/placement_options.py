@@ -4,10 +4,10 @@ import argparse
 
 from byzshield.placement import PLACEMENTS, Assignment, build
 
-__all__ = ["add_placement_flags", "assignment_from"]
+__all__ = ["add_placement_options", "assignment_from"]
 
 
-def add_placement_flags(parser: argparse.ArgumentParser) -> None:
+def add_placement_options(parser: argparse.ArgumentParser) -> None:
     """Adds --scheme, --workers, --load, --replication, --m and --assignment."""
     group = parser.add_argument_group(
         "placement",

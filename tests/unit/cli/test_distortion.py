@@ -1,11 +1,11 @@
-"""`byzshield distortion` and `byzshield plan`: what they print and how they end."""
+"""`byzshield distortion`: what it prints and how it ends."""
 
 import argparse
 import json
 
 import pytest
 
-from byzshield.cli import distortion, plan
+from byzshield.cli import distortion
 from byzshield.cli.distortion import parse_numbers
 from byzshield.distortion import SearchInterrupted, WorstCase, table
 from byzshield.errors import ConfigError, ParameterError, PlacementError
@@ -20,9 +20,7 @@ def _private_cache(tmp_path, monkeypatch):
 
 def run(*words):
     parser = argparse.ArgumentParser(prog="byzshield")
-    subparsers = parser.add_subparsers(required=True)
-    distortion.add_parser(subparsers)
-    plan.add_parser(subparsers)
+    distortion.add_parser(parser.add_subparsers(required=True))
     arguments = parser.parse_args(words)
     return arguments.run(arguments)
 
@@ -35,7 +33,7 @@ def test_numbers_lists_and_inclusive_ranges_are_read(text, numbers):
     assert parse_numbers(text) == numbers
 
 
-@pytest.mark.parametrize("text", ["", "x", "3:", ":3", "1:2:3", "-1", "2,", "5:3", "1.5", "1:99999999999"])
+@pytest.mark.parametrize("text", ["", "x", "3:", ":3", "1:2:3", "-1", "2,", "5:3", "1.5", "1:99999999", "1:1000000", "9" * 5000])
 def test_anything_else_is_refused(text):
     with pytest.raises(ParameterError, match="--byzantine"):
         parse_numbers(text)
@@ -91,6 +89,7 @@ def test_ctrl_c_prints_what_is_known(json_flag, capsys, monkeypatch):
 def test_the_plot_is_written(suffix, tmp_path, capsys):
     path = tmp_path / f"epsilon.{suffix}"
     assert run(*MOLS, "--byzantine", "2:4", "--json", "--plot", str(path)) == 0
+    assert {entry.name for entry in tmp_path.iterdir()} <= {path.name, "cache"}
     starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
     assert path.read_bytes().startswith(starts[suffix])
     json.loads(capsys.readouterr().out)
@@ -105,8 +104,10 @@ def test_the_plot_compares_the_schemes_of_the_same_size(tmp_path, monkeypatch):
     assert drawn["frc"] == [(2, 0.2), (3, 0.2)]
 
 
-@pytest.mark.parametrize("path", ["epsilon.txt", "no/such/folder/epsilon.png"])
-def test_a_plot_that_cannot_be_written_is_refused_before_the_search(path, monkeypatch):
+@pytest.mark.parametrize("path", ["", "epsilon.txt", "no/such/folder/epsilon.png", "folder.png"])
+def test_a_plot_that_cannot_be_written_is_refused_before_the_search(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
     monkeypatch.setattr(table, "worst_case", lambda *_, **__: pytest.fail("searched"))
     with pytest.raises(ParameterError, match="figure"):
         run(*MOLS, "--byzantine", "2", "--plot", path)
@@ -119,6 +120,7 @@ def test_a_plot_that_cannot_be_written_is_refused_before_the_search(path, monkey
         (["--scheme", "mol", "--load", "5", "--replication", "3", "--byzantine", "2"], ConfigError, "mols"),
         (["--scheme", "custom", "--assignment", "missing.json", "--byzantine", "2"], PlacementError, "missing.json"),
         (["--scheme", "mols", "--load", "5", "--replication", "3", "--byzantine", "2:16"], ParameterError, "15; got 16"),
+        (["--scheme", "baseline", "--workers", "1000000", "--byzantine", "2"], PlacementError, "analyzed up to"),
     ],
 )
 def test_wrong_requests_are_request_errors(words, error, says):
@@ -132,17 +134,3 @@ def test_a_placement_read_from_a_file_is_analyzed(tmp_path, capsys):
     assert run("distortion", "--scheme", "custom", "--assignment", str(path), "--byzantine", "2:4", "--json") == 0
     # In the Fano plane two lines meet in one point; three meet in pairs; a fourth adds its meetings: 1, 3, 6.
     assert [row["c_max"] for row in json.loads(capsys.readouterr().out)["rows"]] == [1, 3, 6]
-
-
-def test_the_plan_marks_one_placement_and_says_why(capsys):
-    assert run("plan", "--workers", "9", "--byzantine", "2") == 0
-    out = capsys.readouterr().out
-    assert sum(line.startswith("*") for line in out.splitlines()) == 1
-    assert "smallest worst case" in out
-
-
-def test_the_plan_prints_one_json_document(capsys):
-    assert run("plan", "--workers", "9", "--byzantine", "2", "--bandwidth", "1", "--gradient-time", "3", "--json") == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["bandwidth"] == 1e9
-    assert document["rows"][document["recommended"]]["recommended"] is True
