@@ -1,17 +1,15 @@
 """What a placement costs: computation, traffic of the parameter server, and time per step."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from byzshield.config.schema import ClusterSection
 from byzshield.placement import Assignment
 
 __all__ = ["Cluster", "Cost", "cost_of"]
 
 BYTES_PER_PARAMETER = 4
 BYTES_PER_DIGEST = 32
-BYTES_PER_CHUNK = 1 << 20
-
-Exchange = Literal["digest", "full"]
+BYTES_PER_CHUNK = BYTES_PER_PARAMETER * ClusterSection.chunk_elements
 
 
 @dataclass(frozen=True, kw_only=True)

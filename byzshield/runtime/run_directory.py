@@ -46,12 +46,10 @@ def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirector
         overwrite: empty the existing directory, if there is one.
 
     Raises:
-        ConfigError: the name is not that of a directory, or both flags are given.
+        ConfigError: the directory cannot be made or replaced, or both flags are given.
         CheckpointError: to resume, the existing run has another configuration.
     """
     name = config.run.name
-    if not name or name in (".", "..") or "/" in name or "\0" in name:
-        raise ConfigError(f"run.name: must be the name of a directory; got {name!r}")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other")
     parent = Path(config.run.output_dir).expanduser()

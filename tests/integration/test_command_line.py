@@ -59,7 +59,7 @@ def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) ->
         (["simulate", "RUN", "--set", "data.batch_size=76"], "multiple of the 25 files"),
         (["simulate", "RUN", "--set", "optimizer.name=SDG"], "torch.optim has no 'SDG'"),
         (["simulate", "RUN", "--set", "optimizer.momentun=0.9"], "did you mean 'momentum'?"),
-        (["simulate", "RUN", "--set", "optimizer.lr=-1"], "optimizer: Invalid learning rate: -1.0"),
+        (["simulate", "RUN", "--set", "optimizer.lr=-1"], "optimizer.lr: must be at least 0; got -1"),
         (["simulate", "RUN", "--set", "schedule.name=Step"], "torch.optim.lr_scheduler has no 'Step'"),
         (["simulate", "RUN", "--set", "attack.num_byzantine=7"], "aggregation: Median against 14 corrupted rows needs"),
         (["simulate", "RUN", "--set", "attack.num_byzantine=16"], "attack: num_byzantine must be between 0 and"),

@@ -53,7 +53,7 @@ def test_naming_another_component_drops_the_own_keywords_of_the_old_one(tmp_path
         ({"run": {"steps": True}}, "run.steps: must be a whole number; got True"),
         ({"run": {"steps": 0}}, "run.steps: must be at least 1; got 0"),
         ({"cluster": {"exchange": "fast"}}, "cluster.exchange: must be 'digest' or 'full'; got 'fast'"),
-        ({"cluster": {"round_timeout": float("nan")}}, "cluster.round_timeout: must be a number"),
+        ({"cluster": {"round_timeout": float("nan")}}, "cluster.round_timeout: must be finite; got nan"),
         ({"cluster": {"num_workers": "15"}}, "cluster.num_workers: must be a whole number; got '15'"),
         ({"aggregation": {"num_corrupted": "all"}}, "aggregation.num_corrupted: must be a whole number or 'auto'; got 'all'"),
         ({"attack": {"workers": [1, "2"]}}, "attack.workers: must be a list, each entry a whole number; got [1, '2']"),

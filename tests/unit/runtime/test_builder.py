@@ -46,12 +46,12 @@ def test_pre_aggregators_are_names_or_tables_and_seeds_are_the_runs(tiny_run: Ma
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"attack": {**WORST, "num_byzantine": 7}}, "it bears 12, so at most 6 Byzantine workers"),
+        ({"attack": {**WORST, "num_byzantine": 7}}, "it tolerates 12, so at most 6 Byzantine workers"),
         (
             {"attack": {**WORST, "num_byzantine": 5}, "aggregation": {"rule": "bulyan"}},
-            "it bears 5, so at most 4 Byzantine workers",
+            "it tolerates 5, so at most 4 Byzantine workers",
         ),
-        ({"attack": WORST, "aggregation": {"pre": [{"bucket_size": 2}]}}, "each table needs a name"),
+        ({"attack": WORST, "aggregation": {"pre": [{"bucket_size": 2}]}}, "pre[0].name: is required"),
         ({"attack": WORST, "aggregation": {"pre": ["nmn"]}}, "did you mean 'nnm'"),
         ({"attack": WORST, "aggregation": {"rule": "monna", "pre": ["bucketing"]}}, "must know which row is which"),
     ],
