@@ -99,13 +99,13 @@ def _override(table: dict[str, Any], section: str, key: str, value: Any) -> None
         raise ConfigError(f"{section}: must be a section, [{section}]; got {target!r}")
     known = RunConfig.sections().get(section)
     if key in _NAMES and known is not None and known.takes_options() and target.get(key) != value:
-        for own in set(target) - known.keys():
+        for own in set(target) - known.known_keys():
             del target[own]
     target[key] = value
 
 
 def _section(section: type[Section], values: Mapping[str, Any]) -> Section:
-    known = section.keys()
+    known = section.known_keys()
     arguments: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for key, value in values.items():

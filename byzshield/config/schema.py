@@ -26,7 +26,7 @@ LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
 MOST_WORKERS: Final = 2**16 - 1
 LONGEST_WAIT: Final = 1_000_000  # seconds, eleven days
 FOLDER: Final = Form(pattern=r"(?!\.\.?$)[^/]+", words="the name of a folder, without a slash")
-DEVICE: Final = Form(pattern=r"cpu|cuda(:\d{1,3})?", words="'cpu', 'cuda' or 'cuda:N'")
+DEVICE: Final = Form(pattern=r"cpu|cuda(:(0|[1-9]\d?))?", words="'cpu', 'cuda' or 'cuda:N'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,10 +212,10 @@ class AttackSection(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSection(Section):
-    """What the server applies the combined gradient with, and its own keywords.
+    """How the server applies the combined gradient: a class of torch.optim and its own keywords, which torch documents.
 
     Args:
-        name: a class of torch.optim that trains one flat parameter from its gradient alone, so not LBFGS, SparseAdam or Muon.
+        name: a class that trains one flat parameter from its gradient alone, so not LBFGS, SparseAdam or Muon.
         lr: the learning rate at the start.
 
     Example:
@@ -232,11 +232,10 @@ class OptimizerSection(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSection(Section):
-    """How the learning rate changes with every applied step, and the schedule's own keywords.
+    """How the learning rate changes after each applied step: a class of torch.optim.lr_scheduler and its own keywords.
 
     Args:
-        name: a class of torch.optim.lr_scheduler that needs neither a metric nor a function nor other schedules; without one, the
-            learning rate stays.
+        name: a class that needs neither a metric nor functions nor other schedules; without one, the learning rate stays.
 
     Example:
         [schedule]

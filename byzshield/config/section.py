@@ -45,7 +45,8 @@ class Constraint:
 
 
 def key(default: T, *, least: float | None = None, most: float | None = None, form: Form | None = None, hashed: bool = True) -> T:
-    """A field of a section with its default and its `Constraint`."""
+    """A field of a section with its default and its `Constraint`; a range has two ends."""
+    assert (least is None) == (most is None)
     return field(default=default, metadata={"constraint": Constraint(least=least, most=most, form=form, hashed=hashed)})
 
 
@@ -81,7 +82,7 @@ class Section:
         return cls.__name__.removesuffix("Section").lower()
 
     @classmethod
-    def keys(cls) -> frozenset[str]:
+    def known_keys(cls) -> frozenset[str]:
         """The keys that it knows itself."""
         return frozenset(entry.name for entry in fields(cls)) - {"options"}
 
@@ -93,6 +94,6 @@ class Section:
     def _check_options(self, options: Any) -> None:
         check(self.title(), options, Options)
         for name in options:
-            if not isinstance(name, str) or name == "options" or name in self.keys():
+            if not isinstance(name, str) or name == "options" or name in self.known_keys():
                 raise ConfigError(f"{self.title()}.{name}: cannot be a component's own keyword")
             require_sayable(f"{self.title()}.{name}", options[name])

@@ -11,6 +11,7 @@ from byzshield.errors import ConfigError
 __all__ = ["alternatives", "check", "describe", "expressible", "hints_of", "require_sayable"]
 
 LARGEST_INTEGER: Final = 2**63 - 1  # of TOML
+_SAYABLE: Final = (float, int, str, list, tuple, dict)
 _LISTS: Final = (list, tuple, Sequence, Iterable, Collection)
 _TABLES: Final = (dict, Mapping)
 _WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -24,14 +25,15 @@ def check(dotted: str, value: Any, hint: Any, *, least: float | None = None, mos
         value: as TOML or Python gives it.
         hint: the type.
         least: the smallest number that is allowed, also as an entry of a list; None for any.
-        most: the largest.
+        most: the largest; None for any.
 
     Raises:
         ConfigError: it is of another type, is not finite, or is out of range.
     """
     if value is None and type(None) in alternatives(hint):
         return None
-    require_sayable(dotted, value)
+    if isinstance(value, _SAYABLE):
+        require_sayable(dotted, value)
     for alternative in alternatives(hint):
         accepted, result = _as_type(alternative, value)
         if accepted:

@@ -17,7 +17,7 @@ from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.placement import Assignment, build
-from byzshield.runtime.components import MISFITS, make
+from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.optimizers import build_optimizer, build_scheduler
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
@@ -58,7 +58,7 @@ class Builder:
                 path=section.path,
             )
         except MISFITS as error:
-            raise ConfigError(f"placement: {error}") from error
+            raise ConfigError(f"placement: {one_line(error)}") from error
         if not isinstance(assignment, Assignment):
             raise ConfigError(f"placement.scheme: {section.scheme} makes no placement")
         if self.num_ranks < 2:
@@ -112,7 +112,7 @@ class Builder:
     def attack(self) -> Attack:
         """What the Byzantine workers do."""
         section = self.config.attack
-        attack: Attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.keys())
+        attack: Attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.known_keys())
         return attack
 
     @cached_property
@@ -120,7 +120,9 @@ class Builder:
         """The images."""
         section = self.config.data
         root = Path(os.path.expanduser(section.root)) if section.root else cache_directory()
-        dataset = make(DATASETS, section.name, "data.name", section.options, known=section.keys(), root=root, download=False)
+        dataset = make(
+            DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False
+        )
         if not isinstance(dataset, Dataset):
             raise ConfigError(f"data.name: {section.name} makes no data set")
         return dataset
@@ -157,7 +159,7 @@ class Builder:
                 section.name,
                 "model.name",
                 section.options,
-                known=section.keys(),
+                known=section.known_keys(),
                 image_shape=dataset.image_shape,
                 num_classes=dataset.num_classes,
             )
@@ -174,7 +176,7 @@ class Builder:
             if not isinstance(options.get("name"), str):
                 raise ConfigError(f"{key}: is required in each table")
             pre.append(make(PRE_AGGREGATORS, options.pop("name"), key, options, known={"name"}, **shared))
-        rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.keys(), **shared)
+        rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
         try:
             pipeline = Pipeline(rule, pre)
             pipeline.check_rows(self.assignment.num_files)

@@ -9,7 +9,7 @@ from byzshield.errors import ConfigError
 from byzshield.registry import Registry
 from byzshield.suggestion import suggestion
 
-__all__ = ["MISFITS", "construct", "make"]
+__all__ = ["MISFITS", "construct", "make", "one_line"]
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def construct(
     Raises:
         ConfigError: an option is unknown, missing, of the wrong type or out of range.
     """
-    called, parameters = factory.__name__, inspect.signature(factory).parameters
+    called, parameters = getattr(factory, "__name__", repr(factory)), inspect.signature(factory).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     hints = hints_of(factory)
     for key, value in options.items():
@@ -95,10 +95,15 @@ def construct(
             raise ConfigError(f"{section}.{key}: is required by {called}")
     try:
         return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
-    except ValueError as error:  # ours, and what torch says of a value out of range
-        raise ConfigError(f"{section}: {error}") from error
+    except (ValueError, OSError) as error:  # ours, and what torch says of a value out of range
+        raise ConfigError(f"{section}: {one_line(error)}") from error
     except MISFITS as error:
-        raise ConfigError(f"{section}: {called} cannot be made of these values: {str(error) or type(error).__name__}") from error
+        raise ConfigError(f"{section}: {called} cannot be made of these values: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, without the line breaks that some of torch's have; its type if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _advice(
@@ -112,4 +117,4 @@ def _advice(
     others = () if key in given else owners(key)
     if others:
         return f", but {' and '.join(others)} {'has' if len(others) == 1 else 'have'}"
-    return f"; {suggestion(key, {*parameters, *known} - set(given))}"
+    return f"; {suggestion(key, (set(parameters) - set(given)) | set(known))}"

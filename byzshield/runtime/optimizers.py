@@ -12,7 +12,7 @@ from byzshield.config import RunConfig
 from byzshield.config.schema import OptimizerSection, ScheduleSection
 from byzshield.config.values import expressible, hints_of
 from byzshield.errors import ConfigError
-from byzshield.runtime.components import MISFITS, construct
+from byzshield.runtime.components import MISFITS, construct, one_line
 from byzshield.suggestion import suggestion
 
 __all__ = ["build_optimizer", "build_scheduler", "optimizer_classes", "scheduler_classes"]
@@ -60,14 +60,15 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer) -> LRScheduler | No
     twin = _optimizer(config.optimizer, _two_numbers(optimizer.param_groups[0]["params"][0].device))
     rehearsal = _scheduler(section, twin)
 
+    total = getattr(rehearsal, "total_steps", steps)  # OneCycleLR's step fails after them
+    if total < steps:
+        raise ConfigError(f"schedule: {section.name} ends after {total} steps, and run.steps is {steps}: give it as many")
+
     def step() -> None:
         twin.step()
         rehearsal.step()
 
     _rehearse("schedule", section.name, step)
-    total = getattr(rehearsal, "total_steps", steps)  # OneCycleLR's step fails after them
-    if total < steps:
-        raise ConfigError(f"schedule: {section.name} ends after {total} steps, and run.steps is {steps}: make them equal")
     return _scheduler(section, optimizer)
 
 
@@ -104,7 +105,7 @@ def _misfit_of_optimizer(factory: Any) -> str:
         optimizer = factory([_two_numbers(torch.device("cpu"))], lr=0.01)
         optimizer.step()
     except MISFITS as error:
-        return str(error) or type(error).__name__
+        return one_line(error)
     return ""
 
 
@@ -134,7 +135,7 @@ def _optimizer(section: OptimizerSection, parameter: torch.nn.Parameter) -> Opti
         optimizer_classes()[section.name],
         "optimizer",
         {"lr": section.lr, **section.options},
-        known=section.keys(),
+        known=section.known_keys(),
         given={"params": [parameter]},
     )
     return optimizer
@@ -143,7 +144,7 @@ def _optimizer(section: OptimizerSection, parameter: torch.nn.Parameter) -> Opti
 def _scheduler(section: ScheduleSection, optimizer: Optimizer) -> LRScheduler:
     assert section.name is not None
     scheduler: LRScheduler = construct(
-        scheduler_classes()[section.name], "schedule", section.options, known=section.keys(), given={"optimizer": optimizer}
+        scheduler_classes()[section.name], "schedule", section.options, known=section.known_keys(), given={"optimizer": optimizer}
     )
     return scheduler
 
@@ -153,4 +154,4 @@ def _rehearse(section: str, name: str, step: Callable[[], Any]) -> None:
         for _ in range(REHEARSED_STEPS):
             step()
     except MISFITS as error:
-        raise ConfigError(f"{section}: {name} fails with these values: {error}") from error
+        raise ConfigError(f"{section}: {name} fails with these values: {one_line(error)}") from error
