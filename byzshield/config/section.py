@@ -4,7 +4,7 @@ import re
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar, cast, get_type_hints
 
-from byzshield.config.values import check, require_sayable
+from byzshield.config.values import check
 from byzshield.errors import ConfigError
 
 __all__ = ["Constraint", "Form", "Options", "Section", "constraint_of", "key"]
@@ -96,4 +96,3 @@ class Section:
         for name in options:
             if not isinstance(name, str) or name == "options" or name in self.known_keys():
                 raise ConfigError(f"{self.title()}.{name}: cannot be a component's own keyword")
-            require_sayable(f"{self.title()}.{name}", options[name])

@@ -9,6 +9,7 @@ from byzshield.aggregation import NNM, Bucketing, MedianOfMeans
 from byzshield.config import RunConfig, from_table
 from byzshield.errors import ConfigError
 from byzshield.runtime import Builder
+from byzshield.runtime.components import construct
 
 Maker = Callable[..., RunConfig]
 WORST = {"name": "alie", "num_byzantine": 3, "selection": "worst"}
@@ -139,3 +140,15 @@ def test_a_mistake_is_named_by_its_key_and_only_what_can_be_set_is_suggested(
 def test_what_makes_no_data_set_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"^data\.name: .*{name}.* {message}"):
         Builder(from_table({"data": {"name": name}})).dataset  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"), [(RuntimeError("no\n  room"), "no room"), (ZeroDivisionError(), "ZeroDivisionError")]
+)
+def test_what_a_constructor_raises_is_told_in_one_line(raised: Exception, said: str) -> None:
+    def factory() -> None:
+        raise raised
+
+    with pytest.raises(ConfigError) as caught:
+        construct(factory, "model", {}, given={})
+    assert str(caught.value) == f"model: factory cannot be made of these values: {said}"
