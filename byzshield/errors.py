@@ -1,8 +1,8 @@
 """Every exception that byzshield raises on purpose.
 
 A `RequestError` says that what the user asked for is wrong (exit status 2), `RunStopped` that the run was asked to end early;
-any other `ByzShieldError` says that the run failed (exit status 1). What a peer sends wrongly is a `FrameError`: it is caught in
-one place and makes only that peer suspect.
+any other `ByzShieldError` says that the run failed (exit status 1). What a peer sends wrongly is a `FrameError`: it is caught
+by the end that received it, and makes only that peer suspect.
 """
 
 from typing import Final

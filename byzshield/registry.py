@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,6 +19,8 @@ class Registry(Generic[T]):
     """Maps a name, or "module:attribute" for a user's own component, to a class or function.
 
     The modules of `package` are imported at the first look-up, so a new component is one new file and nothing else.
+
+    A user's own module may lie in the current folder.
 
     Args:
         kind: what the entries are, in the singular, for messages ("attack").
@@ -96,6 +99,8 @@ class Registry(Generic[T]):
         module_name, _, attribute = name.partition(":")
         if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
             raise ConfigError(f"{self.kind} {name!r} must be a registered name or module:attribute")
+        if "" not in sys.path:  # the current folder; last, so that no file in it takes the place of an installed module
+            sys.path.append("")
         try:
             entry = getattr(importlib.import_module(module_name), attribute)
         except (ImportError, AttributeError) as error:

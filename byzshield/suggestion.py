@@ -1,4 +1,4 @@
-"""What somebody meant who wrote a name that does not exist."""
+"""A hint for a name that does not exist."""
 
 import difflib
 from collections.abc import Iterable

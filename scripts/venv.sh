@@ -1,17 +1,17 @@
 # shellcheck shell=bash
 # Sourced by the other scripts: makes .venv and installs the project into it, once for each state of the requirements.
 
-# ensure_venv EXTRA: with that extra of setup.py, such as "test"; "" for none.
+# ensure_venv [EXTRA]: with that extra of setup.py, such as "test"; without one, what jobs and reports on this machine need.
 ensure_venv() {
-    local extra=$1 stamp
-    stamp=".venv/.installed-${extra:+$extra-}$(cat setup.py requirements-remote.txt | cksum | cut -d ' ' -f 1)"
-    if [[ -e $stamp ]]; then
+    local extra=${1:-all} state
+    state=$(cat setup.py requirements-local.txt requirements-remote.txt | cksum | cut -d ' ' -f 1)
+    if [[ -e .venv/.installed-$extra-$state || -e .venv/.installed-test-$state ]]; then # "test" brings all the others
         return
     fi
     make_venv
-    echo "Installing byzshield${extra:+[$extra]} into .venv (a few gigabytes the first time) ..."
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
-    touch "$stamp"
+    echo "Installing byzshield[$extra] into .venv (a few gigabytes the first time) ..."
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extra]"
+    touch ".venv/.installed-$extra-$state"
 }
 
 # ensure_node_venv REQUIREMENTS [WHEELS]: what a node needs, from the package index or from a folder of wheels alone. The project

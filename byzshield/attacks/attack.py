@@ -1,14 +1,16 @@
 """The contract of every attack: what Byzantine workers send instead of their gradients."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError
 from byzshield.registry import Registry
+from byzshield.wire import Frame, Message
 
 __all__ = ["ATTACKS", "Attack", "Situation", "require_positive"]
 
@@ -51,16 +53,16 @@ class Attack(ABC):
             situation: the step.
         """
 
-    def tamper(self, frames: list[Any], *, worker: int, step: int) -> list[Any]:
+    def tamper(self, frames: list[Frame], *, worker: int, step: int) -> Sequence[Frame | Message]:
         """Rewrites the outgoing frames of a Byzantine worker: drop, repeat, damage. The default sends them as they are.
 
         Args:
-            frames: what the worker is about to send for one file: `wire.Frame`s.
+            frames: what the worker is about to send for one file.
             worker: the Byzantine worker.
             step: the training step.
 
         Returns:
-            what it sends instead: `wire.Frame`s, or `bytes` that need not be a frame at all.
+            what it sends instead: frames, or messages to SERVER_RANK whose bytes need not be a frame at all.
         """
         return frames
 

@@ -30,7 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
     from byzshield.errors import ConfigError
     from byzshield.runtime import Builder, open_finished
     from byzshield.runtime.checkpoint import all_checkpoints, load_checkpoint
-    from byzshield.training.evaluation import evaluate
 
     directory, config = open_finished(arguments.run_dir)
     builder = Builder(config)
@@ -45,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             done.add(step)
             model.module.load_state_dict(load_checkpoint(path)["model"])
-            accuracy, loss = evaluate(model.module, builder.dataset, device=config.cluster.device)
+            accuracy, loss = builder.evaluate(model)
             rows.append({"step": step, "test_accuracy": accuracy, "test_loss": loss})
             if not arguments.json:
                 print(f"step {step}: test accuracy {accuracy:.4f}, loss {loss:.4f}", flush=True)

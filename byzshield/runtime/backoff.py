@@ -1,4 +1,4 @@
-"""Waiting without burning a core that another rank needs."""
+"""Waits that leave the core to other ranks."""
 
 import time
 from typing import Final
@@ -15,11 +15,11 @@ class Backoff:
     def __init__(self) -> None:
         self._pause = SHORTEST
 
-    def rest(self) -> None:
-        """Nothing has happened: sleeps."""
+    def wait(self) -> None:
+        """Sleeps, because nothing has happened."""
         time.sleep(self._pause)
         self._pause = min(2 * self._pause, LONGEST)
 
-    def wake(self) -> None:
-        """Something has happened: the next rest is short again."""
+    def reset(self) -> None:
+        """Makes the next wait short again, because something has happened."""
         self._pause = SHORTEST

@@ -21,7 +21,8 @@ from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.optimizers import build_optimizer, build_scheduler
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
-from byzshield.training import Adversary, GradientComputer, ParameterServer, Worker
+from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
+from byzshield.training.evaluation import evaluate
 from byzshield.wire import ArrayEncoder, ChunkLayout
 
 __all__ = ["Builder"]
@@ -208,9 +209,7 @@ class Builder:
         model = self.model()
         optimizer = self._optimizer(model)
         return ParameterServer(
-            model=model,
-            optimizer=optimizer,
-            scheduler=self._scheduler(optimizer),
+            state=TrainingState(model=model, optimizer=optimizer, scheduler=self._scheduler(optimizer)),
             pipeline=self.pipeline(),
             assignment=self.assignment,
             rank_of=self.rank_of,
@@ -221,9 +220,9 @@ class Builder:
             quorum=cluster.quorum,
         )
 
-    def worker(self, rank: int, computer: GradientComputer) -> Worker:
-        """The logical workers of `rank`, which compute with `computer`."""
-        cluster = self.config.cluster
+    def worker(self, rank: int) -> Worker:
+        """The logical workers of `rank`; those of all ranks in this process share one model."""
+        cluster, computer = self.config.cluster, self.computer
         layout = ChunkLayout(computer.size, cluster.chunk_elements)
         adversary = None
         if self.config.attack.num_byzantine:
@@ -245,6 +244,10 @@ class Builder:
             exchange=cluster.exchange,
             adversary=adversary,
         )
+
+    def evaluate(self, model: FlatModel) -> tuple[float, float]:
+        """Test accuracy and test loss of a model."""
+        return evaluate(model.module, self.dataset, device=self.config.cluster.device)
 
     def set_threads(self) -> None:
         """Fixes what the bits of a gradient depend on besides its inputs."""

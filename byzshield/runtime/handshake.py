@@ -13,7 +13,7 @@ from byzshield.log import get_logger
 from byzshield.runtime.backoff import Backoff
 from byzshield.training import GradientComputer
 from byzshield.transport import Endpoint
-from byzshield.wire import HEADER_BYTES, Frame, Kind, digest, messages
+from byzshield.wire import SERVER_RANK, digest, messages
 
 __all__ = ["facts", "greet_server", "greet_workers"]
 
@@ -40,28 +40,25 @@ def greet_workers(
         for each rank that differs or is silent, what is wrong with it.
 
     Raises:
-        HandshakeError: more than half of the ranks differ or are silent, so the server itself is the odd one out.
+        HandshakeError: more than half of the ranks differ or are silent, so it is the server that differs.
     """
-    news = messages.welcome(welcome).encoded
+    news = messages.welcome(welcome)
     for rank in ranks:
-        endpoint.send(rank, Kind.WELCOME, news)
+        endpoint.send(news.to(rank))
     waiting, wrong = set(ranks), dict[int, str]()
-    bounds = messages.accepted_on_arrival()
-    envelope = {kind: HEADER_BYTES + bound for kind, bound in bounds.items()}
+    accepts = messages.accepted_on_arrival()
     ends = time.monotonic() + timeout
     backoff = Backoff()
     while waiting and time.monotonic() < ends:
         waiting -= endpoint.lost()
-        packet = endpoint.receive(envelope)
+        packet = endpoint.receive(accepts.message_bytes)
         if packet is None:
-            backoff.rest()
+            backoff.wait()
             continue
-        backoff.wake()
+        backoff.reset()
         waiting.discard(packet.source)
         try:
-            if packet.data is None:
-                raise FrameError("an oversized greeting")
-            theirs = messages.read_greeting(Frame.decode(packet.data, bounds=bounds))
+            theirs = messages.read_greeting(accepts.open(packet))
         except FrameError as error:
             wrong[packet.source] = str(error)
             continue
@@ -85,13 +82,13 @@ def greet_server(endpoint: Endpoint, worker: int, own: Callable[[], dict[str, An
     Raises:
         HandshakeError: the server stays silent.
     """
-    endpoint.send(0, Kind.HELLO, messages.hello(worker, own()).encoded)
-    bounds = messages.accepted_by_worker(0)
+    endpoint.send(messages.hello(worker, own()).to(SERVER_RANK))
+    accepts = messages.accepted_as_welcome()
     ends = time.monotonic() + timeout
     backoff = Backoff()
     while time.monotonic() < ends:
-        packet = endpoint.receive({Kind.WELCOME: HEADER_BYTES + bounds[Kind.WELCOME]})
-        if packet is not None and packet.source == 0 and packet.data is not None:
-            return messages.read_greeting(Frame.decode(packet.data, bounds=bounds))
-        backoff.rest()
+        packet = endpoint.receive(accepts.message_bytes)
+        if packet is not None and packet.source == SERVER_RANK and packet.data is not None:
+            return messages.read_greeting(accepts.open(packet))
+        backoff.wait()
     raise HandshakeError(f"the server sent no welcome within {timeout:g} s")

@@ -1,4 +1,4 @@
-"""Signals that end a run must not tear apart what belongs together."""
+"""Postpones signals that end a run while weights, metrics and checkpoints are changed together."""
 
 import signal
 import threading

@@ -12,7 +12,8 @@ from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.run_directory import RunDirectory, open_run
 from byzshield.runtime.simulation import Simulation
-from byzshield.wire import Kind, messages
+from byzshield.runtime.summary import peak_rss_bytes, summarize
+from byzshield.wire import SERVER_RANK, messages
 
 __all__ = ["simulate", "train_mpi"]
 
@@ -49,14 +50,14 @@ def simulate(
     builder = Builder(config, num_ranks=num_ranks)
     builder.set_threads()
     server = builder.server()
-    simulation = Simulation(builder)
+    simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
     directory = open_run(config, resume=resume, overwrite=overwrite)
     if resume:
         loop.resume(server, directory, config)
     metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
     if server.step < config.run.steps:
         raise _stopped(server.step, config)
-    summary = loop.summarize(builder, server, metrics, worker_peak_rss_bytes=loop.peak_rss_bytes())
+    summary = summarize(builder, server, metrics, worker_peak_rss_bytes=peak_rss_bytes())
     directory.write_summary(summary)
     return directory, summary
 
@@ -105,7 +106,7 @@ def train_mpi(
     handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
     try:
         metrics = loop.train(
-            builder, server, partial(pump.run_round, endpoint=endpoint), directory, progress or loop.Silent(), stop
+            builder, server, partial(pump.run_round, server, endpoint), directory, progress or loop.Silent(), stop
         )
     except BaseException:
         if endpoint.lost():  # both MPI_Abort and MPI_Finalize would wait for the dead
@@ -116,7 +117,7 @@ def train_mpi(
     complete = server.step == config.run.steps
     summary: dict[str, Any] = {}
     if complete:
-        summary = loop.summarize(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
+        summary = summarize(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
         directory.write_summary(summary)
     if missing or endpoint.lost() or endpoint.refused:
         LOG.warning(
@@ -146,8 +147,8 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
     if not isinstance(witness, list):
         raise HandshakeError("the server's welcome has no witness")
     # Only the server works out the witness; the model and the data set of the probe serve on.
-    worker = replace(builder, witness=tuple(witness)).worker(endpoint.rank, builder.computer)
+    worker = replace(builder, witness=tuple(witness)).worker(endpoint.rank)
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)
-    endpoint.send(0, Kind.GOODBYE, messages.goodbye(first, loop.peak_rss_bytes()).encoded)
+    endpoint.send(messages.goodbye(first, peak_rss_bytes()).to(SERVER_RANK))
     if not pump.await_dismissal(endpoint, timeout=2 * GOODBYE_SECONDS):
         mpi.end_without_finalize(by_force=False)

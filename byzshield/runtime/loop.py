@@ -1,7 +1,5 @@
 """The training loop at the server, the same for an MPI job and for a simulation."""
 
-import resource
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -14,9 +12,8 @@ from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
 from byzshield.runtime.run_directory import RunDirectory
 from byzshield.training import ParameterServer
-from byzshield.training.evaluation import evaluate
 
-__all__ = ["Progress", "Silent", "peak_rss_bytes", "resume", "summarize", "train"]
+__all__ = ["Progress", "Silent", "resume", "train"]
 
 LOG = get_logger(__name__)
 
@@ -35,7 +32,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that nobody wants to see."""
+    """Progress that is not shown."""
 
     def start(self, *, at: int, steps: int) -> None:
         """Does nothing."""
@@ -62,7 +59,7 @@ def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) 
 def train(
     builder: Builder,
     server: ParameterServer,
-    run_round: Callable[[ParameterServer], None],
+    run_round: Callable[[], None],
     directory: RunDirectory,
     progress: Progress,
     stop: Callable[[], bool],
@@ -104,58 +101,11 @@ def train(
     return metrics
 
 
-def summarize(
-    builder: Builder, server: ParameterServer, metrics: MetricsLog, *, worker_peak_rss_bytes: int | None
-) -> dict[str, Any]:
-    """The contents of summary.json."""
-    config, lines = builder.config, metrics.lines
-    evaluated = [line for line in lines if "test_accuracy" in line]
-    if evaluated and evaluated[-1]["step"] == server.step:
-        accuracy, loss = evaluated[-1]["test_accuracy"], evaluated[-1]["test_loss"]
-    else:
-        accuracy, loss = _evaluate(builder, server)
-    return {
-        "steps": server.step,
-        "test_accuracy": accuracy,
-        "test_loss": loss,
-        "step_seconds_median": _median(lines, "seconds"),
-        "server_bytes_received_per_step": round(_median(lines, "bytes_received")),
-        "server_bytes_sent_per_step": round(_median(lines, "bytes_sent")),
-        "server_peak_rss_bytes": peak_rss_bytes(),
-        "worker_peak_rss_bytes": worker_peak_rss_bytes,
-        "aggregation_seconds_median": _median(lines, "aggregation_seconds"),
-        "corrupted_files_max": max((line["corrupted_files"] for line in lines), default=0),
-        "num_files": builder.assignment.num_files,
-        "undecided_files": sum(line["undecided_files"] for line in lines),
-        "skipped_steps": sum(not line["applied"] for line in lines),
-        "blamed": server.blame.report(),
-        "scheme": config.placement.scheme,
-        "attack": config.attack.name if config.attack.num_byzantine else "none",
-        "num_workers": builder.assignment.num_workers,
-        "num_byzantine": config.attack.num_byzantine,
-        "aggregator": config.aggregation.rule,
-        "exchange": config.cluster.exchange,
-        "seed": config.run.seed,
-    }
-
-
-def peak_rss_bytes() -> int:
-    """The most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _median(lines: list[dict[str, Any]], key: str) -> float:
-    """The median over the steps; 0 if a resumed run finds nothing left to do and its metrics gone."""
-    return statistics.median(line[key] for line in lines) if lines else 0.0
-
-
-def _step(
-    builder: Builder, server: ParameterServer, run_round: Callable[[ParameterServer], None], metrics: MetricsLog
-) -> dict[str, Any]:
+def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog) -> dict[str, Any]:
     """Plays and records one step; a signal ends it before the weights move, or after their line is written."""
-    received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.learning_rate
+    received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.state.learning_rate
     began = time.perf_counter()
-    run_round(server)
+    run_round()
     exchanged = time.perf_counter()
     aggregate = server.aggregate()
     aggregated = time.perf_counter()
@@ -178,11 +128,7 @@ def _step(
         try:
             if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):
                 with postponed.delivered():
-                    line["test_accuracy"], line["test_loss"] = _evaluate(builder, server)
+                    line["test_accuracy"], line["test_loss"] = builder.evaluate(server.state.model)
         finally:
             metrics.write(line)
     return line
-
-
-def _evaluate(builder: Builder, server: ParameterServer) -> tuple[float, float]:
-    return evaluate(server.model.module, builder.dataset, device=builder.config.cluster.device)

@@ -6,7 +6,7 @@ from byzshield.errors import TransportError
 from byzshield.runtime.backoff import Backoff
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
-from byzshield.wire import HEADER_BYTES, Frame, Kind, messages
+from byzshield.wire import SERVER_RANK, Message, messages
 
 __all__ = ["await_dismissal", "run_round", "stop_workers", "take_turn", "work_until_stopped"]
 
@@ -15,13 +15,14 @@ MOST_WAITING = 8  # messages that a rank may leave untaken before it gets no mor
 
 def run_round(server: ParameterServer, endpoint: Endpoint) -> None:
     """Plays one round of the server, from the parameters to the last winner."""
-    _send(endpoint, server.open_round(time.monotonic()))
+    # A rank that takes nothing must not fill the server's memory; it can catch up later.
+    _send(endpoint, [news for news in server.open_round(time.monotonic()) if endpoint.backlog(news.rank) <= MOST_WAITING])
     backoff = Backoff()
     while not server.round_done:
-        packet = endpoint.receive(server.bounds)
+        packet = endpoint.receive(server.accepts.message_bytes)
         now = time.monotonic()
         if packet is not None:
-            backoff.wake()
+            backoff.reset()
             _send(endpoint, server.receive(packet, now))
         else:
             for rank in endpoint.lost():
@@ -30,7 +31,7 @@ def run_round(server: ParameterServer, endpoint: Endpoint) -> None:
         if deadline is not None and now >= deadline:
             _send(endpoint, server.tick(now))
         if packet is None:
-            backoff.rest()
+            backoff.wait()
 
 
 def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float) -> list[int]:
@@ -39,28 +40,29 @@ def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float)
     ends = time.monotonic() + timeout
     backoff = Backoff()
     while set(server.ranks) - set(server.goodbyes) - endpoint.lost() and time.monotonic() < ends:
-        packet = endpoint.receive(server.bounds)
+        packet = endpoint.receive(server.accepts.message_bytes)
         if packet is None:
-            backoff.rest()
+            backoff.wait()
         else:
             server.receive(packet, time.monotonic())
     missing = sorted(set(server.ranks) - set(server.goodbyes))
     news = messages.dismiss(complete=not missing and not endpoint.lost())
     for rank in server.ranks:
-        endpoint.send(rank, news.kind, news.encoded)
+        endpoint.send(news.to(rank))
     return missing
 
 
 def await_dismissal(endpoint: Endpoint, *, timeout: float) -> bool:
     """At a worker's rank, after its goodbye: returns whether all ranks end together, so that MPI can be finalized."""
+    accepts = messages.accepted_at_the_end()
     ends = time.monotonic() + timeout
     backoff = Backoff()
     while time.monotonic() < ends:
-        packet = endpoint.receive({Kind.DISMISS: HEADER_BYTES})
+        packet = endpoint.receive(accepts.message_bytes)
         if packet is None:
-            backoff.rest()
-        elif packet.source == 0 and packet.data is not None:
-            return Frame.decode(packet.data, bounds={Kind.DISMISS: 0}).file == 1
+            backoff.wait()
+        elif packet.source == SERVER_RANK and packet.data is not None:
+            return accepts.open(packet).file == 1
     return False
 
 
@@ -83,11 +85,11 @@ def work_until_stopped(worker: Worker, endpoint: Endpoint, channel: Endpoint, *,
         if from_server:
             heard = time.monotonic()
         if active:
-            backoff.wake()
+            backoff.reset()
         elif time.monotonic() - heard > patience:
             raise TransportError(f"the server has been silent for {patience:g} s")
         else:
-            backoff.rest()
+            backoff.wait()
 
 
 def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bool, bool]:
@@ -98,33 +100,25 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
     Returns:
         whether anything was done, and whether the server was heard.
     """
-
-    def send(outgoing: list[tuple[int, bytes]]) -> None:
-        for tag, data in outgoing:
-            endpoint.send(0, tag, data)
-
     active = from_server = False
     # What follows STOP is for `await_dismissal`.
-    while not worker.stopped and (packet := endpoint.receive(worker.bounds)) is not None:
-        if packet.source == 0:
+    while not worker.stopped and (packet := endpoint.receive(worker.accepts.message_bytes)) is not None:
+        if packet.source == SERVER_RANK:
             active = from_server = True
-            send(worker.receive(packet))
+            _send(endpoint, worker.receive(packet))
     adversary = worker.adversary
-    while adversary is not None and (packet := channel.receive(adversary.bounds)) is not None:
+    while adversary is not None and (packet := channel.receive(adversary.accepts.message_bytes)) is not None:
         active = True
-        send(worker.receive_from_accomplice(packet))
+        _send(endpoint, worker.receive_from_accomplice(packet))
     if worker.busy:
         active = True
-        send(worker.work())
+        _send(endpoint, worker.work())
     if adversary is not None:
         outbox, adversary.outbox = adversary.outbox, []
-        for rank, frame in outbox:
-            channel.send(rank, frame.kind, frame.encoded)
+        _send(channel, outbox)
     return active, from_server
 
 
-def _send(endpoint: Endpoint, outgoing: list[tuple[int, Frame]]) -> None:
-    for rank, frame in outgoing:
-        if frame.kind is Kind.PARAMETERS and endpoint.backlog(rank) > MOST_WAITING:
-            continue  # a rank that takes nothing must not fill the server's memory; it can catch up later
-        endpoint.send(rank, frame.kind, frame.encoded)
+def _send(endpoint: Endpoint, outgoing: list[Message]) -> None:
+    for message in outgoing:
+        endpoint.send(message)

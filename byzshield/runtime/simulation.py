@@ -1,11 +1,12 @@
 """A whole job in one process: the same server and workers, in-process queues, and a clock that never waits."""
 
+from collections.abc import Mapping
+
 from byzshield.errors import TransportError
-from byzshield.runtime.builder import Builder
 from byzshield.runtime.pump import take_turn
-from byzshield.training import ParameterServer
+from byzshield.training import ParameterServer, Worker
 from byzshield.transport import in_process
-from byzshield.wire import Frame
+from byzshield.wire import SERVER_RANK, Message
 
 __all__ = ["Simulation"]
 
@@ -14,28 +15,31 @@ class Simulation:
     """Runs rounds of a server against workers on simulated ranks.
 
     Ranks take turns in a fixed order, one file of work at a time. When nobody has anything left to do, the clock jumps to the
-    server's next deadline, so a silent worker costs no time. All ranks share one model.
+    server's next deadline, so a silent worker costs no time.
 
     Args:
-        builder: the run; its `num_ranks` decides how many workers share a rank.
+        server: the server, at rank SERVER_RANK.
+        workers: the workers of each other rank, from 1 without a gap; they may share one model.
     """
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, server: ParameterServer, workers: Mapping[int, Worker]) -> None:
         self.now = 0.0
-        self._endpoints = in_process(builder.num_ranks)
-        self._channels = in_process(builder.num_ranks)
-        self._workers = {rank: builder.worker(rank, builder.computer) for rank in range(1, builder.num_ranks)}
+        self._server = server
+        self._workers = workers
+        self._endpoints = in_process(len(workers) + 1)
+        self._channels = in_process(len(workers) + 1)
 
-    def run_round(self, server: ParameterServer) -> None:
-        """Plays one round of the server.
+    def run_round(self) -> None:
+        """Plays one round of the server, from the parameters to the last winner.
 
         Raises:
             TransportError: the round cannot end, which no peer can bring about.
         """
+        server, inbox = self._server, self._endpoints[SERVER_RANK]
         self._deliver(server.open_round(self.now))
         while not server.round_done:
             turns = [take_turn(worker, self._endpoints[rank], self._channels[rank]) for rank, worker in self._workers.items()]
-            while (packet := self._endpoints[0].receive(server.bounds)) is not None:
+            while (packet := inbox.receive(server.accepts.message_bytes)) is not None:
                 self._deliver(server.receive(packet, self.now))
             if any(active for active, _ in turns) or server.round_done:
                 continue
@@ -45,6 +49,6 @@ class Simulation:
             self.now = max(self.now, deadline)
             self._deliver(server.tick(self.now))
 
-    def _deliver(self, outgoing: list[tuple[int, Frame]]) -> None:
-        for rank, frame in outgoing:
-            self._endpoints[0].send(rank, frame.kind, frame.encoded)
+    def _deliver(self, outgoing: list[Message]) -> None:
+        for message in outgoing:
+            self._endpoints[SERVER_RANK].send(message)

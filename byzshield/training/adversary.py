@@ -1,19 +1,15 @@
 """The adversary inside the processes of its workers: gathers gradients, forges, and agrees on what to send."""
 
-from typing import Literal, get_args
-
 import numpy as np
 
 from byzshield.arrays import Float32
 from byzshield.attacks import Attack, Selection, Situation
-from byzshield.errors import FrameError, ParameterError
+from byzshield.choices import Knowledge, require_choice
+from byzshield.errors import FrameError
 from byzshield.seeding import generator
-from byzshield.transport import Packet
-from byzshield.wire import HEADER_BYTES, ChunkLayout, Frame, Kind, messages
+from byzshield.wire import ChunkLayout, Frame, Kind, Message, Packet, messages
 
-__all__ = ["Adversary", "Knowledge"]
-
-Knowledge = Literal["own", "omniscient"]
+__all__ = ["Adversary"]
 
 
 class Adversary:
@@ -43,16 +39,15 @@ class Adversary:
         rank: int,
         attack: Attack,
         selection: Selection,
-        knowledge: Knowledge = "omniscient",
+        knowledge: Knowledge,
         rank_of: list[int],
         layout: ChunkLayout,
         seed: int,
     ) -> None:
-        if knowledge not in get_args(Knowledge):
-            raise ParameterError(f"knowledge must be one of {', '.join(get_args(Knowledge))}; got {knowledge!r}")
+        require_choice("knowledge", knowledge, Knowledge)
         self.attack = attack
         self.members_here: tuple[int, ...] = ()
-        self.outbox: list[tuple[int, Frame]] = []
+        self.outbox: list[Message] = []
         self._rank = rank
         self._selection = selection
         self._knowledge = knowledge
@@ -65,8 +60,7 @@ class Adversary:
         self._rows: dict[int, Float32] = {}
         self._vector: Float32 | None = None
         self._early: list[tuple[int, Frame]] = []
-        self._accepted = messages.accepted_by_adversary(layout)
-        self.bounds = {kind: HEADER_BYTES + bound for kind, bound in self._accepted.items()}
+        self.accepts = messages.accepted_by_adversary(layout)
 
     def begin(self, step: int) -> list[int]:
         """Starts a step; returns the files that this rank computes for the adversary, ascending."""
@@ -95,7 +89,7 @@ class Adversary:
             if self._rank == self._ranks[0]:
                 self._gather(file, gradient)
             else:
-                self.outbox.append((self._ranks[0], messages.forged(Kind.GRADIENT, self._step, file, gradient)))
+                self.outbox.append(messages.forged(Kind.GRADIENT, self._step, file, gradient).to(self._ranks[0]))
 
     def forged(self, file: int) -> Float32 | None:
         """What the members here send for `file`; None while it is not known."""
@@ -103,10 +97,8 @@ class Adversary:
 
     def receive(self, packet: Packet) -> None:
         """Takes a message from an accomplice; nonsense is dropped."""
-        if packet.data is None:
-            return
         try:
-            self._take(packet.source, Frame.decode(packet.data, bounds=self._accepted))
+            self._take(packet.source, self.accepts.open(packet))
         except FrameError:
             return
 
@@ -146,7 +138,7 @@ class Adversary:
             self._vector = self._forge(np.stack([self._rows[known] for known in sorted(self._rows)]), None)
             self._rows.clear()
             news = messages.forged(Kind.PARAMETERS, self._step, 0, self._vector)
-            self.outbox += [(rank, news) for rank in self._ranks[1:]]
+            self.outbox += [news.to(rank) for rank in self._ranks[1:]]
 
     def _forge(self, gradients: Float32, file: int | None) -> Float32:
         keys = (self._step,) if file is None else (self._step, file)

@@ -5,7 +5,7 @@ from typing import Any
 
 from byzshield.errors import FrameError
 from byzshield.training.round import Round
-from byzshield.wire import ALL_CHUNKS, DIGEST_BYTES, DType, Frame, Kind, digest, messages
+from byzshield.wire import ALL_CHUNKS, DIGEST_BYTES, Frame, Kind, digest, messages
 
 __all__ = ["DigestRound"]
 
@@ -76,7 +76,7 @@ class DigestRound(Round):
         return requests
 
     def _receive_vote(self, frame: Frame, now: float) -> list[Frame]:
-        if frame.compressed or frame.dtype is not DType.UINT8 or frame.count != DIGEST_BYTES * self._layout.num_chunks:
+        if frame.compressed or frame.count != DIGEST_BYTES * self._layout.num_chunks:
             raise FrameError(f"a vote has {self._layout.num_chunks} digests")
         if self._cast(frame.worker, frame.file, bytes(frame.payload)):
             self._fetches[frame.file] = _Fetch(missing=set(range(self._layout.num_chunks)))

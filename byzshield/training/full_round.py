@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from byzshield.arrays import Float32
 from byzshield.errors import FrameError
 from byzshield.training.round import Round
 from byzshield.wire import Frame, Kind, digest, messages
@@ -21,7 +21,7 @@ class FullRound(Round):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._digests: dict[tuple[int, int], dict[int, bytes]] = {}
-        self._kept: dict[int, dict[tuple[int, bytes], NDArray[np.float32]]] = {}
+        self._kept: dict[int, dict[tuple[int, bytes], Float32]] = {}
 
     def receive(self, frame: Frame, now: float) -> list[Frame]:
         if frame.kind is not Kind.GRADIENT:

@@ -1,4 +1,4 @@
-"""The gradient of one file: the only computation that a worker does."""
+"""The gradient of one file: what a worker computes."""
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ class GradientComputer:
     """
 
     def __init__(
-        self, model: FlatModel, dataset: Dataset, sampler: FileSampler, *, seed: int, augment: bool = False, device: str = "cpu"
+        self, model: FlatModel, dataset: Dataset, sampler: FileSampler, *, seed: int, augment: bool, device: str
     ) -> None:
         self._model = model
         self._dataset = dataset

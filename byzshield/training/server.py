@@ -1,29 +1,24 @@
 """The parameter server as a state machine: frames in, frames out."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from byzshield.aggregation import Aggregate, Pipeline
+from byzshield.choices import Exchange, require_choice
 from byzshield.errors import CheckpointError, FrameError, LostWorkersError, TooFewRowsError
 from byzshield.log import get_logger
-from byzshield.models import FlatModel
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
 from byzshield.training.digest_round import DigestRound
 from byzshield.training.full_round import FullRound
 from byzshield.training.round import Round
-from byzshield.transport import Packet
-from byzshield.wire import HEADER_BYTES, ArrayEncoder, ChunkLayout, Frame, Kind, messages
+from byzshield.training.state import TrainingState
+from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
-__all__ = ["Exchange", "ParameterServer", "StepOutcome"]
+__all__ = ["ParameterServer", "StepOutcome"]
 
-Exchange = Literal["digest", "full"]
-Outgoing = tuple[int, Frame]
 LOG = get_logger(__name__)
 
 
@@ -53,9 +48,7 @@ class ParameterServer:
     and `close_round`. Whatever a peer sends, or fails to send, can only make that peer suspect.
 
     Args:
-        model: the network; this object's copy is the one that counts.
-        optimizer: over the single flat parameter made by `flat_parameter`.
-        scheduler: steps once per applied step; None for a constant learning rate.
+        state: the parameters, and what moves them.
         pipeline: the robust rule with its non-finite policy.
         assignment: who holds which file.
         rank_of: for each worker the rank that hosts it.
@@ -64,31 +57,31 @@ class ParameterServer:
         round_timeout: seconds to wait for votes, and for each payload.
         encoder: compresses the parameters.
         quorum: least share of the files that must have a winner for a step to be applied, 0 to 1.
+
+    Raises:
+        ParameterError: another exchange.
     """
 
     def __init__(
         self,
         *,
-        model: FlatModel,
-        optimizer: Optimizer,
-        scheduler: LRScheduler | None,
+        state: TrainingState,
         pipeline: Pipeline,
         assignment: Assignment,
         rank_of: list[int],
         layout: ChunkLayout,
-        exchange: Exchange = "digest",
-        round_timeout: float = 60.0,
+        exchange: Exchange,
+        round_timeout: float,
         encoder: ArrayEncoder,
-        quorum: float = 0.0,
+        quorum: float,
     ) -> None:
-        self.model = model
+        require_choice("exchange", exchange, Exchange)
+        self.state = state
         self.step = 0
         self.blame = Blame(assignment.num_workers)
         self.bytes_received = 0
         self.bytes_sent = 0
         self.goodbyes: dict[int, int] = {}
-        self._optimizer = optimizer
-        self._scheduler = scheduler
         self._pipeline = pipeline
         self._assignment = assignment
         self._rank_of = rank_of
@@ -104,8 +97,7 @@ class ParameterServer:
         self._matrix = np.zeros((assignment.num_files, layout.size), dtype=np.float32)
         self._round: Round | None = None
         self._last_round: Round | None = None
-        self._accepted = messages.accepted_by_server(layout)
-        self.bounds = {kind: HEADER_BYTES + bound for kind, bound in self._accepted.items()}
+        self.accepts = messages.accepted_by_server(layout)
 
     @property
     def ranks(self) -> list[int]:
@@ -113,16 +105,11 @@ class ParameterServer:
         return sorted(set(self._workers_on) - self._lost)
 
     @property
-    def learning_rate(self) -> float:
-        """The learning rate of the next step."""
-        return float(self._optimizer.param_groups[0]["lr"])
-
-    @property
     def round_done(self) -> bool:
         """Whether `close_round` may be called."""
         return self._round is not None and self._round.done
 
-    def open_round(self, now: float) -> list[Outgoing]:
+    def open_round(self, now: float) -> list[Message]:
         """Starts the next step; returns the parameters for every rank."""
         self._last_round = self._round
         self._round = self._round_type(
@@ -136,21 +123,16 @@ class ParameterServer:
         )
         for rank in sorted(self._lost):
             self._give_up_on(rank, now)
-        frame = messages.parameters(self._round.step, self.model.parameter_vector(), self._encoder)
-        return self._sending([(rank, frame) for rank in self.ranks])
+        return self._to_every_rank(messages.parameters(self._round.step, self.state.model.parameter_vector(), self._encoder))
 
-    def receive(self, packet: Packet, now: float) -> list[Outgoing]:
+    def receive(self, packet: Packet, now: float) -> list[Message]:
         """Takes a message from a rank; returns what to send. Never raises for what a peer has sent."""
         self.bytes_received += packet.num_bytes
         suspects = self._workers_on.get(packet.source, [])
         try:
-            if packet.data is None:
-                raise FrameError(f"a message of {packet.num_bytes} bytes with tag {packet.tag} is over its bound")
-            frame = Frame.decode(packet.data, bounds=self._accepted)
-            if frame.kind != packet.tag:
-                raise FrameError(f"a {frame.kind.name} came under tag {packet.tag}")
+            frame = self.accepts.open(packet)
             if frame.worker not in suspects:
-                raise FrameError(f"rank {packet.source} speaks for worker {frame.worker}, who does not live there")
+                raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             return self._dispatch(frame, packet.source, now)
         except FrameError as error:
@@ -160,7 +142,7 @@ class ParameterServer:
                 self.blame.add(worker, "malformed")
             return []
 
-    def tick(self, now: float) -> list[Outgoing]:
+    def tick(self, now: float) -> list[Message]:
         """Acts on deadlines; returns what to send."""
         return [] if self._round is None else self._addressed(self._round.tick(now))
 
@@ -168,7 +150,7 @@ class ParameterServer:
         """When `tick` has something to do next; None if never."""
         return None if self._round is None else self._round.next_deadline()
 
-    def lose(self, rank: int, now: float) -> list[Outgoing]:
+    def lose(self, rank: int, now: float) -> list[Message]:
         """Goes on without a rank whose process is dead; returns what to send."""
         if rank in self._lost:
             return []
@@ -202,13 +184,7 @@ class ParameterServer:
             for worker in self._round.ballots[file].supporters:
                 self.blame.add(worker, "non_finite")
         if aggregate.vector is not None:
-            vector = torch.from_numpy(aggregate.vector)
-            (parameter,) = self._optimizer.param_groups[0]["params"]
-            parameter.grad = vector[: self.model.num_parameters].to(parameter.device)
-            self._optimizer.step()
-            if self._scheduler is not None:
-                self._scheduler.step()
-            self.model.blend_statistics(aggregate.vector[self.model.num_parameters :])
+            self.state.apply(aggregate.vector)
         else:
             LOG.warning("step %d is skipped: %s", self._round.step, aggregate.reason)
         self.step = self._round.step
@@ -220,17 +196,15 @@ class ParameterServer:
             reason=aggregate.reason,
         )
 
-    def stop(self) -> list[Outgoing]:
+    def stop(self) -> list[Message]:
         """Ends training; returns the news for every rank."""
-        return self._sending([(rank, messages.stop()) for rank in self.ranks])
+        return self._to_every_rank(messages.stop())
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on as if nothing had happened."""
         return {
             "step": self.step,
-            "model": self.model.module.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "scheduler": None if self._scheduler is None else self._scheduler.state_dict(),
+            **self.state.state_dict(),
             "rule": self._pipeline.state_dict(),
             "blame": self.blame.report(),
         }
@@ -242,28 +216,23 @@ class ParameterServer:
             CheckpointError: it belongs to another model or optimizer.
         """
         try:
-            self.model.module.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            if self._scheduler is not None:
-                self._scheduler.load_state_dict(state["scheduler"])
+            self.state.load_state_dict(state)
             self._pipeline.load_state_dict(state["rule"])
             self.blame.restore(state["blame"])
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error
 
-    def _dispatch(self, frame: Frame, source: int, now: float) -> list[Outgoing]:
+    def _dispatch(self, frame: Frame, source: int, now: float) -> list[Message]:
         if frame.kind is Kind.GOODBYE:
             self.goodbyes[source] = messages.read_goodbye(frame)
             return []
-        if frame.kind is Kind.HELLO:
-            return []  # from a rank that started too late for the handshake
         for round_ in (self._round, self._last_round):
             if round_ is not None and frame.step == round_.step:
                 return self._addressed(round_.receive(frame, now))
         if self._round is None or frame.step > self._round.step:
             raise FrameError(f"step {frame.step} has not begun")
-        return []  # too late to matter
+        return []  # too late to matter: an old vote, or the greeting of a rank that started late
 
     def _require_survivors(self) -> None:
         """Raises if the files that the surviving workers can still decide do not suffice for a step, since nobody comes back."""
@@ -279,24 +248,27 @@ class ParameterServer:
                 reason = str(error)
         raise LostWorkersError(
             f"only {sum(alive)} of {len(alive)} workers are left, who can decide {decidable} of the {len(holders)} files "
-            f"({reason}); start the job again with --resume, on hosts that live"
+            f"({reason}); start the job again with --resume, on hosts that work"
         )
 
     def _quorum_missed(self, num_files: int) -> str:
         if num_files < self._quorum * self._assignment.num_files:
-            return f"only {num_files} files were decided; the quorum is higher"
+            return f"{num_files} of {self._assignment.num_files} files were decided; the quorum is {self._quorum:g} of them"
         return ""
 
-    def _give_up_on(self, rank: int, now: float) -> list[Outgoing]:
+    def _give_up_on(self, rank: int, now: float) -> list[Message]:
         requests: list[Frame] = []
         if self._round is not None:
             for worker in self._workers_on.get(rank, []):
                 requests += self._round.give_up_on(worker, now)
         return self._addressed(requests)
 
-    def _addressed(self, frames: list[Frame]) -> list[Outgoing]:
-        return self._sending([(self._rank_of[frame.worker], frame) for frame in frames])
+    def _addressed(self, frames: list[Frame]) -> list[Message]:
+        return self._counted([frame.to(self._rank_of[frame.worker]) for frame in frames])
 
-    def _sending(self, outgoing: list[Outgoing]) -> list[Outgoing]:
-        self.bytes_sent += sum(HEADER_BYTES + len(frame.payload) for _, frame in outgoing)
+    def _to_every_rank(self, frame: Frame) -> list[Message]:
+        return self._counted([frame.to(rank) for rank in self.ranks])
+
+    def _counted(self, outgoing: list[Message]) -> list[Message]:
+        self.bytes_sent += sum(len(message.data) for message in outgoing)
         return outgoing

@@ -5,17 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from byzshield.arrays import Float32
-from byzshield.errors import FrameError
+from byzshield.choices import Exchange
 from byzshield.placement import Assignment
 from byzshield.training.adversary import Adversary
 from byzshield.training.gradient import GradientComputer
-from byzshield.training.server import Exchange
-from byzshield.transport import Packet
-from byzshield.wire import HEADER_BYTES, ArrayEncoder, ChunkLayout, Frame, Kind, messages
+from byzshield.wire import SERVER_RANK, ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 __all__ = ["Worker", "postponed"]
-
-Message = tuple[int, bytes]
 
 
 class Worker:
@@ -45,8 +41,8 @@ class Worker:
         computer: GradientComputer,
         layout: ChunkLayout,
         encoder: ArrayEncoder,
-        exchange: Exchange = "digest",
-        adversary: Adversary | None = None,
+        exchange: Exchange,
+        adversary: Adversary | None,
     ) -> None:
         self.workers = tuple(sorted(workers))
         self.stopped = False
@@ -64,8 +60,7 @@ class Worker:
         self._queue: list[int] = []
         self._gradients: dict[int, Float32] = {}
         self._unsent: set[tuple[int, int]] = set()
-        self._accepted = messages.accepted_by_worker(computer.num_parameters)
-        self.bounds = {kind: HEADER_BYTES + bound for kind, bound in self._accepted.items()}
+        self.accepts = messages.accepted_by_worker(computer.num_parameters)
 
     @property
     def busy(self) -> bool:
@@ -76,19 +71,15 @@ class Worker:
         """Takes a message from the parameter server, which is trusted; returns what to send back to it.
 
         Raises:
-            FrameError: the message is not one of the server's; the job is broken.
+            FrameError: the message is not one that a server sends; the job is broken.
         """
-        if packet.data is None:
-            raise FrameError(f"the server sent {packet.num_bytes} bytes with tag {packet.tag}")
-        frame = Frame.decode(packet.data, bounds=self._accepted)
-        if frame.kind is Kind.STOP:
-            self.stopped = True
-            return []
+        frame = self.accepts.open(packet)
         if frame.kind is Kind.FETCH:
             return self._serve(frame)
-        if frame.kind is not Kind.PARAMETERS:
-            raise FrameError(f"the server sent a {frame.kind.name} during training")
-        self._begin(frame)
+        if frame.kind is Kind.STOP:
+            self.stopped = True
+        else:
+            self._begin(frame)
         return []
 
     def receive_from_accomplice(self, packet: Packet) -> list[Message]:
@@ -108,7 +99,7 @@ class Worker:
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
-                messages_out += [(frame.kind, frame.encoded) for frame in self._vote(worker, file, gradient, joined)]
+                messages_out += _to_server(self._vote(worker, file, gradient, joined))
         if self.adversary is not None:
             self.adversary.learn(file, gradient)
             messages_out += self._send_forged()
@@ -144,7 +135,7 @@ class Worker:
         frames = messages.gradient_chunks(
             frame.worker, frame.step, frame.file, vector, layout=self._layout, encoder=self._encoder, chunk=frame.chunk
         )
-        return self._tampered(frame.worker, frames) if byzantine else [(answer.kind, answer.encoded) for answer in frames]
+        return self._tampered(frame.worker, frames) if byzantine else _to_server(frames)
 
     def _vote(self, worker: int, file: int, vector: Float32, joined: bytes) -> list[Frame]:
         if self._exchange == "digest":
@@ -169,10 +160,11 @@ class Worker:
 
     def _tampered(self, worker: int, frames: list[Frame]) -> list[Message]:
         assert self.adversary is not None
-        return [
-            (message.kind, message.encoded) if isinstance(message, Frame) else message
-            for message in self.adversary.attack.tamper(frames, worker=worker, step=self.step)
-        ]
+        return _to_server(self.adversary.attack.tamper(frames, worker=worker, step=self.step))
+
+
+def _to_server(outgoing: Sequence[Frame | Message]) -> list[Message]:
+    return [each.to(SERVER_RANK) if isinstance(each, Frame) else each for each in outgoing]
 
 
 def postponed(assignment: Assignment) -> set[tuple[int, int]]:

@@ -12,7 +12,7 @@ mpi4py.rc.thread_level = "single"
 from mpi4py import MPI  # noqa: E402 - the thread level counts only if it is set before MPI starts
 
 from byzshield.errors import TransportError  # noqa: E402
-from byzshield.transport.endpoint import Packet  # noqa: E402
+from byzshield.wire import Message, Packet  # noqa: E402
 
 __all__ = ["MPIEndpoint", "end_without_finalize", "finalize", "world_rank", "world_size"]
 
@@ -44,16 +44,17 @@ class MPIEndpoint:
         self._lost: set[int] = set()
         self.refused = False  # whether a message was left unreceived, so that MPI_Finalize would wait for its sender
 
-    def send(self, rank: int, tag: int, data: bytes) -> None:
+    def send(self, message: Message) -> None:
         """Starts sending; the buffer is kept until MPI is done with it. A message to a dead rank is dropped."""
+        rank = message.rank
         if rank in self._lost:
             return
         try:
-            request = self._comm.Isend((data, MPI.BYTE), dest=rank, tag=tag)
+            request = self._comm.Isend((message.data, MPI.BYTE), dest=rank, tag=message.tag)
         except MPI.Exception as error:
             self._note_failure(error, rank)
             return
-        self._sending.setdefault(rank, []).append((request, data))
+        self._sending.setdefault(rank, []).append((request, message.data))
         self._reap(rank)
 
     def receive(self, bounds: Mapping[int, int]) -> Packet | None:

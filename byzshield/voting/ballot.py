@@ -82,8 +82,3 @@ class Ballot(Generic[V]):
     def dissenters(self) -> list[int]:
         """Workers that voted against the winner, ascending; empty while there is none."""
         return [] if self.winner is None else sorted(set(self._votes) - set(self.supporters))
-
-    @property
-    def voted(self) -> frozenset[int]:
-        """Workers that have voted."""
-        return frozenset(self._votes)

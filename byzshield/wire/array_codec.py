@@ -2,20 +2,20 @@
 
 import struct
 import sys
-from typing import Final, Literal, get_args
+from typing import Final
 
 import blosc
 import numpy as np
 
 from byzshield.arrays import Float32
-from byzshield.errors import FrameError, ParameterError
+from byzshield.choices import Compression, require_choice
+from byzshield.errors import FrameError
 
-__all__ = ["ArrayEncoder", "Compression", "decode_into"]
+__all__ = ["ArrayEncoder", "decode_into"]
 
-Compression = Literal["auto", "on", "off"]
 
 WORTH_KEEPING: Final = 1 / 8  # least saving, as a share of the raw bytes, for which "auto" keeps the compressed form
-LONGEST_REST: Final = 64  # most chunks that "auto" sends raw between two attempts
+MOST_SKIPPED: Final = 64  # most chunks that "auto" sends raw between two attempts
 _BLOSC_HEADER: Final = struct.Struct("<BBBBIII")
 _BLOSC_FORMAT: Final = 2
 _BLOSC_FLAGS: Final = (0x21, 0x31)  # lz4 with byte shuffle, blocks split or not: all that the encoder makes
@@ -35,20 +35,19 @@ class ArrayEncoder:
         ParameterError: another word.
     """
 
-    def __init__(self, compression: Compression = "auto") -> None:
-        if compression not in get_args(Compression):
-            raise ParameterError(f"compression must be one of {', '.join(get_args(Compression))}; got {compression!r}")
+    def __init__(self, compression: Compression) -> None:
+        require_choice("compression", compression, Compression)
         self._compression = compression
         self._misses = 0
-        self._rest = 0
+        self._to_skip = 0
 
     def encode(self, values: Float32) -> tuple[bool, bytes]:
         """Returns (compressed, payload) of a contiguous float32 array."""
         values = np.ascontiguousarray(values, dtype="<f4")
         if self._compression == "off" or values.size == 0:
             return False, values.tobytes()
-        if self._rest > 0:
-            self._rest -= 1
+        if self._to_skip > 0:
+            self._to_skip -= 1
             return False, values.tobytes()
         packed: bytes = blosc.compress_ptr(values.ctypes.data, values.size, 4, 1, blosc.SHUFFLE, "lz4")
         saving = 1 - len(packed) / values.nbytes
@@ -57,7 +56,7 @@ class ArrayEncoder:
             return True, packed
         if self._compression == "auto":
             self._misses += 1
-            self._rest = min(2**self._misses, LONGEST_REST)
+            self._to_skip = min(2**self._misses, MOST_SKIPPED)
         return False, values.tobytes()
 
 

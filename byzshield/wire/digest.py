@@ -4,16 +4,15 @@ from typing import Final
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
-from byzshield.wire.frame import DIGEST_BYTES
+from byzshield.arrays import Float32
 
-__all__ = ["DEFAULT_CHUNK_ELEMENTS", "ChunkLayout", "digest"]
+__all__ = ["DIGEST_BYTES", "ChunkLayout", "digest"]
 
-DEFAULT_CHUNK_ELEMENTS: Final = 1 << 18  # 1 MiB of float32
+DIGEST_BYTES: Final = 32
 
 
-def digest(values: NDArray[np.float32]) -> bytes:
+def digest(values: Float32) -> bytes:
     """BLAKE3 of the little-endian bytes of a contiguous float32 array; 32 bytes."""
     return blake3(np.ascontiguousarray(values, dtype="<f4").view(np.uint8).data).digest()
 
@@ -26,7 +25,7 @@ class ChunkLayout:
         chunk_elements: elements a chunk, at least 1.
     """
 
-    def __init__(self, size: int, chunk_elements: int = DEFAULT_CHUNK_ELEMENTS) -> None:
+    def __init__(self, size: int, chunk_elements: int) -> None:
         self.size = size
         self.chunk_elements = chunk_elements
         self.num_chunks = -(-size // chunk_elements)
@@ -35,7 +34,7 @@ class ChunkLayout:
         """The elements of `chunk`, 0 <= chunk < num_chunks."""
         return slice(chunk * self.chunk_elements, min(self.size, (chunk + 1) * self.chunk_elements))
 
-    def digests(self, vector: NDArray[np.float32]) -> bytes:
+    def digests(self, vector: Float32) -> bytes:
         """The digests of all chunks, in order, joined: 32 * num_chunks bytes."""
         return b"".join(digest(vector[self.slice(chunk)]) for chunk in range(self.num_chunks))
 

@@ -8,18 +8,18 @@ from functools import cached_property
 from typing import Final
 
 from byzshield.errors import FrameError
+from byzshield.wire.envelope import Message
 
-__all__ = ["ALL_CHUNKS", "DIGEST_BYTES", "FLAG_BLOSC", "HEADER_BYTES", "SERVER", "DType", "Frame", "Kind"]
+__all__ = ["ALL_CHUNKS", "FLAG_BLOSC", "HEADER_BYTES", "NO_WORKER", "DType", "Frame", "Kind"]
 
 MAGIC: Final = b"BZSH"
-VERSION: Final = 1
+VERSION: Final = 2
 FLAG_BLOSC: Final = 1
-DIGEST_BYTES: Final = 32
-SERVER: Final = 0xFFFF_FFFF  # the `worker` of a frame that concerns no single worker
+NO_WORKER: Final = 0xFFFF_FFFF  # the `worker` of a frame that concerns no single worker
 ALL_CHUNKS: Final = 0xFFFF_FFFF  # the `chunk` of a request for a whole file
 
-# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length, digest
-_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQ32s")
+# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length
+_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQ")
 HEADER_BYTES: Final = _HEADER.size
 
 
@@ -55,26 +55,24 @@ class Frame:
 
     Args:
         kind: what it is.
-        worker: the logical worker that it comes from or is for; `SERVER` for none.
+        worker: the logical worker that it comes from or is for; `NO_WORKER` for none.
         step: the training step, from 1; 0 before training.
         file: the file, from 0.
         chunk: the chunk of that file's gradient, from 0; `ALL_CHUNKS` in a request for all.
         dtype: element type of the raw payload.
         count: elements of the raw payload.
         compressed: whether the payload is a blosc buffer.
-        digest: BLAKE3 of the raw payload where the kind has one, else zeros.
         payload: the bytes that follow the header.
     """
 
     kind: Kind
-    worker: int = SERVER
+    worker: int = NO_WORKER
     step: int = 0
     file: int = 0
     chunk: int = 0
     dtype: DType = DType.UINT8
     count: int = 0
     compressed: bool = False
-    digest: bytes = bytes(DIGEST_BYTES)
     payload: bytes | memoryview = b""
 
     @property
@@ -98,9 +96,12 @@ class Frame:
             self.count,
             self.raw_bytes,
             len(self.payload),
-            self.digest,
         )
         return b"".join((header, self.payload))
+
+    def to(self, rank: int) -> Message:
+        """The message that carries this frame to `rank`."""
+        return Message(rank=rank, tag=self.kind, data=self.encoded)
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview, *, bounds: Mapping[int, int]) -> "Frame":
@@ -116,9 +117,8 @@ class Frame:
         view = memoryview(data).toreadonly()
         if len(view) < HEADER_BYTES:
             raise FrameError(f"a frame has at least {HEADER_BYTES} bytes; got {len(view)}")
-        (magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes, digest) = (
-            _HEADER.unpack_from(view)
-        )
+        fields = _HEADER.unpack_from(view)
+        magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes = fields
         if magic != MAGIC or version != VERSION:
             raise FrameError("not a frame of this protocol version")
         if kind not in bounds:
@@ -146,6 +146,5 @@ class Frame:
             dtype=DType(dtype),
             count=count,
             compressed=compressed,
-            digest=digest,
             payload=payload,
         )

@@ -5,11 +5,14 @@ from typing import Any, Final
 
 from byzshield.arrays import Float32
 from byzshield.errors import FrameError
+from byzshield.wire.acceptance import Acceptance
 from byzshield.wire.array_codec import ArrayEncoder, decode_into
-from byzshield.wire.digest import ChunkLayout, digest
-from byzshield.wire.frame import ALL_CHUNKS, DIGEST_BYTES, DType, Frame, Kind
+from byzshield.wire.digest import DIGEST_BYTES, ChunkLayout
+from byzshield.wire.frame import ALL_CHUNKS, NO_WORKER, DType, Frame, Kind
 
 __all__ = [
+    "accepted_as_welcome",
+    "accepted_at_the_end",
     "accepted_by_adversary",
     "accepted_by_server",
     "accepted_by_worker",
@@ -30,35 +33,44 @@ __all__ = [
 ]
 
 GREETING_BYTES: Final = 1 << 16
+GOODBYE_BYTES: Final = 8
 
 
-def accepted_on_arrival() -> dict[int, int]:
-    """Kinds that the server accepts before training, each with its bound in raw payload bytes."""
-    return {Kind.HELLO: GREETING_BYTES}
+def accepted_on_arrival() -> Acceptance:
+    """What the server accepts before training."""
+    return Acceptance({Kind.HELLO: GREETING_BYTES})
 
 
-def accepted_by_server(layout: ChunkLayout) -> dict[int, int]:
-    """Kinds that the server accepts during training; a greeting may come late."""
-    return accepted_on_arrival() | {
-        Kind.DIGESTS: DIGEST_BYTES * layout.num_chunks,
-        Kind.GRADIENT: 4 * min(layout.chunk_elements, layout.size),
-        Kind.GOODBYE: 8,
-    }
+def accepted_by_server(layout: ChunkLayout) -> Acceptance:
+    """What the server accepts during training; a greeting may come late."""
+    return Acceptance(
+        {
+            Kind.HELLO: GREETING_BYTES,
+            Kind.DIGESTS: DIGEST_BYTES * layout.num_chunks,
+            Kind.GRADIENT: 4 * min(layout.chunk_elements, layout.size),
+            Kind.GOODBYE: GOODBYE_BYTES,
+        }
+    )
 
 
-def accepted_by_worker(num_parameters: int) -> dict[int, int]:
-    """Kinds that a worker accepts from the server."""
-    return {
-        Kind.WELCOME: GREETING_BYTES,
-        Kind.PARAMETERS: 4 * num_parameters,
-        Kind.FETCH: 0,
-        Kind.STOP: 0,
-    }
+def accepted_as_welcome() -> Acceptance:
+    """What a worker accepts from the server before training."""
+    return Acceptance({Kind.WELCOME: GREETING_BYTES})
 
 
-def accepted_by_adversary(layout: ChunkLayout) -> dict[int, int]:
-    """Kinds on the adversary's own channel: whole gradients from accomplices, the forged vector from the leader."""
-    return {Kind.GRADIENT: 4 * layout.size, Kind.PARAMETERS: 4 * layout.size}
+def accepted_by_worker(num_parameters: int) -> Acceptance:
+    """What a worker accepts from the server during training."""
+    return Acceptance({Kind.PARAMETERS: 4 * num_parameters, Kind.FETCH: 0, Kind.STOP: 0})
+
+
+def accepted_at_the_end() -> Acceptance:
+    """What a worker accepts from the server after its goodbye."""
+    return Acceptance({Kind.DISMISS: 0})
+
+
+def accepted_by_adversary(layout: ChunkLayout) -> Acceptance:
+    """What travels on the adversary's own channel: whole gradients from accomplices, the forged vector from the leader."""
+    return Acceptance({Kind.GRADIENT: 4 * layout.size, Kind.PARAMETERS: 4 * layout.size})
 
 
 def hello(worker: int, facts: dict[str, Any]) -> Frame:
@@ -109,7 +121,7 @@ def gradient_chunks(
     """Worker to server: the chunks of a gradient, float32 [d], or the one that was asked for."""
     wanted = range(layout.num_chunks) if chunk == ALL_CHUNKS else [chunk]
     return [
-        _array(Kind.GRADIENT, vector[layout.slice(index)], encoder, worker=worker, step=step, file=file, chunk=index, hashed=True)
+        _array(Kind.GRADIENT, vector[layout.slice(index)], encoder, worker=worker, step=step, file=file, chunk=index)
         for index in wanted
     ]
 
@@ -131,7 +143,7 @@ def dismiss(*, complete: bool) -> Frame:
 
 def goodbye(worker: int, peak_rss_bytes: int) -> Frame:
     """Worker to server, after STOP: its peak memory."""
-    return Frame(kind=Kind.GOODBYE, worker=worker, count=8, payload=peak_rss_bytes.to_bytes(8, "little"))
+    return Frame(kind=Kind.GOODBYE, worker=worker, count=GOODBYE_BYTES, payload=peak_rss_bytes.to_bytes(GOODBYE_BYTES, "little"))
 
 
 def read_goodbye(frame: Frame) -> int:
@@ -140,8 +152,8 @@ def read_goodbye(frame: Frame) -> int:
     Raises:
         FrameError: not 8 bytes.
     """
-    if frame.compressed or len(frame.payload) != 8:
-        raise FrameError("a goodbye has 8 bytes")
+    if frame.compressed or len(frame.payload) != GOODBYE_BYTES:
+        raise FrameError(f"a goodbye has {GOODBYE_BYTES} bytes")
     return int.from_bytes(frame.payload, "little")
 
 
@@ -162,17 +174,14 @@ def _array(
     encoder: ArrayEncoder,
     *,
     step: int,
-    worker: int | None = None,
+    worker: int = NO_WORKER,
     file: int = 0,
     chunk: int = 0,
-    hashed: bool = False,
 ) -> Frame:
     compressed, payload = encoder.encode(values)
-    fields: dict[str, Any] = {} if worker is None else {"worker": worker}
-    if hashed:
-        fields["digest"] = digest(values)
     return Frame(
         kind=kind,
+        worker=worker,
         step=step,
         file=file,
         chunk=chunk,
@@ -180,5 +189,4 @@ def _array(
         count=values.size,
         compressed=compressed,
         payload=payload,
-        **fields,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from byzshield.data import DATASETS, FileSampler, crop_and_flip, load
+from byzshield.data import DATASETS, FileSampler, crop_and_flip, load, mnist5k
 from byzshield.errors import ConfigError, DataError, ParameterError
 
 NAMES = ("cifar10", "mnist", "mnist5k", "synthetic")
@@ -88,16 +88,31 @@ def test_mnist5k_is_split_equally_and_never_differently(tmp_path: Path) -> None:
     assert not train & test
 
 
-def test_mnist5k_reads_no_csv_once_it_is_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load("mnist5k", root=tmp_path)
-    monkeypatch.setattr(np, "loadtxt", lambda *_, **__: pytest.fail("the CSV file was read again"))
-    load("mnist5k", root=tmp_path)
-    assert [path.name for path in tmp_path.glob("*.npz")] == ["mnist5k.npz"]
+def test_mnist5k_is_the_same_images_in_the_same_order_for_ever() -> None:
+    """Weights depend on it; a new version of the file may be compressed differently, and hold nothing else."""
+    dataset = load("mnist5k", root=Path())
+    arrays = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+    assert digest == "07d0a5aa6758d8651e4c805cd162c77ff96d4563e14c86094785c128942217e5"
 
 
-def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
-    (tmp_path / "mnist5k.npz").write_bytes(b"PK not an archive")
-    with pytest.raises(DataError, match="delete it"):
+def test_mnist5k_needs_no_folder_and_leaves_nothing_there(tmp_path: Path) -> None:
+    load("mnist5k", root=tmp_path, download=True)
+    load("mnist5k", root=tmp_path / "missing")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", [0, 400_000, -1])
+def test_a_package_whose_images_are_damaged_says_so(place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytearray(mnist5k.FILE.read_bytes())
+    content[place] ^= 1
+    damaged = tmp_path / "mnist5k.npz"
+    damaged.write_bytes(content)
+    monkeypatch.setattr(mnist5k, "FILE", damaged)
+    with pytest.raises(DataError, match=f"{damaged} is damaged.*install byzshield again"):
+        load("mnist5k", root=tmp_path)
+    damaged.unlink()
+    with pytest.raises(DataError, match=f"{damaged} cannot be read"):
         load("mnist5k", root=tmp_path)
 
 

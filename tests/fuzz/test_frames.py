@@ -12,7 +12,8 @@ from byzshield.errors import FrameError
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, decode_into, messages
 
 LAYOUT = ChunkLayout(1000, 400)
-BOUNDS = messages.accepted_by_server(LAYOUT) | messages.accepted_by_worker(1000)
+ACCEPTED = [messages.accepted_by_server(LAYOUT), messages.accepted_as_welcome(), messages.accepted_by_worker(1000)]
+BOUNDS = {kind: bound for accepted in ACCEPTED for kind, bound in accepted.payload_bytes.items()}
 VECTOR = np.repeat(np.arange(100, dtype=np.float32), 10)
 VALID = [
     messages.hello(3, {"torch": "2"}),
@@ -60,7 +61,7 @@ def test_any_bytes_are_a_frame_or_an_error(data: bytes) -> None:
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_after_a_good_start_are_a_frame_or_an_error(data: bytes) -> None:
-    check(b"BZSH\x01" + data)
+    check(VALID[0].encoded[:5] + data)
 
 
 @settings(max_examples=3000, deadline=None)
@@ -116,7 +117,7 @@ def test_a_blosc_header_that_announces_gigabytes_is_refused() -> None:
 
 def test_a_kind_that_is_not_expected_is_refused() -> None:
     with pytest.raises(FrameError, match="not accepted"):
-        Frame.decode(messages.stop().encoded, bounds=messages.accepted_by_server(LAYOUT))
+        Frame.decode(messages.stop().encoded, bounds=messages.accepted_by_server(LAYOUT).payload_bytes)
 
 
 def test_deeply_nested_greetings_are_refused() -> None:

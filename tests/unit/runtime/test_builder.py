@@ -21,7 +21,7 @@ def test_a_worker_that_knows_the_witness_never_searches(tiny_run: Maker, monkeyp
 
     monkeypatch.setattr("byzshield.runtime.builder.worst_case", search)
     builder = Builder(tiny_run(attack=WORST), num_ranks=16, witness=(0, 5, 11))
-    worker = builder.worker(1, builder.computer)
+    worker = builder.worker(1)
     assert worker.adversary is not None
     worker.adversary.begin(1)
     assert worker.adversary.members_here == (0,)

@@ -8,7 +8,7 @@ from byzshield.errors import HandshakeError
 from byzshield.runtime import handshake
 from byzshield.transport import in_process
 from byzshield.transport.in_process import InProcessEndpoint
-from byzshield.wire import Kind, messages
+from byzshield.wire import SERVER_RANK, Kind, Message, messages
 
 OWN = {"torch": "2.14", "threads": 1, "probe gradient": "ab" * 32}
 
@@ -16,7 +16,7 @@ OWN = {"torch": "2.14", "threads": 1, "probe gradient": "ab" * 32}
 def greet(endpoints: list[InProcessEndpoint], greetings: dict[int, Any], timeout: float = 0.05) -> dict[int, str]:
     for rank, greeting in greetings.items():
         data = greeting if isinstance(greeting, bytes) else messages.hello(rank - 1, greeting).encoded
-        endpoints[rank].send(0, Kind.HELLO, data)
+        endpoints[rank].send(Message(rank=SERVER_RANK, tag=Kind.HELLO, data=data))
     return handshake.greet_workers(endpoints[0], [1, 2, 3, 4, 5], OWN, welcome={"witness": [1]}, timeout=timeout)
 
 
@@ -42,8 +42,8 @@ def test_a_server_that_differs_from_most_gives_up() -> None:
 
 def test_a_worker_gets_the_welcome_and_believes_only_rank_0() -> None:
     server, honest, liar = in_process(3)
-    liar.send(1, Kind.WELCOME, messages.welcome({"witness": [9]}).encoded)
-    server.send(1, Kind.WELCOME, messages.welcome({"witness": [1]}).encoded)
+    liar.send(messages.welcome({"witness": [9]}).to(1))
+    server.send(messages.welcome({"witness": [1]}).to(1))
     assert handshake.greet_server(honest, 0, lambda: OWN, timeout=1.0) == {"witness": [1]}
     packet = server.receive(dict.fromkeys(Kind, 10_000))
     assert packet is not None

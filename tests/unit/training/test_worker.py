@@ -1,17 +1,22 @@
-"""How much workers compute, and what the server asks of whom."""
+"""The workers of a rank, event by event: what they compute, vote for and deliver, alone and with accomplices."""
 
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from byzshield.arrays import Float32
+from byzshield.attacks import ALIE as ALIEAttack
+from byzshield.attacks import Situation
 from byzshield.config import RunConfig
+from byzshield.errors import FrameError
 from byzshield.placement import Assignment, frc, mols, ramanujan2
-from byzshield.runtime import simulate
+from byzshield.runtime import Builder, simulate
 from byzshield.training import GradientComputer, ParameterServer
 from byzshield.training.worker import postponed
-from byzshield.wire import Kind
+from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 Maker = Callable[..., RunConfig]
 
@@ -59,13 +64,269 @@ def test_every_file_is_decided_before_the_postponed_ones_are_computed(assignment
 
 def test_requests_for_payloads_are_spread(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: Counter[int] = Counter()
-    addressed = ParameterServer._addressed
+    receive = ParameterServer.receive
 
-    def counting(self: ParameterServer, frames: list[Any]) -> Any:
-        asked.update(frame.worker for frame in frames if frame.kind is Kind.FETCH)
-        return addressed(self, frames)
+    def counting(self: ParameterServer, packet: Packet, now: float) -> list[Message]:
+        answer = receive(self, packet, now)
+        asked.update(message.rank for message in answer if message.tag == Kind.FETCH)  # one worker a rank
+        return answer
 
-    monkeypatch.setattr(ParameterServer, "_addressed", counting)
+    monkeypatch.setattr(ParameterServer, "receive", counting)
     simulate(tiny_run(run={"steps": 1}), num_ranks=16)
     assert sum(asked.values()) == 25
     assert max(asked.values()) <= 3  # the even share is 25 / 15
+
+
+OFF = ArrayEncoder("off")
+ALIE = {"name": "alie", "z": 1.5, "num_byzantine": 3, "selection": "fixed", "workers": [0, 5, 11]}
+
+
+class Rank:
+    """A rank's real workers, handed messages one by one; by default one worker a rank."""
+
+    def __init__(self, builder: Builder, rank: int) -> None:
+        self.builder = builder
+        self.worker = builder.worker(rank)
+        self.layout = ChunkLayout(builder.computer.size, builder.config.cluster.chunk_elements)
+        self.parameters = builder.model().parameter_vector()
+
+    @classmethod
+    def of(cls, config: RunConfig, rank: int, num_ranks: int = 16) -> "Rank":
+        return cls(Builder(config, num_ranks=num_ranks), rank)
+
+    def receive(self, frame: Frame) -> list[Frame]:
+        return self.sent(self.worker.receive(packet(frame.to(1), source=0)))
+
+    def begin(self, step: int) -> None:
+        assert self.receive(messages.parameters(step, self.parameters, OFF)) == []
+
+    def work(self) -> list[Frame]:
+        return self.sent(self.worker.work())
+
+    def work_all(self) -> list[Frame]:
+        frames: list[Frame] = []
+        while self.worker.busy:
+            frames += self.work()
+        return frames
+
+    def truth(self, step: int, file: int) -> Float32:
+        return Builder(self.builder.config).computer(step, file)
+
+    def sent(self, outgoing: list[Message]) -> list[Frame]:
+        accepts = messages.accepted_by_server(self.layout)
+        assert {message.rank for message in outgoing} <= {0}
+        return [accepts.open(packet(message, source=1)) for message in outgoing]
+
+    def vector(self, chunks: list[Frame]) -> Float32:
+        values = np.full(self.layout.size, np.nan, dtype=np.float32)
+        for chunk in chunks:
+            messages.read_vector(chunk, values[self.layout.slice(chunk.chunk)])
+        return values
+
+
+def packet(message: Message, source: int) -> Packet:
+    return Packet(source=source, tag=message.tag, data=message.data, num_bytes=len(message.data))
+
+
+def votes(frames: list[Frame]) -> dict[tuple[int, int], bytes]:
+    """(worker, file) -> digests, of the votes among frames."""
+    return {(frame.worker, frame.file): bytes(frame.payload) for frame in frames if frame.kind is Kind.DIGESTS}
+
+
+def alie_of(rows: Float32) -> Float32:
+    """What the accomplices make of the gradients of all files."""
+    return ALIEAttack(z=1.5).forge(rows, Situation(step=1, num_rows=25, num_corrupted=3, rng=np.random.default_rng(0)))
+
+
+class TestAnHonestWorker:
+    def test_it_votes_on_each_of_its_files_once_the_urgent_ones_first(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        assert not rank.worker.busy
+        rank.begin(1)
+        frames = rank.work_all()
+        files = [frame.file for frame in frames]
+        assert sorted(files) == rank.builder.assignment.files_of[2].tolist()
+        late = [file for worker, file in postponed(rank.builder.assignment) if worker == 2]
+        assert late
+        assert set(files[-len(late) :]) == set(late)
+        assert votes(frames) == {(2, file): rank.layout.digests(rank.truth(1, file)) for file in files}
+
+    def test_it_serves_what_it_has_computed_in_this_step_and_nothing_else(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        (vote,) = rank.work()
+        chunks = rank.receive(messages.fetch(2, 1, vote.file))
+        assert [chunk.chunk for chunk in chunks] == list(range(rank.layout.num_chunks))
+        assert rank.vector(chunks).tobytes() == rank.truth(1, vote.file).tobytes()
+        assert [chunk.chunk for chunk in rank.receive(messages.fetch(2, 1, vote.file, 2))] == [2]
+        (other,) = set(rank.builder.assignment.files_of[2].tolist()[:2]) - {vote.file} or {None}
+        assert rank.receive(messages.fetch(2, 1, other or 0)) == []  # not computed yet
+        assert rank.receive(messages.fetch(2, 2, vote.file)) == []  # another step
+        assert rank.receive(messages.fetch(3, 1, vote.file)) == []  # a worker of another rank
+
+    def test_new_parameters_end_the_step_before(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        (vote,) = rank.work()
+        rank.begin(5)
+        assert rank.receive(messages.fetch(2, 1, vote.file)) == []
+        assert rank.receive(messages.fetch(2, 5, vote.file)) == []
+        frames = rank.work_all()
+        assert {frame.step for frame in frames} == {5}
+        assert len(frames) == 5
+
+    def test_after_the_stop_it_computes_no_more(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        rank.receive(messages.stop())
+        assert rank.worker.stopped
+        assert not rank.worker.busy
+
+    def test_workers_on_one_rank_vote_for_themselves(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 1, num_ranks=2)
+        rank.begin(1)
+        frames = rank.work_all()
+        assert len(votes(frames)) == len(frames) == 15 * 5
+        for file in range(25):
+            assert len({digests for (_, voted), digests in votes(frames).items() if voted == file}) == 1
+
+    def test_in_the_full_exchange_it_sends_every_chunk(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(cluster={"exchange": "full"}), 3)
+        rank.begin(1)
+        frames = rank.work()
+        assert {frame.kind for frame in frames} == {Kind.GRADIENT}
+        assert rank.vector(frames).tobytes() == rank.truth(1, frames[0].file).tobytes()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            pytest.param(messages.digests(2, 1, 0, bytes(32)).to(1), id="a kind that a server does not send"),
+            pytest.param(Message(rank=1, tag=Kind.FETCH, data=messages.stop().encoded), id="another kind's tag"),
+            pytest.param(Message(rank=1, tag=Kind.STOP, data=b"garbage"), id="no frame"),
+            pytest.param(messages.parameters(1, np.zeros(3, np.float32), OFF).to(1), id="parameters of another model"),
+        ],
+    )
+    def test_a_server_that_sends_nonsense_ends_the_job(self, tiny_run: Maker, wrong: Message) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        with pytest.raises(FrameError):
+            rank.worker.receive(packet(wrong, source=0))
+
+
+class TestALocalAttack:
+    def test_it_votes_for_what_it_forges_and_delivers_that(self, tiny_run: Maker) -> None:
+        attack = {"name": "reversed_gradient", "scale": 2.0, "num_byzantine": 1, "selection": "fixed", "workers": [2]}
+        rank = Rank.of(tiny_run(attack=attack), 3)
+        rank.begin(1)
+        frames = rank.work_all()
+        assert votes(frames) == {(2, frame.file): rank.layout.digests(-2 * rank.truth(1, frame.file)) for frame in frames}
+        chunks = rank.receive(messages.fetch(2, 1, frames[0].file))
+        assert rank.vector(chunks).tobytes() == (-2 * rank.truth(1, frames[0].file)).tobytes()
+
+    def test_an_honest_worker_on_the_same_rank_stays_honest(self, tiny_run: Maker) -> None:
+        attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "fixed", "workers": [0]}
+        rank = Rank.of(tiny_run(attack=attack), 1, num_ranks=2)
+        rank.begin(1)
+        cast = votes(rank.work_all())
+        file = int(rank.builder.assignment.files_of[0][0])
+        liar, *others = rank.builder.assignment.workers_of[file].tolist()
+        assert liar == 0
+        assert {cast[worker, file] for worker in others} == {rank.layout.digests(rank.truth(1, file))}
+        assert cast[0, file] != cast[others[0], file]
+
+
+class TestCollusion:
+    """Workers 0, 5 and 11, each on a rank of its own (1, 6 and 12); rank 1 leads."""
+
+    RANKS = (1, 6, 12)
+
+    def accomplices(self, config: RunConfig) -> dict[int, Rank]:
+        return {rank: Rank.of(config, rank) for rank in self.RANKS}
+
+    def exchange(self, ranks: dict[int, Rank]) -> list[Frame]:
+        """Delivers what accomplices have for each other until nothing is left; returns what they send to the server."""
+        frames = []
+        while any(rank.worker.adversary.outbox for rank in ranks.values()):  # type: ignore[union-attr]
+            for source, rank in ranks.items():
+                adversary = rank.worker.adversary
+                assert adversary is not None
+                outbox, adversary.outbox = adversary.outbox, []
+                for message in outbox:
+                    target = ranks[message.rank]
+                    frames += target.sent(target.worker.receive_from_accomplice(packet(message, source)))
+        return frames
+
+    def test_all_send_one_vector_for_every_file_once_the_leader_knows_all_gradients(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        frames = []
+        for rank in ranks.values():
+            rank.begin(1)
+            frames += rank.work_all()
+        frames += self.exchange(ranks)
+        cast = votes(frames)
+        assert len(cast) == 15
+        rows = np.stack([ranks[1].truth(1, file) for file in range(25)])
+        forged = alie_of(rows)
+        assert set(cast.values()) == {ranks[1].layout.digests(forged)}
+        for worker, rank in ((0, 1), (5, 6), (11, 12)):
+            file = int(ranks[rank].builder.assignment.files_of[worker][0])
+            assert ranks[rank].vector(ranks[rank].receive(messages.fetch(worker, 1, file))).tobytes() == forged.tobytes()
+
+    def test_nobody_votes_while_an_accomplice_is_missing(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for number in (1, 6):
+            ranks[number].begin(1)
+            assert votes(ranks[number].work_all()) == {}
+        ranks[12].begin(1)
+        ranks[12].work_all()
+        assert len(votes(self.exchange(ranks))) == 15
+
+    def test_what_comes_early_waits_for_its_step_and_what_comes_late_is_dropped(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+        late = [message for number in (6, 12) for message in self.outbox_after_work(ranks[number])]
+        for number in (6, 12):
+            ranks[number].begin(2)
+        early = [message for number in (6, 12) for message in self.outbox_after_work(ranks[number])]
+        leader = ranks[1]
+        for message in early:
+            assert leader.worker.receive_from_accomplice(packet(message, source=6)) == []
+        leader.begin(2)
+        for message in late:
+            assert leader.worker.receive_from_accomplice(packet(message, source=6)) == []
+        cast = votes(leader.work_all() + self.exchange(ranks))
+        rows = np.stack([leader.truth(2, file) for file in range(25)])
+        forged = alie_of(rows)
+        assert set(cast.values()) == {leader.layout.digests(forged)}
+        assert len(cast) == 15
+
+    def test_nonsense_from_an_accomplice_is_dropped(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+        follower = ranks[6]
+        forged = messages.forged(Kind.PARAMETERS, 1, 0, np.ones(follower.layout.size, np.float32))
+        short = messages.forged(Kind.PARAMETERS, 1, 0, np.ones(3, np.float32))
+        for message, source in (
+            (Message(rank=6, tag=Kind.GRADIENT, data=b"garbage"), 1),
+            (short.to(6), 1),
+            (forged.to(6), 12),  # not from the leader
+            (Message(rank=6, tag=Kind.GRADIENT, data=forged.encoded), 1),
+        ):
+            assert follower.worker.receive_from_accomplice(packet(message, source)) == []
+        assert follower.worker.receive_from_accomplice(Packet(source=1, tag=Kind.GRADIENT, data=None, num_bytes=10**9)) == []
+        frames = [frame for rank in ranks.values() for frame in rank.work_all()] + self.exchange(ranks)
+        assert follower.layout.digests(np.ones(follower.layout.size, np.float32)) not in votes(frames).values()
+        assert len(votes(frames)) == 15
+
+    def test_a_rank_without_accomplices_ignores_the_channel(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        forged = messages.forged(Kind.PARAMETERS, 1, 0, np.ones(rank.layout.size, np.float32))
+        assert rank.worker.receive_from_accomplice(packet(forged.to(3), source=1)) == []
+
+    def outbox_after_work(self, rank: Rank) -> list[Message]:
+        rank.work_all()
+        adversary = rank.worker.adversary
+        assert adversary is not None
+        outbox, adversary.outbox = adversary.outbox, []
+        return outbox

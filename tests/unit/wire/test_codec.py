@@ -35,7 +35,7 @@ def test_auto_keeps_what_pays_and_off_keeps_nothing() -> None:
     assert ArrayEncoder("off").encode(SPARSE)[0] is False
 
 
-def test_auto_rests_after_misses_and_wakes_up_again() -> None:
+def test_auto_skips_chunks_after_misses_and_tries_again() -> None:
     encoder = ArrayEncoder("auto")
     for _ in range(10):
         encoder.encode(NOISE)

@@ -1,0 +1,56 @@
+"""summary.json: what a finished run came to."""
+
+import resource
+import statistics
+from typing import Any
+
+from byzshield.runtime.builder import Builder
+from byzshield.runtime.metrics import MetricsLog
+from byzshield.training import ParameterServer
+
+__all__ = ["peak_rss_bytes", "summarize"]
+
+
+def summarize(
+    builder: Builder, server: ParameterServer, metrics: MetricsLog, *, worker_peak_rss_bytes: int | None
+) -> dict[str, Any]:
+    """The contents of summary.json."""
+    config, lines = builder.config, metrics.lines
+    evaluated = [line for line in lines if "test_accuracy" in line]
+    if evaluated and evaluated[-1]["step"] == server.step:
+        accuracy, loss = evaluated[-1]["test_accuracy"], evaluated[-1]["test_loss"]
+    else:
+        accuracy, loss = builder.evaluate(server.state.model)
+    return {
+        "steps": server.step,
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+        "step_seconds_median": _median(lines, "seconds"),
+        "server_bytes_received_per_step": round(_median(lines, "bytes_received")),
+        "server_bytes_sent_per_step": round(_median(lines, "bytes_sent")),
+        "server_peak_rss_bytes": peak_rss_bytes(),
+        "worker_peak_rss_bytes": worker_peak_rss_bytes,
+        "aggregation_seconds_median": _median(lines, "aggregation_seconds"),
+        "corrupted_files_max": max((line["corrupted_files"] for line in lines), default=0),
+        "num_files": builder.assignment.num_files,
+        "undecided_files": sum(line["undecided_files"] for line in lines),
+        "skipped_steps": sum(not line["applied"] for line in lines),
+        "blamed": server.blame.report(),
+        "scheme": config.placement.scheme,
+        "attack": config.attack.name if config.attack.num_byzantine else "none",
+        "num_workers": builder.assignment.num_workers,
+        "num_byzantine": config.attack.num_byzantine,
+        "aggregator": config.aggregation.rule,
+        "exchange": config.cluster.exchange,
+        "seed": config.run.seed,
+    }
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _median(lines: list[dict[str, Any]], key: str) -> float:
+    """The median over the steps; 0 if a resumed run finds nothing left to do and its metrics gone."""
+    return statistics.median(line[key] for line in lines) if lines else 0.0

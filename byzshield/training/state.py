@@ -1,0 +1,61 @@
+"""What training changes: the parameters, and how an aggregate moves them."""
+
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from byzshield.arrays import Float32
+from byzshield.models import FlatModel
+
+__all__ = ["TrainingState"]
+
+
+class TrainingState:
+    """The model, its optimizer and the learning rate's schedule.
+
+    Args:
+        model: the network; this object's copy is the one that counts.
+        optimizer: over one flat parameter, which shares the memory of `model.parameters`.
+        scheduler: steps once per applied step; None for a constant learning rate.
+    """
+
+    def __init__(self, *, model: FlatModel, optimizer: Optimizer, scheduler: LRScheduler | None) -> None:
+        self.model = model
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def apply(self, aggregate: Float32) -> None:
+        """Steps the optimizer with the aggregate, float32 [d]; its last s elements move the BatchNorm statistics."""
+        gradient = torch.from_numpy(aggregate[: self.model.num_parameters])
+        (parameter,) = self._optimizer.param_groups[0]["params"]
+        parameter.grad = gradient.to(parameter.device)
+        self._optimizer.step()
+        if self._scheduler is not None:
+            self._scheduler.step()
+        self.model.blend_statistics(aggregate[self.model.num_parameters :])
+
+    def state_dict(self) -> dict[str, Any]:
+        """`model`, `optimizer` and `scheduler`, for a checkpoint."""
+        return {
+            "model": self.model.module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": None if self._scheduler is None else self._scheduler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up what `state_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: it belongs to another model or optimizer.
+        """
+        self.model.module.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._scheduler is not None:
+            self._scheduler.load_state_dict(state["scheduler"])

@@ -1,0 +1,42 @@
+"""What starting costs: `import byzshield` loads nothing else, and `byzshield --help` nothing heavy."""
+
+import subprocess
+import sys
+from resource import RUSAGE_CHILDREN, getrusage
+
+LOADED = """
+import sys
+before = set(sys.modules)
+try:
+    {statement}
+except SystemExit:
+    pass
+print(*{{name.partition(".")[0] for name in set(sys.modules) - before}} - sys.stdlib_module_names)
+"""
+HELP = "import byzshield.cli.main; byzshield.cli.main.main(['--help'])"
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    assert loaded_by("import byzshield") == {"byzshield"}
+
+
+def test_help_imports_no_package_but_numpy_and_the_writer_of_run_files() -> None:
+    assert loaded_by(HELP) <= {"byzshield", "numpy", "tomli_w"}
+
+
+def test_help_takes_little_of_a_processor() -> None:
+    """0.25 s on the machines that this was written on; the bound leaves room for slower and busy ones."""
+    assert min(processor_seconds(HELP) for _ in range(3)) < 1
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The packages outside the standard library that a statement loads."""
+    command = [sys.executable, "-c", LOADED.format(statement=statement)]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1].split())
+
+
+def processor_seconds(statement: str) -> float:
+    before = getrusage(RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", statement], check=True, capture_output=True)
+    after = getrusage(RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
