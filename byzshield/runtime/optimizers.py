@@ -30,7 +30,8 @@ def build_optimizer(config: RunConfig, parameter: torch.nn.Parameter) -> Optimiz
     """
     section, classes = config.optimizer, optimizer_classes()
     if section.name not in classes:
-        raise ConfigError(f"optimizer.name: torch.optim has no {section.name!r}; {suggestion(section.name, _fit(classes))}")
+        fit = [name for name, entry in classes.items() if not _misfit_of_optimizer(entry)]
+        raise ConfigError(f"optimizer.name: torch.optim has no {section.name!r}; {suggestion(section.name, fit)}")
     if reason := _misfit_of_optimizer(classes[section.name]):
         raise ConfigError(
             f"optimizer.name: {section.name} cannot train one flat parameter from its gradient alone ({reason}); use SGD or Adam"
@@ -52,14 +53,12 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer) -> LRScheduler | No
     if section.name is None:
         return None
     if section.name not in classes:
-        raise ConfigError(
-            f"schedule.name: torch.optim.lr_scheduler has no {section.name!r}; {suggestion(section.name, _fit(classes))}"
-        )
+        fit = [name for name, entry in classes.items() if not _misfit_of_scheduler(entry)]
+        raise ConfigError(f"schedule.name: torch.optim.lr_scheduler has no {section.name!r}; {suggestion(section.name, fit)}")
     if reason := _misfit_of_scheduler(classes[section.name]):
         raise ConfigError(f"schedule.name: {section.name} {reason}; use StepLR or CosineAnnealingLR")
     twin = _optimizer(config.optimizer, _two_numbers(optimizer.param_groups[0]["params"][0].device))
     rehearsal = _scheduler(section, twin)
-
     total = getattr(rehearsal, "total_steps", steps)  # OneCycleLR's step fails after them
     if total < steps:
         raise ConfigError(f"schedule: {section.name} ends after {total} steps, and run.steps is {steps}: give it as many")
@@ -89,12 +88,6 @@ def _classes(module: Any, base: Any) -> dict[str, Any]:
         for name, entry in vars(module).items()
         if isinstance(entry, type) and issubclass(entry, base) and entry is not base and not name.startswith("_")
     }
-
-
-def _fit(classes: dict[str, Any]) -> list[str]:
-    """The names of the classes that can be used here."""
-    misfit = _misfit_of_optimizer if classes.keys() <= optimizer_classes().keys() else _misfit_of_scheduler
-    return [name for name, entry in classes.items() if not misfit(entry)]
 
 
 def _misfit_of_optimizer(factory: Any) -> str:
