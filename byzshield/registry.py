@@ -1,10 +1,11 @@
 """Components by name: a rule, attack, placement, model or data set is one module that registers itself."""
 
 import importlib
+import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar, cast
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Generic, TypeVar, cast
 
 from byzshield.errors import ConfigError
 from byzshield.suggestion import suggestion
@@ -25,10 +26,12 @@ class Registry(Generic[T]):
         kind: what the entries are, in the singular, for messages ("attack").
         package: the package whose modules register entries.
         base: classes named as "module:Class" must derive from it; None for registries of functions.
+        given: the keywords that the program sets, so that a run file cannot.
     """
 
-    def __init__(self, kind: str, package: str, *, base: type | None = None) -> None:
+    def __init__(self, kind: str, package: str, *, base: type | None = None, given: Collection[str] = ()) -> None:
         self.kind = kind
+        self.given = frozenset(given)
         self._package = package
         self._base = base
         self._entries: dict[str, T] = {}
@@ -68,6 +71,22 @@ class Registry(Generic[T]):
         except KeyError:
             raise ConfigError(f"unknown {self.kind} {name!r}; {suggestion(name, self._entries)}") from None
 
+    def keywords(self, name: str) -> dict[str, inspect.Parameter]:
+        """The keywords of the entry called `name` that a run file may set, in the order of its signature.
+
+        Raises:
+            ConfigError: the name is unknown, or nobody can tell what the entry takes.
+        """
+        try:
+            parameters = inspect.signature(cast(Callable[..., Any], self.get(name))).parameters
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{self.kind} {name!r} does not tell its keywords: {error}") from error
+        return {keyword: parameter for keyword, parameter in parameters.items() if keyword not in self.given}
+
+    def owners(self, keyword: str) -> list[str]:
+        """The registered entries that a run file may give `keyword` to, sorted."""
+        return [name for name in self.names() if keyword in self.keywords(name)]
+
     def _load(self) -> None:
         if self._complete:
             return
@@ -78,6 +97,8 @@ class Registry(Generic[T]):
 
     def _import(self, name: str) -> T:
         module_name, _, attribute = name.partition(":")
+        if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+            raise ConfigError(f"{self.kind} {name!r} must be a registered name or module:attribute")
         if "" not in sys.path:  # the current folder; last, so that no file in it takes the place of an installed module
             sys.path.append("")
         try:
@@ -86,4 +107,6 @@ class Registry(Generic[T]):
             raise ConfigError(f"{self.kind} {name!r} cannot be imported: {error}") from error
         if self._base is not None and not (isinstance(entry, type) and issubclass(entry, self._base)):
             raise ConfigError(f"{self.kind} {name!r} must be a subclass of {self._base.__name__}")
+        if not callable(entry):
+            raise ConfigError(f"{self.kind} {name!r} must be a function or a class")
         return cast(T, entry)

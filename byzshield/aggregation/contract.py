@@ -198,5 +198,9 @@ class PreAggregator(RowOperation):
         return self._applied(gradients, step, lambda operation, rows: operation._transform(rows))
 
 
-AGGREGATORS: Registry[type[Aggregator]] = Registry("aggregation rule", "byzshield.aggregation.rules", base=Aggregator)
-PRE_AGGREGATORS: Registry[type[PreAggregator]] = Registry("pre-aggregator", "byzshield.aggregation.pre", base=PreAggregator)
+AGGREGATORS: Registry[type[Aggregator]] = Registry(
+    "aggregation rule", "byzshield.aggregation.rules", base=Aggregator, given=["num_corrupted"]
+)
+PRE_AGGREGATORS: Registry[type[PreAggregator]] = Registry(
+    "pre-aggregator", "byzshield.aggregation.pre", base=PreAggregator, given=["num_corrupted"]
+)

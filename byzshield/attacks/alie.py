@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 
 from byzshield.arrays import Float32
-from byzshield.attacks.attack import ATTACKS, Attack, Situation
+from byzshield.attacks.attack import ATTACKS, Attack, Situation, require_positive
 from byzshield.errors import ParameterError
 
 __all__ = ["ALIE"]
@@ -31,8 +31,8 @@ class ALIE(Attack):
     collusive = True
 
     def __init__(self, *, z: float | None = None, sign: int = -1) -> None:
-        if z is not None and z <= 0:
-            raise ParameterError(f"z must be positive; got {z}")
+        if z is not None:
+            require_positive("z", z)
         if sign not in (-1, 1):
             raise ParameterError(f"sign must be -1 or 1; got {sign}")
         self.z = z

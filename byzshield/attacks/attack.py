@@ -3,15 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
 from byzshield.arrays import Float32
+from byzshield.errors import ParameterError
 from byzshield.registry import Registry
 from byzshield.wire import Frame, Message
 
-__all__ = ["ATTACKS", "Attack", "Situation"]
+__all__ = ["ATTACKS", "Attack", "Situation", "require_positive"]
+
+LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +68,13 @@ class Attack(ABC):
 
 
 ATTACKS: Registry[type[Attack]] = Registry("attack", "byzshield.attacks", base=Attack)
+
+
+def require_positive(name: str, value: float) -> None:
+    """Refuses what is no positive number of float32, the type of the gradients.
+
+    Raises:
+        ParameterError: it is not positive, or not finite in float32.
+    """
+    if not 0 < value <= LARGEST:
+        raise ParameterError(f"{name} must be positive and at most {LARGEST:.4g}; got {value}")

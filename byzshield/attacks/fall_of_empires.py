@@ -3,7 +3,7 @@
 import numpy as np
 
 from byzshield.arrays import Float32
-from byzshield.attacks.attack import ATTACKS, Attack, Situation
+from byzshield.attacks.attack import ATTACKS, Attack, Situation, require_positive
 
 __all__ = ["FallOfEmpires"]
 
@@ -17,11 +17,15 @@ class FallOfEmpires(Attack):
 
     Args:
         epsilon: > 0; small values (0.1 to 1) slip through distance rules, 100 is what the ByzShield code used.
+
+    Raises:
+        ParameterError: epsilon out of range.
     """
 
     collusive = True
 
     def __init__(self, *, epsilon: float = 0.5) -> None:
+        require_positive("epsilon", epsilon)
         self.epsilon = epsilon
 
     def forge(self, gradients: Float32, situation: Situation) -> Float32:

@@ -1,7 +1,7 @@
 """The reversed gradient."""
 
 from byzshield.arrays import Float32
-from byzshield.attacks.attack import ATTACKS, Attack, Situation
+from byzshield.attacks.attack import ATTACKS, Attack, Situation, require_positive
 
 __all__ = ["ReversedGradient"]
 
@@ -13,10 +13,14 @@ class ReversedGradient(Attack):
     Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 5 ("reversed gradient").
 
     Args:
-        scale: c > 0 for an ascent; 100 in the published code.
+        scale: c > 0; 100 in the published code.
+
+    Raises:
+        ParameterError: scale out of range.
     """
 
     def __init__(self, *, scale: float = 100.0) -> None:
+        require_positive("scale", scale)
         self.scale = scale
 
     def forge(self, gradients: Float32, situation: Situation) -> Float32:

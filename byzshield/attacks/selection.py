@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import Literal, get_args
 
+from byzshield.choices import SelectionRule, require_choice
 from byzshield.distortion import corrupted_files, worst_case
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment
 from byzshield.seeding import generator
 
-__all__ = ["Rule", "Selection"]
-
-Rule = Literal["fixed", "first", "random", "worst"]
+__all__ = ["Selection"]
 
 
 class Selection:
@@ -34,13 +32,12 @@ class Selection:
         assignment: Assignment,
         *,
         num_byzantine: int,
-        rule: Rule = "worst",
+        rule: SelectionRule,
         workers: Sequence[int] = (),
         seed: int = 0,
     ) -> None:
         num_workers = assignment.num_workers
-        if rule not in get_args(Rule):
-            raise ParameterError(f"selection must be one of {', '.join(get_args(Rule))}; got {rule!r}")
+        require_choice("selection", rule, SelectionRule)
         assignment.require_workers(num_byzantine)
         if rule == "fixed" or (rule == "worst" and workers):
             if len(set(workers)) != num_byzantine or any(not 0 <= worker < num_workers for worker in workers):

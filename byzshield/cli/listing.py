@@ -8,7 +8,7 @@ from typing import Any
 
 from byzshield.registry import Registry
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "registry_of"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,7 +26,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
-    rows = [_describe(arguments.kind, name, entry) for name, entry in _KINDS[arguments.kind]().items()]
+    registry = registry_of(arguments.kind)
+    rows = [_describe(arguments.kind, name, registry) for name in registry.names()]
     if arguments.json:
         print(json.dumps({arguments.kind: rows}))
         return 0
@@ -40,12 +41,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def registry_of(kind: str) -> Registry[Any]:
+    """The registry of "placements", "attacks", ..., whose packages are imported only now."""
+    return _KINDS[kind]()
+
+
 _REQUIRED = "(required)"
-_GIVEN = {"self", "num_corrupted", "image_shape", "num_classes", "root", "download"}  # set by the program
 
 
-def _describe(kind: str, name: str, entry: Any) -> dict[str, Any]:
-    parameters = inspect.signature(entry).parameters
+def _describe(kind: str, name: str, registry: Registry[Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if kind.endswith("aggregators"):
         from byzshield.aggregation import describe
@@ -54,11 +58,10 @@ def _describe(kind: str, name: str, entry: Any) -> dict[str, Any]:
         facts = {key: described[key] for key in ("minimum", "breakdown", "cost", "paper")}
     return {
         "name": name,
-        "summary": (inspect.getdoc(entry) or "").split("\n")[0],
+        "summary": (inspect.getdoc(registry.get(name)) or "").split("\n")[0],
         "keywords": {
             keyword: _REQUIRED if parameter.default is parameter.empty else parameter.default
-            for keyword, parameter in parameters.items()
-            if keyword not in _GIVEN
+            for keyword, parameter in registry.keywords(name).items()
         },
         **facts,
     }

@@ -1,7 +1,12 @@
-"""The sections of a run file, as frozen dataclasses; every default is here."""
+"""The sections of a run file, as frozen dataclasses: all defaults, ranges and choices; docs/run_file.md is made of them."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Final, Literal, get_type_hints
+
+from byzshield.choices import Compression, Exchange, Knowledge, SelectionRule
+from byzshield.config.section import Form, Options, Section, key
+from byzshield.config.values import LARGEST_INTEGER
+from byzshield.errors import ConfigError
 
 __all__ = [
     "AggregationSection",
@@ -15,189 +20,281 @@ __all__ = [
     "RunConfig",
     "RunSection",
     "ScheduleSection",
-    "VoteSection",
 ]
 
-Options = dict[str, Any]
+LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
+MOST_WORKERS: Final = 2**16 - 1
+LONGEST_WAIT: Final = 1_000_000  # seconds, eleven days
+FOLDER: Final = Form(pattern=r"(?!\.\.?$)[^/]+", words="the name of a folder, without a slash")
+DEVICE: Final = Form(pattern=r"cpu|cuda(:(0|[1-9]\d?))?", words="'cpu', 'cuda' or 'cuda:N'")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSection:
+class RunSection(Section):
     """What to run, for how long, and where the results go.
 
     Args:
-        name: the run's directory under output_dir.
-        seed: of everything random, >= 0.
+        name: the run's folder under output_dir.
+        seed: of everything random.
         steps: training steps.
         eval_every: steps between two evaluations on the test set; 0 evaluates only at the end.
         checkpoint_every: steps between two checkpoints; 0 writes only the last.
         output_dir: the folder of all runs.
+
+    Example:
+        [run]
+        name = "my-run"            # results go to runs/my-run
+        seed = 1
+        steps = 300
+        eval_every = 50
+        checkpoint_every = 50
     """
 
-    name: str = "run"
-    seed: int = 1
-    steps: int = 100
-    eval_every: int = 0
-    checkpoint_every: int = 0
-    output_dir: str = "runs"
+    name: str = key("run", form=FOLDER, hashed=False)
+    seed: int = key(1, least=0, most=LARGEST_INTEGER)
+    steps: int = key(100, least=1, most=LAST_STEP, hashed=False)
+    eval_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
+    checkpoint_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
+    output_dir: str = key("runs", hashed=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterSection:
+class ClusterSection(Section):
     """Who computes and how they talk.
 
     Args:
         num_workers: K; may stand in for one size of the placement.
         num_threads: threads of torch in each process, equal everywhere, since results differ in the last bits with it.
-        device: "cpu" or "cuda".
+        device: where models compute.
         exchange: "digest" (workers vote with digests, winners travel once) or "full" (all copies travel).
-        quorum: least share of the files that must have a winner for a step to count, 0 to 1.
+        quorum: least share of the files that must have a winner for a step to count.
         round_timeout: seconds that the server waits for votes, and for each payload.
         startup_timeout: seconds that the server waits for the workers' greetings.
         compression: "auto" keeps what saves 1/8, "on" any saving, "off" none.
         chunk_elements: float32 values a chunk.
+
+    Example:
+        [cluster]
+        num_workers = 15
+        exchange = "digest"        # or "full": every copy travels, for comparison
+        quorum = 0.5
+        round_timeout = 60.0
     """
 
-    num_workers: int | None = None
-    num_threads: int = 1
-    device: str = "cpu"
-    exchange: Literal["digest", "full"] = "digest"
-    quorum: float = 0.0
-    round_timeout: float = 60.0
-    startup_timeout: float = 300.0
-    compression: Literal["auto", "on", "off"] = "auto"
-    chunk_elements: int = 1 << 18
+    num_workers: int | None = key(None, least=1, most=MOST_WORKERS)
+    num_threads: int = key(1, least=1, most=1024)
+    device: str = key("cpu", form=DEVICE)
+    exchange: Exchange = "digest"
+    quorum: float = key(0.0, least=0, most=1)
+    round_timeout: float = key(60.0, least=0.001, most=LONGEST_WAIT)
+    startup_timeout: float = key(300.0, least=0.001, most=LONGEST_WAIT)
+    compression: Compression = "auto"
+    chunk_elements: int = key(1 << 18, least=1, most=1 << 28)  # MPI counts a message's bytes in 31 bits
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSection:
-    """The data set, and its own keywords in `options`.
+class DataSection(Section):
+    """The data set and its own keywords.
 
     Args:
-        name: see `byzshield list datasets`.
-        root: the folder of its files; None takes the user's cache.
+        name: the data set.
+        root: the folder of its files; without one, the user's cache.
         batch_size: b, samples a step over all files; a multiple of the number of files.
         augment: whether to crop and flip training images at random.
+
+    Example:
+        [data]
+        name = "synthetic"
+        batch_size = 300
+        image_shape = [1, 28, 28]  # a keyword of this data set
     """
 
     name: str = "mnist5k"
-    root: str | None = None
-    batch_size: int = 300
+    root: str | None = key(None, hashed=False)
+    batch_size: int = key(300, least=1, most=LAST_STEP)
     augment: bool = False
     options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSection:
-    """The network (`byzshield list models`), and its own keywords in `options`."""
+class ModelSection(Section):
+    """The network and its own keywords.
+
+    Args:
+        name: the model.
+
+    Example:
+        [model]
+        name = "mlp"
+        hidden = [100, 50]         # a keyword of this model
+    """
 
     name: str = "lenet"
     options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlacementSection:
+class PlacementSection(Section):
     """Who computes which file; sizes that a scheme does not have are ignored, so that schemes can be compared.
 
     Args:
-        scheme: see `byzshield list placements`.
+        scheme: the placement scheme.
         load: l, files a worker.
         replication: r, workers a file.
         m: of ramanujan2.
         path: the .json or .npy file of a custom placement.
+
+    Example:
+        [placement]
+        scheme = "mols"
+        replication = 3            # and the load follows from cluster.num_workers
     """
 
     scheme: str = "mols"
-    load: int | None = None
-    replication: int | None = None
-    m: int | None = None
+    load: int | None = key(None, least=1, most=1024)
+    replication: int | None = key(None, least=1, most=255)
+    m: int | None = key(None, least=1, most=1024)
     path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class VoteSection:
-    """How the copies of a file are compared; "exact" asks for equal bytes."""
-
-    name: Literal["exact"] = "exact"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AggregationSection:
-    """The rule that combines the winners, and its own keywords in `options`.
+class AggregationSection(Section):
+    """The rule that combines the winners, and its own keywords.
 
     Args:
-        rule: see `byzshield list aggregators`.
-        pre: what to do with the rows before the rule, in order (`byzshield list pre-aggregators`): a name, or a table with a
-            name and keywords.
-        num_corrupted: files that may be wrong after the vote; "auto" takes c_max(q) of the placement.
+        rule: the aggregation rule.
+        pre: what to do with the rows before the rule, in order: names of pre-aggregators, or tables with a name and keywords.
+        num_corrupted: files that may be wrong after the vote; "auto" takes the worst case of the placement, c_max(q).
+
+    Example:
+        [aggregation]
+        rule = "centered_clipping"
+        radius = 1.0               # a keyword of this rule
+        pre = ["nnm", {name = "bucketing", bucket_size = 2}]
+        num_corrupted = "auto"
     """
 
     rule: str = "median"
     pre: tuple[str | Options, ...] = ()
-    num_corrupted: int | Literal["auto"] = "auto"
+    num_corrupted: int | Literal["auto"] = key("auto", least=0, most=LAST_STEP)
     options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttackSection:
-    """What the Byzantine workers do, and the attack's own keywords in `options`.
+class AttackSection(Section):
+    """What the Byzantine workers do, and the attack's own keywords.
 
     Args:
-        name: see `byzshield list attacks`; not used while num_byzantine is 0.
+        name: the attack; not used while num_byzantine is 0.
         num_byzantine: q.
-        selection: "worst", "random" (anew each step), "first", or "fixed" (those in `workers`).
+        selection: "worst" (a set that corrupts most files), "random" (anew each step), "first" (0 to q - 1), or "fixed" (those in
+            `workers`).
         workers: the Byzantine workers of selection "fixed".
         knowledge: "own" (the gradients that the accomplices were given) or "omniscient" (those of all files).
+
+    Example:
+        [attack]
+        name = "alie"              # your own: "my_package.my_module:MyAttack"
+        z = 1.5                    # a keyword of this attack
+        num_byzantine = 3
+        selection = "fixed"
+        workers = [0, 7, 14]
+        knowledge = "own"
     """
 
     name: str = "alie"
-    num_byzantine: int = 0
-    selection: Literal["worst", "random", "first", "fixed"] = "worst"
-    workers: tuple[int, ...] = ()
-    knowledge: Literal["own", "omniscient"] = "omniscient"
+    num_byzantine: int = key(0, least=0, most=MOST_WORKERS)
+    selection: SelectionRule = "worst"
+    workers: tuple[int, ...] = key((), least=0, most=MOST_WORKERS)
+    knowledge: Knowledge = "omniscient"
     options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerSection:
-    """A class of torch.optim, its learning rate, and its own keywords in `options`."""
+class OptimizerSection(Section):
+    """How the server applies the combined gradient: a class of torch.optim and its own keywords, which torch documents.
+
+    Args:
+        name: a class that trains one flat parameter from its gradient alone, so not LBFGS, SparseAdam or Muon.
+        lr: the learning rate at the start.
+
+    Example:
+        [optimizer]
+        name = "SGD"
+        lr = 0.05
+        momentum = 0.9             # a keyword of this class
+    """
 
     name: str = "SGD"
-    lr: float = 0.05
+    lr: float = key(0.05, least=0, most=1_000_000)
     options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleSection:
-    """A class of torch.optim.lr_scheduler with its own keywords in `options`; None keeps the learning rate."""
+class ScheduleSection(Section):
+    """How the learning rate changes after each applied step: a class of torch.optim.lr_scheduler and its own keywords.
+
+    Args:
+        name: a class that needs neither a metric nor functions nor other schedules; without one, the learning rate stays.
+
+    Example:
+        [schedule]
+        name = "StepLR"
+        step_size = 100            # a keyword of this class
+        gamma = 0.5
+    """
 
     name: str | None = None
     options: Options = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.options and self.name is None:
+            raise ConfigError(f"schedule.name: is required, or nobody takes {', '.join(sorted(self.options))}")
+
 
 @dataclass(frozen=True, kw_only=True)
-class MetricsSection:
+class MetricsSection(Section):
     """What is recorded.
 
     Args:
         log_every: steps between two lines of the log; 0 logs none.
+
+    Example:
+        [metrics]
+        log_every = 10
     """
 
-    log_every: int = 0
+    log_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A whole run file."""
+    """A whole run file.
+
+    Raises:
+        ConfigError: a section is of another type.
+    """
 
     run: RunSection = field(default_factory=RunSection)
     cluster: ClusterSection = field(default_factory=ClusterSection)
     data: DataSection = field(default_factory=DataSection)
     model: ModelSection = field(default_factory=ModelSection)
     placement: PlacementSection = field(default_factory=PlacementSection)
-    vote: VoteSection = field(default_factory=VoteSection)
     aggregation: AggregationSection = field(default_factory=AggregationSection)
     attack: AttackSection = field(default_factory=AttackSection)
     optimizer: OptimizerSection = field(default_factory=OptimizerSection)
     schedule: ScheduleSection = field(default_factory=ScheduleSection)
     metrics: MetricsSection = field(default_factory=MetricsSection)
+
+    def __post_init__(self) -> None:
+        for name, section in self.sections().items():
+            value = getattr(self, name)
+            if not isinstance(value, section):
+                raise ConfigError(f"{name}: must be a {section.__name__}; got {value!r}")
+
+    @classmethod
+    def sections(cls) -> dict[str, type[Section]]:
+        """Its sections by name."""
+        types = get_type_hints(cls)
+        return {entry.name: types[entry.name] for entry in fields(cls)}

@@ -50,7 +50,7 @@ class Dataset:
 
 
 # Each entry is called as load(root=Path, download=bool, **own keywords) -> Dataset.
-DATASETS: Registry[Callable[..., Dataset]] = Registry("data set", "byzshield.data")
+DATASETS: Registry[Callable[..., Dataset]] = Registry("data set", "byzshield.data", given=["root", "download"])
 
 
 def load(name: str, *, root: Path, download: bool = False, **options: Any) -> Dataset:

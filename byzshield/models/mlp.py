@@ -1,14 +1,19 @@
 """A multilayer perceptron."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
+from typing import Final
 
 import torch
 from torch import nn
 
+from byzshield.errors import ParameterError
 from byzshield.models.network import MODELS
 
 __all__ = ["MLP"]
+
+MOST_PARAMETERS: Final = (1 << 29) - 1000  # MPI counts the bytes of a message, header and all, in 31 bits
 
 
 @MODELS.register("mlp")
@@ -18,8 +23,11 @@ class MLP(nn.Module):
     Args:
         image_shape: (channels, height, width).
         num_classes: logits.
-        hidden: units of each hidden layer.
-        dropout: probability of dropping a hidden unit.
+        hidden: units of each hidden layer, each at least 1; fewer than 2^29 parameters in all.
+        dropout: probability of dropping a hidden unit, 0 <= p < 1.
+
+    Raises:
+        ParameterError: one of them is out of range.
     """
 
     def __init__(
@@ -31,14 +39,20 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        widths = [prod(image_shape), *hidden, num_classes]
+        if min(widths) < 1:
+            raise ParameterError(f"hidden must have at least 1 unit in each layer; got {list(hidden)}")
+        num_parameters = sum((before + 1) * after for before, after in pairwise(widths))
+        if num_parameters > MOST_PARAMETERS:
+            raise ParameterError(f"hidden makes {num_parameters:.2g} parameters, and one message carries {MOST_PARAMETERS:.2g}")
+        if not 0 <= dropout < 1:
+            raise ParameterError(f"dropout must be at least 0 and less than 1; got {dropout}")
         layers: list[nn.Module] = [nn.Flatten()]
-        width = prod(image_shape)
-        for units in hidden:
-            layers += [nn.Linear(width, units), nn.ReLU()]
+        for before, after in pairwise(widths[:-1]):
+            layers += [nn.Linear(before, after), nn.ReLU()]
             if dropout:
                 layers.append(nn.Dropout(dropout))
-            width = units
-        self.layers = nn.Sequential(*layers, nn.Linear(width, num_classes))
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-2], num_classes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """[b, channels, height, width] -> [b, num_classes]."""

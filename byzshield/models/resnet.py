@@ -1,12 +1,17 @@
 """ResNet-18 in its CIFAR form."""
 
+from typing import Final
+
 import torch
 from torch import nn
 from torch.nn import functional
 
+from byzshield.errors import ParameterError
 from byzshield.models.network import MODELS
 
 __all__ = ["ResNet18"]
+
+SMALLEST_FOR_ONE: Final = 8  # pixels a side: after three strides of 2, one is left, and one value has no variance
 
 
 class _Block(nn.Module):
@@ -34,7 +39,7 @@ class ResNet18(nn.Module):
     Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, with the stem of its section 4.2.
 
     Args:
-        image_shape: (channels, height, width).
+        image_shape: (channels, height, width); up to 8 x 8, a file must have at least 2 samples.
         num_classes: logits.
     """
 
@@ -51,6 +56,8 @@ class ResNet18(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """[b, channels, height, width] -> [b, num_classes]."""
+        if self.training and len(images) == 1 and max(images.shape[2:]) <= SMALLEST_FOR_ONE:
+            raise ParameterError("resnet18 needs at least 2 samples a file for images up to 8 x 8: raise data.batch_size")
         maps = self.blocks(self.stem(images))
         logits: torch.Tensor = self.output(maps.mean(dim=(2, 3)))
         return logits

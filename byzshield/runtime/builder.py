@@ -1,11 +1,10 @@
 """Objects from a configuration: the only place where both are known."""
 
-import inspect
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -14,62 +13,22 @@ from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.config import RunConfig
 from byzshield.data import DATASETS, Dataset, FileSampler
 from byzshield.distortion import WorstCase, most_byzantine, worst_case
-from byzshield.errors import ConfigError, ParameterError, PlacementError, TooFewRowsError
+from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.placement import Assignment, build
-from byzshield.registry import Registry
+from byzshield.runtime.components import MISFITS, make, one_line
+from byzshield.runtime.optimizers import build_optimizer, build_scheduler
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
-from byzshield.suggestion import suggestion
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
 from byzshield.training.evaluation import evaluate
 from byzshield.wire import ArrayEncoder, ChunkLayout
 
-__all__ = ["Builder", "construct"]
+__all__ = ["Builder"]
 
-T = TypeVar("T")
 LOG = get_logger(__name__)
 SEARCH_SECONDS = 60.0
-
-
-def construct(factory: Any, section: str, options: dict[str, Any], *, known: frozenset[str] = frozenset(), **given: Any) -> Any:
-    """Calls `factory` with what the program gives and what the run file says.
-
-    Args:
-        factory: a class or function that takes keywords.
-        section: the section of the run file, for messages.
-        options: the section's own keywords.
-        known: keys that the section itself has, to suggest when one is misspelled.
-        given: arguments that are not the user's to set; those that `factory` does not take are left out.
-
-    Raises:
-        ConfigError: an option is unknown, missing or out of range.
-    """
-    parameters = inspect.signature(factory).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    for key in options:
-        if (key not in parameters and not takes_any) or key in given:
-            names = sorted((set(parameters) | known) - set(given) - {"params", "optimizer", "root", "download"})
-            raise ConfigError(f"{section}.{key}: {factory.__name__} has no such keyword; {suggestion(key, names)}")
-    try:
-        return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
-    except ValueError as error:  # ours and torch's alike
-        raise ConfigError(f"{section}: {error}") from error
-    except TypeError as error:
-        raise ConfigError(f"{section}: {factory.__name__} cannot be made of these values: {error}") from error
-
-
-def lookup(registry: Registry[T], name: str, dotted: str) -> T:
-    """Returns the entry of a registry that the run file names at the key `dotted`.
-
-    Raises:
-        ConfigError: it names none.
-    """
-    try:
-        return registry.get(name)
-    except ConfigError as error:
-        raise ConfigError(f"{dotted}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -99,8 +58,10 @@ class Builder:
                 m=section.m,
                 path=section.path,
             )
-        except (ConfigError, PlacementError) as error:
-            raise ConfigError(f"placement: {error}") from error
+        except MISFITS as error:
+            raise ConfigError(f"placement: {one_line(error)}") from error
+        if not isinstance(assignment, Assignment):
+            raise ConfigError(f"placement.scheme: {section.scheme} makes no placement")
         if self.num_ranks < 2:
             raise ConfigError(
                 f"one process cannot train: start the server and {assignment.num_workers} workers with "
@@ -152,19 +113,19 @@ class Builder:
     def attack(self) -> Attack:
         """What the Byzantine workers do."""
         section = self.config.attack
-        known = frozenset(field.name for field in fields(section))
-        attack: Attack = construct(lookup(ATTACKS, section.name, "attack.name"), "attack", section.options, known=known)
+        attack: Attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.known_keys())
         return attack
 
     @cached_property
     def dataset(self) -> Dataset:
         """The images."""
         section = self.config.data
-        root = Path(section.root).expanduser() if section.root else cache_directory()
-        known = frozenset(field.name for field in fields(section))
-        dataset: Dataset = construct(
-            lookup(DATASETS, section.name, "data.name"), "data", section.options, known=known, root=root, download=False
+        root = Path(os.path.expanduser(section.root)) if section.root else cache_directory()
+        dataset = make(
+            DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False
         )
+        if not isinstance(dataset, Dataset):
+            raise ConfigError(f"data.name: {section.name} makes no data set")
         return dataset
 
     @cached_property
@@ -194,34 +155,29 @@ class Builder:
         section = self.config.model
         dataset = self.dataset
         with seeded(torch_seed(self.config.run.seed, "initialisation"), torch.device("cpu")):
-            module = construct(
-                lookup(MODELS, section.name, "model.name"),
-                "model",
+            module = make(
+                MODELS,
+                section.name,
+                "model.name",
                 section.options,
-                known=frozenset({"name"}),
+                known=section.known_keys(),
                 image_shape=dataset.image_shape,
                 num_classes=dataset.num_classes,
             )
         return FlatModel(module, device=self.config.cluster.device)
 
     def pipeline(self) -> Pipeline:
-        """The pre-aggregators and the robust rule, refused if they cannot bear the placement's worst case."""
+        """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
         section = self.config.aggregation
         num_corrupted = self.worst_case.upper_bound if section.num_corrupted == "auto" else section.num_corrupted
-        known = frozenset(field.name for field in fields(section))
-
-        def operation(factory: Any, options: dict[str, Any]) -> Any:
-            if "seed" in inspect.signature(factory).parameters:
-                options = {"seed": self.config.run.seed, **options}
-            return construct(factory, "aggregation", options, known=known, num_corrupted=num_corrupted)
-
+        shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
         pre = []
-        for entry in section.pre:
-            options = {"name": entry} if isinstance(entry, str) else dict(entry)
-            if "name" not in options:
-                raise ConfigError("aggregation.pre: each table needs a name")
-            pre.append(operation(lookup(PRE_AGGREGATORS, str(options.pop("name")), "aggregation.pre"), options))
-        rule = operation(lookup(AGGREGATORS, section.rule, "aggregation.rule"), section.options)
+        for index, entry in enumerate(section.pre):
+            key, options = f"aggregation.pre[{index}].name", {"name": entry} if isinstance(entry, str) else dict(entry)
+            if not isinstance(options.get("name"), str):
+                raise ConfigError(f"{key}: is required in each table")
+            pre.append(make(PRE_AGGREGATORS, options.pop("name"), key, options, known={"name"}, **shared))
+        rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
         try:
             pipeline = Pipeline(rule, pre)
             pipeline.check_rows(self.assignment.num_files)
@@ -232,20 +188,20 @@ class Builder:
         return pipeline
 
     def _what_fits(self, rule: Aggregator, pre: list[PreAggregator]) -> str:
-        """What to change when the rule cannot bear the worst case."""
+        """What to change when the rule does not tolerate the worst case."""
 
-        def bears(num_corrupted: int) -> bool:
+        def tolerates(num_corrupted: int) -> bool:
             try:
                 Pipeline(rule.against(num_corrupted), pre).check_rows(self.assignment.num_files)
             except TooFewRowsError:
                 return False
             return True
 
-        most = next((count for count in reversed(range(self.assignment.num_files)) if bears(count)), -1)
+        most = next((count for count in reversed(range(self.assignment.num_files)) if tolerates(count)), -1)
         if most < 0:
             return "use another rule or a placement with more files"
         fits = most_byzantine(self.assignment, num_corrupted=most, time_limit=SEARCH_SECONDS)
-        return f"it bears {most}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement"
+        return f"it tolerates {most}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement"
 
     def server(self) -> ParameterServer:
         """The parameter server with a model of its own."""
@@ -296,33 +252,16 @@ class Builder:
     def set_threads(self) -> None:
         """Fixes what the bits of a gradient depend on besides its inputs."""
         torch.set_num_threads(self.config.cluster.num_threads)
-        if self.config.cluster.device != "cpu":
-            if not torch.cuda.is_available():
+        device = torch.device(self.config.cluster.device)
+        if device.type != "cpu":
+            if (device.index or 0) >= torch.cuda.device_count():
                 raise ConfigError(f'cluster.device: this machine has no {self.config.cluster.device!r}; use "cpu"')
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False
 
     def _optimizer(self, model: FlatModel) -> torch.optim.Optimizer:
-        section = self.config.optimizer
-        factory = getattr(torch.optim, section.name, None)
-        if not (isinstance(factory, type) and issubclass(factory, torch.optim.Optimizer)):
-            raise ConfigError(f"optimizer.name: torch.optim has no {section.name!r}; try SGD or Adam")
-        parameter = torch.nn.Parameter(model.parameters)  # shares the model's storage
-        known = frozenset({"name", "lr"})
-        optimizer: torch.optim.Optimizer = construct(
-            factory, "optimizer", {"lr": section.lr, **section.options}, known=known, params=[parameter]
-        )
-        return optimizer
+        return build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
 
     def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler | None:
-        section = self.config.schedule
-        if section.name is None:
-            return None
-        factory = getattr(torch.optim.lr_scheduler, section.name, None)
-        if not (isinstance(factory, type) and issubclass(factory, torch.optim.lr_scheduler.LRScheduler)):
-            raise ConfigError(f"schedule.name: torch.optim.lr_scheduler has no {section.name!r}; try StepLR")
-        scheduler: torch.optim.lr_scheduler.LRScheduler = construct(
-            factory, "schedule", section.options, known=frozenset({"name"}), optimizer=optimizer
-        )
-        return scheduler
+        return build_scheduler(self.config, optimizer)

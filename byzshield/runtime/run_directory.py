@@ -1,6 +1,7 @@
 """runs/<name>/: what a run leaves behind."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -46,15 +47,36 @@ def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirector
         overwrite: empty the existing directory, if there is one.
 
     Raises:
-        ConfigError: the name is not that of a directory, or both flags are given.
+        ConfigError: the directory cannot be made or replaced, or both flags are given.
         CheckpointError: to resume, the existing run has another configuration.
     """
     name = config.run.name
-    if not name or name in (".", "..") or "/" in name or "\0" in name:
-        raise ConfigError(f"run.name: must be the name of a directory; got {name!r}")
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other")
-    parent = Path(config.run.output_dir).expanduser()
+    parent = Path(os.path.expanduser(config.run.output_dir))
+    try:
+        path = _chosen(parent, name, config, resume=resume, overwrite=overwrite)
+        path.mkdir(parents=True, exist_ok=True)
+        directory = RunDirectory(path)
+        directory.write_config(config)
+    except OSError as error:
+        raise ConfigError(f"run.output_dir: {parent / name} cannot be written: {error.strerror}") from error
+    return directory
+
+
+def open_finished(path: Path) -> tuple[RunDirectory, RunConfig]:
+    """Opens the directory of a run that exists.
+
+    Raises:
+        ConfigError: it is not a run's directory.
+    """
+    directory = RunDirectory(path)
+    if not directory.config.exists():
+        raise ConfigError(f"{path} is not a run's directory: it has no config.toml")
+    return directory, load(directory.config)
+
+
+def _chosen(parent: Path, name: str, config: RunConfig, *, resume: bool, overwrite: bool) -> Path:
     path = parent / name
     if path.exists() and resume:
         stored = path / "config.toml"
@@ -69,19 +91,4 @@ def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirector
         while (parent / f"{name}-{number}").exists():
             number += 1
         path = parent / f"{name}-{number}"
-    path.mkdir(parents=True, exist_ok=True)
-    directory = RunDirectory(path)
-    directory.write_config(config)
-    return directory
-
-
-def open_finished(path: Path) -> tuple[RunDirectory, RunConfig]:
-    """Opens the directory of a run that exists.
-
-    Raises:
-        ConfigError: it is not a run's directory.
-    """
-    directory = RunDirectory(path)
-    if not directory.config.exists():
-        raise ConfigError(f"{path} is not a run's directory: it has no config.toml")
-    return directory, load(directory.config)
+    return path

@@ -88,7 +88,24 @@ def test_z_max_is_the_papers() -> None:
     assert z_max(25, 20) == z_max(25, 24)
 
 
-@pytest.mark.parametrize("options", [{"z": 0.0}, {"z": -1.0}, {"sign": 2}])
-def test_alie_refuses_what_is_out_of_range(options: dict[str, Any]) -> None:
-    with pytest.raises(ParameterError):
-        ALIE(**options)
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        *(("alie", {"z": z}, "z must be positive") for z in (0.0, -1.0, NAN, INFINITY, 1e39)),
+        *(("alie", {"sign": sign}, "sign must be -1 or 1") for sign in (2, 0)),
+        *(("fall_of_empires", {"epsilon": e}, "epsilon must be positive") for e in (0.0, -0.5, NAN, INFINITY, 1e39)),
+        *(("reversed_gradient", {"scale": c}, "scale must be positive") for c in (0.0, -2.0, NAN, INFINITY, 1e39)),
+        *(("constant", {"value": v}, "value must be between") for v in (NAN, INFINITY, -INFINITY, 1e39, -1e39)),
+    ],
+)
+def test_an_attack_refuses_what_is_out_of_range(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        ATTACKS.get(name)(**options)
+
+
+@pytest.mark.parametrize("value", [0.0, -3.4e38, 3.4e38])
+def test_a_constant_is_any_finite_number_of_float32(value: float) -> None:
+    assert np.isfinite(Constant(value=value).forge(np.ones(2, np.float32), situation())).all()

@@ -122,11 +122,25 @@ def test_missing_files_say_how_to_get_them(name: str, tmp_path: Path) -> None:
         load(name, root=tmp_path)
 
 
-def test_synthetic_sizes_are_checked() -> None:
-    with pytest.raises(ParameterError):
-        load("synthetic", root=Path(), image_shape=[3, 3])
-    with pytest.raises(ParameterError):
-        load("synthetic", root=Path(), num_train=0)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_shape": [3, 3]}, "image_shape must be three positive numbers"),
+        ({"image_shape": [1, 0, 3]}, "image_shape must be three positive numbers"),
+        ({"num_train": 0}, "num_train must be at least 1; got 0"),
+        ({"num_test": -1}, "num_test must be at least 1; got -1"),
+        ({"num_classes": 0}, "num_classes must be at least 1; got 0"),
+        ({"num_classes": 1001}, "num_classes must not exceed num_train"),
+        ({"num_train": 10**12}, "must fit into 4 GiB"),
+        ({"image_shape": [1, 10**6, 10**6]}, "must fit into 4 GiB"),
+        ({"noise": -1.0}, "noise must be between 0 and 1000"),
+        ({"noise": 1001.0}, "noise must be between 0 and 1000"),
+        ({"noise": float("nan")}, "noise must be between 0 and 1000"),
+    ],
+)
+def test_synthetic_sizes_are_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        load("synthetic", root=Path(), **options)
 
 
 def test_an_epoch_uses_every_sample_at_most_once_and_epochs_differ() -> None:

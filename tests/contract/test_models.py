@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from byzshield.errors import ParameterError
-from byzshield.models import MODELS, FlatModel, LeNet, ResNet18
+from byzshield.models import MLP, MODELS, FlatModel, LeNet, ResNet18
 
 EXAMPLES: dict[str, list[tuple[tuple[int, int, int], dict[str, Any]]]] = {
     "lenet": [((1, 28, 28), {}), ((3, 32, 32), {})],
@@ -98,3 +98,25 @@ def test_blending_moves_the_running_buffers_as_batch_norm_would() -> None:
 def test_lenet_refuses_images_that_are_too_small() -> None:
     with pytest.raises(ParameterError, match="16 x 16"):
         LeNet(image_shape=(1, 12, 12))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(({"hidden": hidden}, "hidden must have at least 1 unit") for hidden in ([-1], [8, 0])),
+        *(({"hidden": hidden}, "one message carries") for hidden in ([1 << 20, 1 << 20], [1 << 20])),
+        *(({"dropout": dropout}, "dropout must be at least 0") for dropout in (-0.1, 1.0, 2.0, float("nan"))),
+    ],
+)
+def test_mlp_refuses_sizes_and_probabilities_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        MLP(**options)
+
+
+def test_resnet18_says_that_one_value_has_no_variance() -> None:
+    model = ResNet18(image_shape=(3, 8, 8))
+    with pytest.raises(ParameterError, match="at least 2 samples a file"):
+        model(torch.zeros(1, 3, 8, 8))
+    assert model(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+    assert model(torch.zeros(1, 3, 9, 8)).shape == (1, 10)
+    assert model.eval()(torch.zeros(1, 3, 8, 8)).shape == (1, 10)

@@ -3,6 +3,7 @@
 import pytest
 
 from byzshield.attacks import ATTACKS, Attack
+from byzshield.data import DATASETS
 from byzshield.errors import ConfigError
 from byzshield.registry import Registry
 
@@ -23,3 +24,29 @@ def test_a_name_is_registered_once() -> None:
     registry.register("one")(1)
     with pytest.raises(ConfigError, match="twice"):
         registry.register("one")(2)
+
+
+@pytest.mark.parametrize("name", [":Silence", "fault_attacks:", ".fault_attacks:Silence", "fault_attacks:Silence.x", "a b:c"])
+def test_a_name_that_python_cannot_import_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="must be a registered name or module:attribute"):
+        ATTACKS.get(name)
+
+
+def test_what_cannot_be_called_is_no_component() -> None:
+    with pytest.raises(ConfigError, match="'math:pi' must be a function or a class"):
+        DATASETS.get("math:pi")
+
+
+def test_the_keywords_of_an_entry_are_those_that_a_run_file_may_set() -> None:
+    assert DATASETS.given == {"root", "download"}
+    assert list(DATASETS.keywords("synthetic")) == ["image_shape", "num_classes", "num_train", "num_test", "noise"]
+    assert list(DATASETS.keywords("mnist")) == []
+    assert ATTACKS.keywords("alie")["sign"].default == -1
+    with pytest.raises(ConfigError, match="does not tell its keywords"):
+        DATASETS.keywords("builtins:dict")
+
+
+def test_the_owners_of_a_keyword_are_the_entries_that_a_run_file_may_give_it_to() -> None:
+    assert ATTACKS.owners("epsilon") == ["fall_of_empires"]
+    assert ATTACKS.owners("zzz") == []
+    assert DATASETS.owners("root") == []

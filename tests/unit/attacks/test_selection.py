@@ -52,8 +52,8 @@ def test_nobody_is_byzantine_when_q_is_zero() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"num_byzantine": 16},
-        {"num_byzantine": -1},
+        {"num_byzantine": 16, "rule": "worst"},
+        {"num_byzantine": -1, "rule": "worst"},
         {"num_byzantine": 2, "rule": "fixed", "workers": [1]},
         {"num_byzantine": 2, "rule": "fixed", "workers": [1, 1]},
         {"num_byzantine": 2, "rule": "fixed", "workers": [1, 15]},

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from byzshield.aggregation import NNM, Bucketing, MedianOfMeans
-from byzshield.config import RunConfig
+from byzshield.config import RunConfig, from_table
 from byzshield.errors import ConfigError
 from byzshield.runtime import Builder
+from byzshield.runtime.components import construct
 
 Maker = Callable[..., RunConfig]
 WORST = {"name": "alie", "num_byzantine": 3, "selection": "worst"}
@@ -46,17 +47,17 @@ def test_pre_aggregators_are_names_or_tables_and_seeds_are_the_runs(tiny_run: Ma
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"attack": {**WORST, "num_byzantine": 7}}, "it bears 12, so at most 6 Byzantine workers"),
+        ({"attack": {**WORST, "num_byzantine": 7}}, "it tolerates 12, so at most 6 Byzantine workers"),
         (
             {"attack": {**WORST, "num_byzantine": 5}, "aggregation": {"rule": "bulyan"}},
-            "it bears 5, so at most 4 Byzantine workers",
+            "it tolerates 5, so at most 4 Byzantine workers",
         ),
-        ({"attack": WORST, "aggregation": {"pre": [{"bucket_size": 2}]}}, "each table needs a name"),
+        ({"attack": WORST, "aggregation": {"pre": [{"bucket_size": 2}]}}, "pre[0].name: is required"),
         ({"attack": WORST, "aggregation": {"pre": ["nmn"]}}, "did you mean 'nnm'"),
         ({"attack": WORST, "aggregation": {"rule": "monna", "pre": ["bucketing"]}}, "must know which row is which"),
     ],
 )
-def test_a_chain_that_cannot_bear_the_worst_case_is_refused_with_what_would_fit(
+def test_a_chain_that_does_not_tolerate_the_worst_case_is_refused_with_what_would_fit(
     tiny_run: Maker, sections: dict, message: str
 ) -> None:
     with pytest.raises(ConfigError, match="aggregation") as caught:
@@ -68,3 +69,86 @@ def test_a_custom_placement_is_read_from_its_file(tiny_run: Maker) -> None:
     path = Path(__file__).parents[2] / "contract" / "fano_placement.json"
     config = tiny_run(placement={"scheme": "custom", "path": str(path)}, cluster={"num_workers": 7})
     assert Builder(config).assignment.num_files == 7
+
+
+PARTS: dict[str, Callable[[Builder], object]] = {
+    "attack": lambda builder: builder.attack,
+    "aggregation": Builder.pipeline,
+    "data": lambda builder: builder.dataset,
+    "model": Builder.model,
+    "placement": lambda builder: builder.assignment,
+    "cluster": Builder.set_threads,
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("attack", {"epsilon": 0.1}, "attack.epsilon: ALIE has no such keyword, but fall_of_empires has"),
+        (
+            "attack",
+            {"optionz": 1},
+            "attack.optionz: ALIE has no such keyword; known: knowledge, name, num_byzantine, selection, ",
+        ),
+        ("attack", {"z": "big"}, "attack.z: must be a number; got 'big'"),
+        ("attack", {"z": 0}, "attack: z must be positive"),
+        ("attack", {"sign": True}, "attack.sign: must be a whole number; got True"),
+        ("attack", {"name": "byzshield.attacks:Attack"}, "attack: Attack cannot be made of these values: Can't instantiate"),
+        ("data", {"download": True}, "data.download: synthetic has no such keyword; known: "),
+        ("data", {"rot": "/x"}, "data.rot: synthetic has no such keyword; did you mean 'root'?"),
+        ("data", {"num_train": 2.5}, "data.num_train: must be a whole number; got 2.5"),
+        ("model", {"image_shape": [1, 8, 8]}, "model.image_shape: MLP has no such keyword; known: dropout, hidden, name"),
+        ("model", {"hidden": 5}, "model.hidden: must be a list, each entry a whole number; got 5"),
+        ("model", {"hidden": [1 << 20, 1 << 20]}, "model: hidden makes 1.1e+12 parameters"),
+        ("model", {"name": "torch.nn:Linear"}, "model.hidden: Linear has no such keyword, but mlp has"),
+        ("placement", {"scheme": "platform:node"}, "placement.scheme: platform:node makes no placement"),
+        ("placement", {"scheme": "math:sqrt"}, "placement: math.sqrt() takes exactly one argument"),
+        ("aggregation", {"num_selected": 3}, "aggregation.num_selected: Median has no such keyword, but multi_krum has"),
+        (
+            "aggregation",
+            {"iterations": 3},
+            "aggregation.iterations: Median has no such keyword, but centered_clipping and dnc have",
+        ),
+        ("aggregation", {"pre": ["nmn"]}, "aggregation.pre[0].name: unknown pre-aggregator 'nmn'; did you mean 'nnm'?"),
+        (
+            "aggregation",
+            {"pre": ["nnm", {"name": "bucketing", "bucket_sise": 2}]},
+            "aggregation.pre[1].bucket_sise: Bucketing has no such keyword; did you mean 'bucket_size'?",
+        ),
+        (
+            "aggregation",
+            {"pre": [{"name": "bucketing", "num_corrupted": 2}]},
+            "aggregation.pre[0].num_corrupted: Bucketing has no such keyword; known: bucket_size, name, seed",
+        ),
+        ("cluster", {"device": "cuda:99"}, "cluster.device: this machine has no 'cuda:99'"),
+    ],
+)
+def test_a_mistake_is_named_by_its_key_and_only_what_can_be_set_is_suggested(
+    tiny_run: Maker, section: str, values: dict, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        PARTS[section](Builder(tiny_run(**{section: values})))
+    assert str(caught.value).startswith(message)
+    assert "'options'" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("platform:node", "makes no data set"), ("builtins:dict", "does not tell its keywords"), ("math:pi", "must be a function")],
+)
+def test_what_makes_no_data_set_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^data\.name: .*{name}.* {message}"):
+        Builder(from_table({"data": {"name": name}})).dataset  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"), [(RuntimeError("no\n  room"), "no room"), (ZeroDivisionError(), "ZeroDivisionError")]
+)
+def test_what_a_constructor_raises_is_told_in_one_line(raised: Exception, said: str) -> None:
+    def factory() -> None:
+        raise raised
+
+    with pytest.raises(ConfigError) as caught:
+        construct(factory, "model", {}, given={})
+    assert str(caught.value) == f"model: factory cannot be made of these values: {said}"

@@ -1,0 +1,150 @@
+"""docs/run_file.md: every key of a run file, from the dataclasses of the configuration and the registries of the components.
+
+Run as `python -m byzshield.cli.reference > docs/run_file.md`.
+"""
+
+import inspect
+import json
+import re
+import textwrap
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from byzshield.cli.listing import registry_of
+from byzshield.config import RunConfig
+from byzshield.config.schema import AggregationSection
+from byzshield.config.section import Constraint, Section, constraint_of
+from byzshield.config.values import alternatives, describe
+
+__all__ = ["COMMAND", "page"]
+
+COMMAND: Final = "python -m byzshield.cli.reference > docs/run_file.md"
+KINDS: Final = {
+    "placements": (
+        "Placements",
+        "Named by `placement.scheme`; the sizes are keys of `[placement]`, and `num_workers` is one of `[cluster]`.",
+    ),
+    "aggregators": ("Rules", "Named by `aggregation.rule`. A `seed` that is left out is `run.seed`."),
+    "pre-aggregators": ("Pre-aggregators", "Named in `aggregation.pre`. A `seed` that is left out is `run.seed`."),
+    "attacks": ("Attacks", "Named by `attack.name`."),
+    "models": ("Models", "Named by `model.name`."),
+    "datasets": ("Data sets", "Named by `data.name`."),
+}
+INTRODUCTION: Final = f"""\
+<!-- Written by: {COMMAND} -->
+
+# The run file
+
+A run file is TOML with the sections below; whatever is left out has its default. `--set section.key=value` overrides a key, and
+naming another component (`--set attack.name=constant`) drops the own keywords of the old one. A mistake is named by its dotted
+key, before anything is started. Numbers are finite and fit into 64 bits. In Python, `byzshield.config.RunConfig` and its sections
+check themselves in the same way.
+"""
+COMPONENTS: Final = """\
+These are the keywords of each component that a section takes besides its keys; `byzshield list` prints them, too. Outside this
+package, a component of your own is named "module:attribute".
+"""
+
+
+def page() -> str:
+    """The whole document."""
+    sections = RunConfig.sections()
+    free = [
+        f"`{name}.{entry.name}`"
+        for name, section in sections.items()
+        for entry in fields(section)
+        if not constraint_of(entry).hashed
+    ]
+    resumed = f"These keys may differ when a run goes on from its checkpoint, which does not depend on them: {', '.join(free)}."
+    parts = [INTRODUCTION, textwrap.fill(resumed, width=128) + "\n", "## Sections\n", *map(_section, sections.values())]
+    parts += ["## Components\n", COMPONENTS, *map(_kind, KINDS)]
+    return "\n".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Docstring:
+    """The parts of a Google-style docstring.
+
+    Args:
+        summary: the first paragraph, on one line.
+        arguments: what "Args:" says of each, on one line.
+        example: what follows "Example:", as it stands there.
+    """
+
+    summary: str
+    arguments: dict[str, str]
+    example: str
+
+    @classmethod
+    def of(cls, documented: Any) -> "Docstring":
+        """Reads the docstring of a class or function."""
+        head, *rest = re.split(r"^(\w+):\n", inspect.getdoc(documented) or "", flags=re.MULTILINE)
+        blocks = dict(zip(rest[::2], map(inspect.cleandoc, rest[1::2]), strict=True))
+        entries = re.split(r"^(\w+): ", blocks.get("Args", ""), flags=re.MULTILINE)[1:]
+        arguments = {name: " ".join(text.split()) for name, text in zip(entries[::2], entries[1::2], strict=True)}
+        return cls(summary=" ".join(head.split("\n\n")[0].split()), arguments=arguments, example=blocks.get("Example", ""))
+
+
+def _section(section: type[Section]) -> str:
+    docstring, types = Docstring.of(section), get_type_hints(section)
+    rows = ["| key | type | default | range | meaning |", "|---|---|---|---|---|"]
+    for entry in fields(section):
+        if entry.name != "options":
+            limits = _range(constraint_of(entry))
+            cells = [
+                f"`{entry.name}`",
+                _type(types[entry.name]),
+                _default(entry.default),
+                limits,
+                docstring.arguments[entry.name],
+            ]
+            rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([f"### [{section.title()}]\n", docstring.summary, "", *rows, "", f"```toml\n{docstring.example}\n```\n"])
+
+
+def _kind(kind: str) -> str:
+    registry, (heading, introduction) = registry_of(kind), KINDS[kind]
+    lines = [f"### {heading}\n", introduction, ""]
+    taken = AggregationSection.known_keys() if kind == "aggregators" else frozenset()  # "rule" of median_of_means
+    for name in registry.names():
+        docstring = Docstring.of(registry.get(name))
+        lines.append(f"- `{name}`: {docstring.summary}")
+        for keyword, parameter in registry.keywords(name).items():
+            if keyword in taken:
+                continue
+            default = "required" if parameter.default is parameter.empty else f"default {_default(parameter.default)}"
+            lines.append(f"  - `{keyword}` ({default}): {docstring.arguments[keyword]}")
+    return "\n".join([*lines, ""])
+
+
+def _type(hint: Any) -> str:
+    words = [describe(choice) for choice in alternatives(hint) if get_origin(choice) is not Literal and choice is not type(None)]
+    choices = [
+        f"`{json.dumps(word)}`" for choice in alternatives(hint) if get_origin(choice) is Literal for word in get_args(choice)
+    ]
+    return " or ".join([*words, *choices])
+
+
+def _default(value: Any) -> str:
+    return "none" if value is None else f"`{json.dumps(value)}`"
+
+
+def _range(constraint: Constraint) -> str:
+    if constraint.form is not None:
+        return constraint.form.words
+    if constraint.least is None or constraint.most is None:
+        return ""
+    return f"{_number(constraint.least)} to {_number(constraint.most)}"
+
+
+def _number(number: float) -> str:
+    """A limit in digits, or as a power of two where it is a large one."""
+    if isinstance(number, int) and number >= 2**16 - 1:
+        for value, ending in ((number, ""), (number + 1, " - 1")):
+            if value.bit_count() == 1:
+                return f"2^{value.bit_length() - 1}{ending}"
+    return str(number)
+
+
+if __name__ == "__main__":
+    print(page(), end="")
