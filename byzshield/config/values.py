@@ -1,4 +1,4 @@
-"""A value of a run file against a type of Python: whether TOML can say it, whether it fits, and what the type is in words."""
+"""A value of a run file against a type of Python: whether TOML can express it, whether it fits, and what the type is in words."""
 
 import collections.abc
 import math
@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from byzshield.errors import ConfigError
 
-__all__ = ["alternatives", "check", "describe", "expressible", "hints_of", "require_sayable"]
+__all__ = ["alternatives", "check", "describe", "expressible", "hints_of", "require_expressible"]
 
 LARGEST_INTEGER: Final = 2**63 - 1  # of TOML
-_SAYABLE: Final = (float, int, str, list, tuple, dict)
+_TOML_TYPES: Final = (float, int, str, list, tuple, dict)
 _LISTS: Final = (list, tuple, Sequence, Iterable, Collection)
 _TABLES: Final = (dict, Mapping)
 _WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -32,8 +32,8 @@ def check(dotted: str, value: Any, hint: Any, *, least: float | None = None, mos
     """
     if value is None and type(None) in alternatives(hint):
         return None
-    if isinstance(value, _SAYABLE):
-        require_sayable(dotted, value)
+    if isinstance(value, _TOML_TYPES):
+        require_expressible(dotted, value)
     for alternative in alternatives(hint):
         accepted, result = _as_type(alternative, value)
         if accepted:
@@ -42,8 +42,8 @@ def check(dotted: str, value: Any, hint: Any, *, least: float | None = None, mos
     raise ConfigError(f"{dotted}: must be {describe(hint)}; got {value!r}")
 
 
-def require_sayable(dotted: str, value: Any) -> None:
-    """Refuses what TOML cannot say or no computer can use: NaN, infinities, more than 64 bits, objects of other types.
+def require_expressible(dotted: str, value: Any) -> None:
+    """Refuses what TOML cannot express or no computer can use: NaN, infinities, more than 64 bits, objects of other types.
 
     Raises:
         ConfigError: `value`, or something inside the list or table that it is, is one of these; the message says where.
@@ -59,10 +59,10 @@ def require_sayable(dotted: str, value: Any) -> None:
             raise ConfigError(f"{dotted}: must be text without NUL characters and broken UTF-8; got {value!r}")
     elif isinstance(value, list | tuple):
         for index, entry in enumerate(value):
-            require_sayable(f"{dotted}[{index}]", entry)
+            require_expressible(f"{dotted}[{index}]", entry)
     elif isinstance(value, dict):
         for key, entry in value.items():
-            require_sayable(f"{dotted}.{key}", entry)
+            require_expressible(f"{dotted}.{key}", entry)
     else:
         raise ConfigError(f"{dotted}: must be text, a number, true or false, a list or a table; got {value!r}")
 

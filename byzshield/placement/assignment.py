@@ -136,8 +136,8 @@ def build(scheme: str, **sizes: int | str | None) -> Assignment:
         known = {name: size for name, size in sizes.items() if name in signature.parameters and size is not None}
         signature.bind(**known)
     except (TypeError, ValueError) as error:  # it cannot be called, or needs more than the sizes that are known
-        raise PlacementError(f"placement scheme {scheme!r} cannot be built: {error}") from error
+        raise PlacementError(f"scheme {scheme!r} cannot be built: {error}") from error
     assignment = function(**known)
     if not isinstance(assignment, Assignment):
-        raise PlacementError(f"placement scheme {scheme!r} must return an Assignment; got {type(assignment).__name__}")
+        raise PlacementError(f"scheme {scheme!r} must return an Assignment; got {type(assignment).__name__}")
     return assignment

@@ -60,8 +60,6 @@ class Builder:
             )
         except MISFITS as error:
             raise ConfigError(f"placement: {one_line(error)}") from error
-        if not isinstance(assignment, Assignment):
-            raise ConfigError(f"placement.scheme: {section.scheme} makes no placement")
         if self.num_ranks < 2:
             raise ConfigError(
                 f"one process cannot train: start the server and {assignment.num_workers} workers with "

@@ -103,12 +103,14 @@ def _misfit_of_optimizer(factory: Any) -> str:
 
 
 def _misfit_of_scheduler(factory: Any) -> str:
-    """What a schedule asks for that a run file cannot say or a step does not have; empty if nothing."""
+    """What a schedule asks for that a run file cannot express or a step does not have; empty if nothing."""
     if asked := _required(factory.step):
         return f"asks for {asked[0]} at every step, and there are none"
     hints = hints_of(factory)
-    unsayable = [name for name in _required(factory.__init__) if name != "optimizer" and not expressible(hints.get(name, Any))]
-    return f"needs {unsayable[0]}, which a run file cannot say" if unsayable else ""
+    inexpressible = [
+        name for name in _required(factory.__init__) if name != "optimizer" and not expressible(hints.get(name, Any))
+    ]
+    return f"needs {inexpressible[0]}, which a run file cannot express" if inexpressible else ""
 
 
 def _required(method: Callable[..., Any]) -> list[str]:

@@ -22,10 +22,10 @@ REQUIRED: dict[str, dict[str, Any]] = {
 UNFIT_OPTIMIZERS = {"LBFGS": "its step asks for a closure", "SparseAdam": "dense gradients", "Muon": "2D parameters"}
 UNFIT_SCHEDULES = {
     "ReduceLROnPlateau": "asks for metrics at every step",
-    "LambdaLR": "needs lr_lambda, which a run file cannot say",
-    "MultiplicativeLR": "needs lr_lambda, which a run file cannot say",
-    "SequentialLR": "needs schedulers, which a run file cannot say",
-    "ChainedScheduler": "needs schedulers, which a run file cannot say",
+    "LambdaLR": "needs lr_lambda, which a run file cannot express",
+    "MultiplicativeLR": "needs lr_lambda, which a run file cannot express",
+    "SequentialLR": "needs schedulers, which a run file cannot express",
+    "ChainedScheduler": "needs schedulers, which a run file cannot express",
 }
 
 

@@ -134,11 +134,11 @@ def test_lists_that_are_no_placement_are_refused(files_of: list[list[int]], word
 @pytest.mark.parametrize(
     ("scheme", "words"),
     [
-        ("math:pi", "not a callable"),
+        ("math:pi", "must be a function or a class"),
         ("json:loads", "missing a required argument"),
         ("argparse:Namespace", "must return an Assignment; got Namespace"),
         ("no_such_module:f", "cannot be imported"),
-        (":f", "cannot be imported"),
+        (":f", "must be a registered name or module:attribute"),
     ],
 )
 def test_a_users_own_scheme_that_is_none_is_refused(scheme: str, words: str) -> None:
