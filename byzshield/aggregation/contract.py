@@ -12,7 +12,16 @@ from byzshield.arrays import Float64
 from byzshield.errors import CheckpointError, ParameterError, TooFewRowsError
 from byzshield.registry import Registry
 
-__all__ = ["AGGREGATORS", "PRE_AGGREGATORS", "Aggregator", "DistanceAggregator", "Matrix", "PreAggregator", "RowOperation"]
+__all__ = [
+    "AGGREGATORS",
+    "PRE_AGGREGATORS",
+    "Aggregator",
+    "DistanceAggregator",
+    "Matrix",
+    "PreAggregator",
+    "RowOperation",
+    "SeededOperation",
+]
 
 
 class RowOperation(ABC):
@@ -73,7 +82,7 @@ class RowOperation(ABC):
         return self.against(max(0, self.num_corrupted - len(dropped)))
 
     def for_step(self, step: int) -> Self:
-        """The same as it is at `step` of the training; only seeded ones differ from step to step."""
+        """The same as it is at `step` of the training; only a `SeededOperation` differs from step to step."""
         return self
 
     def _replaced(self, **attributes: Any) -> Self:
@@ -96,6 +105,28 @@ class RowOperation(ABC):
             rows = keep_rows(rows, dropped)
             operation.check_rows(len(rows))
         return back(work(operation, rows))
+
+
+class SeededOperation(RowOperation):
+    """Draws at random, anew at each step of the training; stands before `Aggregator` or `PreAggregator` among the bases.
+
+    Args:
+        num_corrupted: f.
+        seed: of the draws, >= 0.
+
+    Raises:
+        ParameterError: seed is negative.
+    """
+
+    def __init__(self, *, num_corrupted: int = 0, seed: int = 0) -> None:
+        super().__init__(num_corrupted=num_corrupted)
+        if seed < 0:
+            raise ParameterError(f"seed must not be negative; got {seed}")
+        self.seed = seed
+        self.step = 0
+
+    def for_step(self, step: int) -> Self:
+        return self._replaced(step=step)
 
 
 class Aggregator(RowOperation):

@@ -1,11 +1,9 @@
 """Bucketing: the means of small random groups of rows."""
 
-from typing import Self
-
 import numpy as np
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.contract import PRE_AGGREGATORS, PreAggregator
+from byzshield.aggregation.contract import PRE_AGGREGATORS, PreAggregator, SeededOperation
 from byzshield.aggregation.matrix import Matrix
 from byzshield.arrays import Float64
 from byzshield.errors import ParameterError
@@ -27,7 +25,7 @@ def bucket_weights(num_rows: int, bucket_size: int, *, seed: int, step: int) -> 
 
 
 @PRE_AGGREGATORS.register("bucketing")
-class Bucketing(PreAggregator):
+class Bucketing(SeededOperation, PreAggregator):
     """Shuffles the rows, cuts them into buckets of s, and gives the mean of each: ceil(n/s) rows, of which up to f are corrupted.
 
     It makes honest rows that differ (heterogeneous data) more alike, at the price of a larger share of corrupted ones.
@@ -41,7 +39,7 @@ class Bucketing(PreAggregator):
         seed: of the permutation, which is another one at each step.
 
     Raises:
-        ParameterError: bucket_size is less than 1.
+        ParameterError: bucket_size is less than 1, or seed is negative.
     """
 
     minimum = "n >= 1; ceil(n / s) rows must suffice for the rule"
@@ -51,19 +49,14 @@ class Bucketing(PreAggregator):
     keeps_rows = False
 
     def __init__(self, *, num_corrupted: int = 0, bucket_size: int = 2, seed: int = 0) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+        super().__init__(num_corrupted=num_corrupted, seed=seed)
         if bucket_size < 1:
             raise ParameterError(f"bucket_size must be at least 1; got {bucket_size}")
         self.bucket_size = bucket_size
-        self.seed = seed
-        self.step = 0
 
     @property
     def minimum_rows(self) -> int:
         return 1
-
-    def for_step(self, step: int) -> Self:
-        return self._replaced(step=step)
 
     def rows_after(self, num_rows: int) -> int:
         return -(-num_rows // self.bucket_size)

@@ -1,11 +1,9 @@
 """Divide and conquer: rows with a large projection on the top singular vector are removed."""
 
-from typing import Self
-
 import numpy as np
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix
+from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix, SeededOperation
 from byzshield.arrays import Float64
 from byzshield.errors import ParameterError
 from byzshield.seeding import generator
@@ -14,7 +12,7 @@ __all__ = ["DnC"]
 
 
 @AGGREGATORS.register("dnc")
-class DnC(Aggregator):
+class DnC(SeededOperation, Aggregator):
     """Mean of the rows that every iteration keeps.
 
     An iteration draws coordinates, centers the rows on their mean there, and removes the floor(c f) rows with the largest squared
@@ -31,7 +29,7 @@ class DnC(Aggregator):
         seed: of the draws, which are others at each step.
 
     Raises:
-        ParameterError: iterations, sample or filter_fraction is not positive.
+        ParameterError: iterations, sample or filter_fraction is not positive, or seed is negative.
     """
 
     minimum = "n >= 2f + 1 and n > floor(c f) * iterations"
@@ -42,7 +40,7 @@ class DnC(Aggregator):
     def __init__(
         self, *, num_corrupted: int = 0, iterations: int = 1, sample: int = 10_000, filter_fraction: float = 1.0, seed: int = 0
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+        super().__init__(num_corrupted=num_corrupted, seed=seed)
         if iterations < 1 or sample < 1 or filter_fraction <= 0:
             raise ParameterError(
                 f"iterations, sample and filter_fraction must be positive; got {iterations}, {sample} and {filter_fraction}"
@@ -50,8 +48,6 @@ class DnC(Aggregator):
         self.iterations = iterations
         self.sample = sample
         self.filter_fraction = filter_fraction
-        self.seed = seed
-        self.step = 0
 
     @property
     def minimum_rows(self) -> int:
@@ -60,9 +56,6 @@ class DnC(Aggregator):
     @property
     def _removed(self) -> int:
         return int(self.filter_fraction * self.num_corrupted)
-
-    def for_step(self, step: int) -> Self:
-        return self._replaced(step=step)
 
     def _combine(self, rows: Matrix) -> Matrix:
         n, d = rows.shape

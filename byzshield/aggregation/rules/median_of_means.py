@@ -3,7 +3,7 @@
 from typing import Self
 
 from byzshield.aggregation import primitives
-from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix
+from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix, SeededOperation
 from byzshield.aggregation.pre.bucketing import bucket_weights
 from byzshield.errors import ParameterError
 
@@ -11,7 +11,7 @@ __all__ = ["MedianOfMeans"]
 
 
 @AGGREGATORS.register("median_of_means")
-class MedianOfMeans(Aggregator):
+class MedianOfMeans(SeededOperation, Aggregator):
     """Puts the rows into buckets by a seeded permutation, takes the mean of each bucket, and combines the means by another rule.
 
     Each corrupted row corrupts one bucket, so the means must suffice for the inner rule against as many corrupted ones.
@@ -26,7 +26,7 @@ class MedianOfMeans(Aggregator):
         rule: name of the inner rule ("median", "geometric_median", "multi_krum", ...) or "module:Class".
 
     Raises:
-        ParameterError: bucket_size is less than 1.
+        ParameterError: bucket_size is less than 1, or seed is negative.
     """
 
     minimum = "ceil(n / s) >= 2f + 1, or what the inner rule needs"
@@ -35,12 +35,10 @@ class MedianOfMeans(Aggregator):
     paper = "Rajput et al., NeurIPS 2019, section 3"
 
     def __init__(self, *, num_corrupted: int = 0, bucket_size: int = 2, seed: int = 0, rule: str = "median") -> None:
-        super().__init__(num_corrupted=num_corrupted)
+        super().__init__(num_corrupted=num_corrupted, seed=seed)
         if bucket_size < 1:
             raise ParameterError(f"bucket_size must be at least 1; got {bucket_size}")
         self.bucket_size = bucket_size
-        self.seed = seed
-        self.step = 0
         self.inner = AGGREGATORS.get(rule)(num_corrupted=num_corrupted)
         self.coordinate_wise = self.inner.coordinate_wise
 
@@ -56,7 +54,7 @@ class MedianOfMeans(Aggregator):
         return self._replaced(num_corrupted=num_corrupted, inner=self.inner.against(num_corrupted))
 
     def for_step(self, step: int) -> Self:
-        return self._replaced(step=step, inner=self.inner.for_step(step))
+        return super().for_step(step)._replaced(inner=self.inner.for_step(step))
 
     def _combine(self, rows: Matrix) -> Matrix:
         weights, sizes = bucket_weights(len(rows), self.bucket_size, seed=self.seed, step=self.step)

@@ -1,12 +1,10 @@
 """SignGuard: the mean of the rows whose norm and signs are like those of most rows."""
 
-from typing import Self
-
 import numpy as np
 
 from byzshield.aggregation import primitives
 from byzshield.aggregation.clustering import largest_mean_shift_cluster
-from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix
+from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix, SeededOperation
 from byzshield.arrays import Float64
 from byzshield.errors import ParameterError
 from byzshield.seeding import generator
@@ -15,7 +13,7 @@ __all__ = ["SignGuard"]
 
 
 @AGGREGATORS.register("sign_guard")
-class SignGuard(Aggregator):
+class SignGuard(SeededOperation, Aggregator):
     """Mean of the rows that pass two filters, each clipped to the median norm.
 
     A row passes if its norm is between `lower` and `upper` times the median norm, and if its fractions of positive, zero and
@@ -33,7 +31,7 @@ class SignGuard(Aggregator):
         seed: of the draws, which are others at each step.
 
     Raises:
-        ParameterError: not 0 <= lower <= 1 <= upper, or fraction not in (0, 1].
+        ParameterError: not 0 <= lower <= 1 <= upper, fraction not in (0, 1], or seed is negative.
     """
 
     minimum = "n >= 2f + 1"
@@ -45,21 +43,16 @@ class SignGuard(Aggregator):
     def __init__(
         self, *, num_corrupted: int = 0, lower: float = 0.1, upper: float = 3.0, fraction: float = 0.1, seed: int = 0
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+        super().__init__(num_corrupted=num_corrupted, seed=seed)
         if not 0 <= lower <= 1 <= upper or not 0 < fraction <= 1:
             raise ParameterError(f"lower <= 1 <= upper and 0 < fraction <= 1 must hold; got {lower}, {upper} and {fraction}")
         self.lower = lower
         self.upper = upper
         self.fraction = fraction
-        self.seed = seed
-        self.step = 0
 
     @property
     def minimum_rows(self) -> int:
         return 2 * self.num_corrupted + 1
-
-    def for_step(self, step: int) -> Self:
-        return self._replaced(step=step)
 
     def _combine(self, rows: Matrix) -> Matrix:
         norms = primitives.norms(rows)
