@@ -65,7 +65,7 @@ class LabHost:
         self.home = self.folder / "home"
 
     def die(self) -> None:
-        """Ends every process of the host at once, as pulling the plug does."""
+        """Ends every process of the host at once, as a power failure does."""
         self.sshd.process.kill()
         self.sshd.process.wait(10)
 

@@ -54,8 +54,8 @@ def add_launch_arguments(parser):
 
 def launch(settings, arguments):
     """Starts what is missing of the cluster: launches instances for empty slots, starts stopped ones, and lets ssh in from
-    this machine's address alone. Prints the plan and what an hour costs, and asks before it costs anything. Running it again,
-    also after Ctrl-C or half a failure, fills the slots that are empty then.
+    ssh_from alone (by default, this machine's address). Prints the plan and what an hour costs, and asks before it costs
+    anything. Running it again, also after Ctrl-C or half a failure, fills the slots that are empty then.
 
     example: python scripts/ec2 launch --config configs/clusters/example.json --dry-run"""
     ec2, state = Ec2(settings), State(settings.name)

@@ -18,7 +18,7 @@ host_options() {
 EOT
 }
 
-# host_option OPTION VALUE: takes it if it is one of ours.
+# host_option OPTION VALUE: takes it if it is one of those above.
 host_option() {
     case $1 in
         --hosts) hosts_file=$(absolute "$2") ;;
@@ -54,7 +54,7 @@ read_hosts() {
         live+=("${#aliases[@]}") aliases+=("$alias") addresses+=("$address")
     done <"$hosts_file"
     ((${#aliases[@]})) || refuse "$hosts_file names no host"
-    # Nothing is asked and no unknown host is believed, whatever the configuration says; the hosts get no agent of ours.
+    # Nothing is asked and no unknown host is believed, whatever the configuration says; the agent is not forwarded.
     ssh_words=(ssh -a -x -o BatchMode=yes -o StrictHostKeyChecking=yes -o ClearAllForwardings=yes
         -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4)
     if [[ -n $ssh_config ]]; then ssh_words+=(-F "$ssh_config"); fi
@@ -92,8 +92,8 @@ place() {
     esac
 }
 
-# each_host WHAT COMMAND ...: COMMAND ... INDEX for every live host, AT_ONCE at a time at the most, each line of output with the host's name in
-# front. A host on which WHAT fails is remembered in failed and is live no longer.
+# each_host WHAT COMMAND ...: COMMAND ... INDEX for every live host, AT_ONCE at a time at the most, each line of output with the
+# host's name in front. A host on which WHAT fails is remembered in failed and is live no longer.
 each_host() {
     local what=$1 index status still=()
     shift

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the other scripts: what Open MPI and the numerical libraries need to run many ranks on few cores.
+# Sourced by the scripts, and by users before mpirun: what Open MPI and the numerical libraries need to run many ranks on few cores.
 # Works as root and as a user; settings that the caller has made already win.
 
 export OMPI_ALLOW_RUN_AS_ROOT="${OMPI_ALLOW_RUN_AS_ROOT:-1}"
