@@ -20,8 +20,8 @@ EOT
 }
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=scripts/hosts.sh
-. "$project/scripts/hosts.sh"
+# shellcheck source=scripts/lib/hosts.sh
+. "$project/scripts/lib/hosts.sh"
 flags=() run_dir=""
 while (($#)); do
     case $1 in
@@ -44,5 +44,5 @@ fi
 read_hosts
 # With a terminal there, Ctrl-C here ends the evaluator, too.
 if [[ -t 0 && -t 1 ]]; then terminal=-t; fi
-# shellcheck disable=SC2016 # for the shell over there
+# shellcheck disable=SC2016 # expanded on the host
 remote 0 'cd -- "$1" && exec .venv/bin/byzshield evaluate "${@:2}"' "$directory" "$run_dir" ${flags[@]+"${flags[@]}"}

@@ -22,8 +22,8 @@ EOT
 }
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=scripts/hosts.sh
-. "$project/scripts/hosts.sh"
+# shellcheck source=scripts/lib/hosts.sh
+. "$project/scripts/lib/hosts.sh"
 hosts_file=$project/hosts
 output=$project/runs names=()
 while (($#)); do

@@ -27,9 +27,13 @@ Example: bash scripts/install_node.sh --packages "python3-venv rsync" --wheels .
 EOT
 }
 
-# fail MESSAGE: something went wrong. refuse MESSAGE: the request is.
-fail() { echo "install_node: $1" >&2 && exit 1; }
-refuse() { echo "install_node: $1; see --help" >&2 && exit 2; }
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/request.sh
+. scripts/lib/request.sh
+# shellcheck source=scripts/lib/venv.sh
+. scripts/lib/venv.sh
+# shellcheck source=scripts/lib/mount.sh
+. scripts/lib/mount.sh
 
 as_root() { if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi; }
 can_be_root() { ((EUID == 0)) || sudo -n true 2>/dev/null; }
@@ -45,7 +49,7 @@ install_packages() {
         return
     fi
     [[ -n $(type -P apt-get) ]] ||
-        fail "these packages are missing, and there is no apt-get: ${missing[*]}; install their like yourself, then leave --packages out"
+        fail "these packages are missing, and there is no apt-get: ${missing[*]}; install what your system has instead, then leave --packages out"
     can_be_root ||
         fail "these packages are missing: ${missing[*]}; run 'sudo apt-get install ${missing[*]}', or allow $USER passwordless sudo"
     echo "Installing ${missing[*]} ..."
@@ -53,7 +57,7 @@ install_packages() {
     apt_get install --no-install-recommends "${missing[@]}" || fail "apt-get cannot install ${missing[*]}; its message is above"
 }
 
-# Machines run an apt of their own soon after their first start, so that ours may have to wait for it.
+# Soon after its first start a machine runs apt by itself, and ours may have to wait for that.
 LOCK_SECONDS=300
 apt_get() {
     as_root env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a \
@@ -93,14 +97,8 @@ while (($#)); do
     shift 2
 done
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 umask 022
 USER=${USER:-$(id -un)}
-# shellcheck source=scripts/venv.sh
-. scripts/venv.sh
-# shellcheck source=scripts/mount.sh
-. scripts/mount.sh
-
 if [[ -n $mount_source$mount_point$mount_type ]]; then
     check_mount_request "$mount_source" "$mount_point" "$mount_type" "$mount_options"
 elif [[ -n $only_mount ]]; then

@@ -14,20 +14,20 @@ Ctrl-C leaves the job alone.
 EOT
 }
 
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/job.sh
+. scripts/lib/job.sh
 from=0 follow=1
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
         --from) from=${2:?--from needs a number of bytes} && shift ;;
         --no-follow) follow=0 ;;
-        *) echo "logs.sh: unknown argument $1; see bash scripts/logs.sh --help" >&2 && exit 2 ;;
+        *) refuse "unknown argument $1" ;;
     esac
     shift
 done
-[[ $from =~ ^[0-9]+$ ]] || { echo "logs.sh: --from needs a number of bytes; got $from" >&2 && exit 2; }
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/job.sh
-. scripts/job.sh
+[[ $from =~ ^[0-9]+$ ]] || refuse "--from needs a number of bytes; got $from"
 if ((follow)); then
     follow_job "$from"
 else

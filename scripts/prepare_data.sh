@@ -21,8 +21,8 @@ EOT
 }
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=scripts/hosts.sh
-. "$project/scripts/hosts.sh"
+# shellcheck source=scripts/lib/hosts.sh
+. "$project/scripts/lib/hosts.sh"
 names=() flags=()
 while (($#)); do
     case $1 in
@@ -39,7 +39,7 @@ done
 ((${#names[@]})) || refuse "name a data set"
 
 # PREPARE FOLDER NUM_FLAGS FLAG ... NAME ...
-# shellcheck disable=SC2016 # for another shell, here or there
+# shellcheck disable=SC2016 # expanded where it runs, here or on a host
 PREPARE='
 cd -- "$1"
 flags=("${@:3:$2}")

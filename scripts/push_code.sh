@@ -22,10 +22,10 @@ EOT
 }
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=scripts/hosts.sh
-. "$project/scripts/hosts.sh"
-# shellcheck source=scripts/push_host.sh
-. "$project/scripts/push_host.sh"
+# shellcheck source=scripts/lib/hosts.sh
+. "$project/scripts/lib/hosts.sh"
+# shellcheck source=scripts/lib/push_host.sh
+. "$project/scripts/lib/push_host.sh"
 hosts_file=$project/hosts
 while (($#)); do
     case $1 in -h | --help) usage && exit 0 ;; esac

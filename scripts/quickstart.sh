@@ -18,10 +18,10 @@ EOF
 
 case "${1:-}" in -h | --help) usage && exit 0 ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/venv.sh
-. scripts/venv.sh
-# shellcheck source=scripts/mpi_env.sh
-. scripts/mpi_env.sh
+# shellcheck source=scripts/lib/venv.sh
+. scripts/lib/venv.sh
+# shellcheck source=scripts/lib/mpi_env.sh
+. scripts/lib/mpi_env.sh
 ensure_venv ""
 
 runs=${RUNS:-runs}

@@ -27,12 +27,12 @@ EOT
 }
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# shellcheck source=scripts/hosts.sh
-. "$project/scripts/hosts.sh"
-# shellcheck source=scripts/push_host.sh
-. "$project/scripts/push_host.sh"
-# shellcheck source=scripts/known_hosts.sh
-. "$project/scripts/known_hosts.sh"
+# shellcheck source=scripts/lib/hosts.sh
+. "$project/scripts/lib/hosts.sh"
+# shellcheck source=scripts/lib/push_host.sh
+. "$project/scripts/lib/push_host.sh"
+# shellcheck source=scripts/lib/known_hosts.sh
+. "$project/scripts/lib/known_hosts.sh"
 hosts_file=$project/hosts
 wheels="" port=22 install=()
 while (($#)); do
@@ -46,7 +46,7 @@ while (($#)); do
     esac
     shift 2
 done
-[[ $port =~ ^[0-9]{1,5}$ ]] || refuse "'$port' is no port"
+is_port "$port" || refuse "'$port' is no port"
 [[ -z $wheels || -d $wheels ]] || refuse "there is no folder $wheels"
 
 # set_up INDEX: code, wheels, environment, and the lists of hosts.
@@ -55,18 +55,18 @@ set_up() {
     if [[ -n $wheels ]]; then
         rsync_to_hosts --recursive --times --delete --chmod D755,F644 "$wheels/" "$(place "$1" .cluster/wheels/)"
     fi
-    # shellcheck disable=SC2016 # for the shell over there
+    # shellcheck disable=SC2016 # expanded on the host
     remote "$1" 'cd -- "$1" && exec bash scripts/install_node.sh "${@:2}"' "$directory" ${install[@]+"${install[@]}"} </dev/null
     rsync_to_hosts --recursive --checksum --perms --chmod D700,F600 "$scratch/cluster/" "$(place "$1" .cluster/)"
 }
 
-# shellcheck disable=SC2016 # for the shell over there
+# shellcheck disable=SC2016 # expanded on the host
 authorize() {
-    remote "$1" 'cd -- "$1" && exec bash scripts/cluster_key.sh authorize --from "$2"' "$directory" "${addresses[0]}" <"$scratch/key.pub"
+    remote "$1" 'cd -- "$1" && exec bash scripts/node/cluster_key.sh authorize --from "$2"' "$directory" "${addresses[0]}" <"$scratch/key.pub"
 }
 
-# DIRECTORY ADDRESS ...: prints each address that the cluster's key does not open, and ssh's last word on it.
-# shellcheck disable=SC2016 # for the shell over there
+# DIRECTORY ADDRESS ...: prints each address that the cluster's key does not open, and the last line that ssh says of it.
+# shellcheck disable=SC2016 # expanded on the host
 LOG_IN='
 cd -- "$1"
 for address in "${@:2}"; do
@@ -103,8 +103,8 @@ each_host "the setup" set_up
 if [[ " ${live[*]-} " != *" 0 "* ]]; then
     report_failures
 fi
-# shellcheck disable=SC2016 # for the shell over there
-remote 0 'cd -- "$1" && exec bash scripts/cluster_key.sh make --port "$2"' "$directory" "$port" </dev/null >"$scratch/key.pub" ||
+# shellcheck disable=SC2016 # expanded on the host
+remote 0 'cd -- "$1" && exec bash scripts/node/cluster_key.sh make --port "$2"' "$directory" "$port" </dev/null >"$scratch/key.pub" ||
     fail "${aliases[0]} (${addresses[0]}) made no key for the cluster; its message is above"
 live=("${live[@]:1}")
 if ((${#live[@]})); then

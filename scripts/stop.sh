@@ -12,17 +12,17 @@ checkpoint. Nothing else is touched, and it is no error if no job is running.
 EOT
 }
 
-grace=60
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib/job.sh
+. scripts/lib/job.sh
+grace=$GRACE
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
         --grace) grace=${2:?--grace needs a number of seconds} && shift ;;
-        *) echo "stop.sh: unknown argument $1; see bash scripts/stop.sh --help" >&2 && exit 2 ;;
+        *) refuse "unknown argument $1" ;;
     esac
     shift
 done
-[[ $grace =~ ^[0-9]+$ ]] || { echo "stop.sh: --grace needs a whole number of seconds; got $grace" >&2 && exit 2; }
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/job.sh
-. scripts/job.sh
+[[ $grace =~ ^[0-9]+$ ]] || refuse "--grace needs a whole number of seconds; got $grace"
 stop_job "$grace"

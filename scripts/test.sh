@@ -35,10 +35,10 @@ ensure_debian_packages() {
 
 case "${1:-}" in -h | --help) usage && exit 0 ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/venv.sh
-. scripts/venv.sh
-# shellcheck source=scripts/mpi_env.sh
-. scripts/mpi_env.sh
+# shellcheck source=scripts/lib/venv.sh
+. scripts/lib/venv.sh
+# shellcheck source=scripts/lib/mpi_env.sh
+. scripts/lib/mpi_env.sh
 ensure_venv test
 # In CI nothing may be skipped because something is missing.
 ensure_launcher_python2 || [[ -z ${CI:-} ]]

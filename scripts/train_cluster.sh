@@ -25,11 +25,9 @@ Example:
 EOT
 }
 
-fail() {
-    echo "train_cluster.sh: $1" >&2
-    exit 2
-}
-
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib/job.sh
+. "$project/scripts/lib/job.sh"
 hostfile=.cluster/hosts_address ranks=0 ssh_config='' network='' restarts=3 watch=0 detach=0
 while (($#)); do
     case $1 in
@@ -41,40 +39,35 @@ while (($#)); do
         --restarts) restarts=${2:?--restarts needs a number} && shift ;;
         --watch) watch=1 ;;
         --detach) detach=1 ;;
-        -*) fail "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
+        -*) refuse "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
         *) break ;;
     esac
     shift
 done
 (($#)) || { usage >&2 && exit 2; }
 run_file=$(realpath -- "$1") && shift
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/mpi_env.sh
-. scripts/mpi_env.sh
-# shellcheck source=scripts/job.sh
-. scripts/job.sh
-[[ -e $run_file ]] || fail "$run_file does not exist"
-[[ -r $hostfile ]] || fail "no hostfile $hostfile; setup_nodes.sh or the launcher's setup writes it"
-[[ -x .venv/bin/mpirun ]] || fail "no .venv in $PWD; bash scripts/install_node.sh makes it"
-(($(grep -cvE '^[[:space:]]*(#|$)' "$hostfile") >= 2)) || fail "$hostfile must name the server and at least one more host"
-[[ $ranks =~ ^[0-9]+$ && $ranks -ne 1 ]] || fail "--ranks must be at least 2: the server and a process for workers; got $ranks"
-[[ $restarts =~ ^[0-9]+$ ]] || fail "--restarts needs a number; got $restarts"
+cd "$project"
+# shellcheck source=scripts/lib/mpirun.sh
+. scripts/lib/mpirun.sh
+[[ -e $run_file ]] || refuse "$run_file does not exist"
+[[ -r $hostfile ]] || refuse "no hostfile $hostfile; setup_nodes.sh or the launcher's setup writes it"
+[[ -x .venv/bin/mpirun ]] || refuse "no .venv in $PWD; bash scripts/install_node.sh makes it"
+(($(grep -cvE '^[[:space:]]*(#|$)' "$hostfile") >= 2)) || refuse "$hostfile must name the server and at least one more host"
+[[ $ranks =~ ^[0-9]+$ && $ranks -ne 1 ]] || refuse "--ranks must be at least 2: the server and a process for workers; got $ranks"
+[[ $restarts =~ ^[0-9]+$ ]] || refuse "--restarts needs a number; got $restarts"
 [[ -n $ssh_config || ! -e .cluster/ssh_config ]] || ssh_config=$PWD/.cluster/ssh_config
 
-options=(--bind-to none --map-by node:OVERSUBSCRIBE --with-ft ulfm --mca pml ob1 --mca btl "self,sm,tcp")
+options=(--bind-to none --map-by node:OVERSUBSCRIBE "${lose_ranks[@]}" "${same_threads[@]}")
 options+=(--prtemca plm_ssh_no_tree_spawn 1) # the server's key opens the workers; theirs opens nothing
 # mpirun takes the command apart at its spaces.
-[[ $ssh_config != *[[:space:]]* ]] || fail "the path of the ssh configuration must be free of spaces; got $ssh_config"
+[[ $ssh_config != *[[:space:]]* ]] || refuse "the path of the ssh configuration must be free of spaces; got $ssh_config"
 export SSH=ssh
 if [[ -n $ssh_config ]]; then
     SSH="ssh -F $ssh_config"
     options+=(--prtemca plm_ssh_agent "$SSH")
 fi
 [[ -z $network ]] || options+=(--prtemca prte_if_include "$network" --mca btl_tcp_if_include "$network")
-for name in OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS; do
-    options+=(-x "$name")
-done
-# So that it can be started again at any time: what is there already is gone on with, unless it shall be replaced.
+# A run that is there already goes on, unless it shall be replaced: so the same command starts the job again at any time.
 [[ " $* " == *" --overwrite "* || " $* " == *" --resume "* ]] || set -- "$@" --resume
-run_job "$detach" bash scripts/cluster_job.sh "$hostfile" "$ranks" "$restarts" "$watch" .venv/bin/mpirun "${options[@]}" -- \
+run_job "$detach" bash scripts/node/cluster_job.sh "$hostfile" "$ranks" "$restarts" "$watch" .venv/bin/mpirun "${options[@]}" -- \
     "$PWD/.venv/bin/python" -m mpi4py -m byzshield train "$run_file" "$@"

@@ -18,27 +18,28 @@ Examples:
 EOT
 }
 
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib/job.sh
+. "$project/scripts/lib/job.sh"
 ranks=$(($(nproc) + 1)) detach=0
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
         --ranks) ranks=${2:?--ranks needs a number} && shift ;;
         --detach) detach=1 ;;
-        -*) echo "train_local.sh: unknown argument $1; flags of byzshield train stand behind RUN.toml" >&2 && exit 2 ;;
+        -*) refuse "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
         *) break ;;
     esac
     shift
 done
 (($#)) || { usage >&2 && exit 2; }
-[[ $ranks =~ ^[0-9]+$ && $ranks -ge 2 ]] || { echo "train_local.sh: --ranks must be at least 2; got $ranks" >&2 && exit 2; }
+[[ $ranks =~ ^[0-9]+$ && $ranks -ge 2 ]] || refuse "--ranks must be at least 2; got $ranks"
 run_file=$(realpath -- "$1") && shift
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/venv.sh
-. scripts/venv.sh
-# shellcheck source=scripts/mpi_env.sh
-. scripts/mpi_env.sh
-# shellcheck source=scripts/job.sh
-. scripts/job.sh
-[[ -e $run_file ]] || { echo "train_local.sh: $run_file does not exist" >&2 && exit 2; }
+cd "$project"
+# shellcheck source=scripts/lib/venv.sh
+. scripts/lib/venv.sh
+# shellcheck source=scripts/lib/mpi_env.sh
+. scripts/lib/mpi_env.sh
+[[ -e $run_file ]] || refuse "$run_file does not exist"
 [[ -x .venv/bin/mpirun ]] || ensure_venv ""
 run_job "$detach" .venv/bin/mpirun -n "$ranks" .venv/bin/python -m mpi4py -m byzshield train "$run_file" "$@"

@@ -1,12 +1,12 @@
 """EC2 on this machine: a moto server, and a front before it that breaks what a test asks it to break."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -16,6 +16,7 @@ from typing import Any
 
 import moto_server
 from launcher import LAUNCHER, run_launcher
+from polling import wait_for
 from ssh_server import free_port
 
 UBUNTU = "ami-1e749f67"  # one of those that moto knows
@@ -31,15 +32,15 @@ class Moto:
         with open(log, "wb") as output:
             command = [sys.executable, moto_server.__file__, str(self.port)]
             self._process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **CREDENTIALS})
-        deadline = time.monotonic() + 60
-        while True:
-            try:
+
+        def answers() -> bool:
+            assert self._process.poll() is None, log.read_text()
+            with contextlib.suppress(OSError):
                 self.reset()
-                return
-            except OSError:
-                assert self._process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
+                return True
+            return False
+
+        wait_for(answers, f"moto answers; see {log}")
 
     def reset(self) -> None:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)

@@ -14,7 +14,10 @@ from pathlib import Path
 from needs import need, need_root
 from ssh_server import SshServer
 
-__all__ = ["ClusterLab", "LabHost", "ip", "require_lab"]
+__all__ = ["ISOLATED", "ClusterLab", "LabHost", "ip", "require_lab"]
+
+# Words that run a command with its own mounts, hostname, processes and shared memory; all of them end with it.
+ISOLATED = ["unshare", "--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
 
 
 def require_lab() -> None:
@@ -49,8 +52,7 @@ class LabHost:
         mounts = f"mount --make-rprivate / && mount -t tmpfs tmpfs /dev/shm && mount --bind {self.folder}/home {lab.home}"
         mounts += f" && mount -t overlay -o {layers} overlay /etc && touch /etc/fstab"
         inside = f'{mounts} && hostname {self.hostname} && exec "$@"'
-        enter = ["ip", "netns", "exec", self.netns, "unshare", "--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child"]
-        enter += ["--mount-proc", "bash", "-c", inside, "host"]
+        enter = ["ip", "netns", "exec", self.netns, *ISOLATED, "bash", "-c", inside, "host"]
         self.sshd = SshServer(
             self.folder,
             authorized=authorized,
@@ -63,13 +65,9 @@ class LabHost:
         self.home = self.folder / "home"
 
     def die(self) -> None:
-        """Ends every process of the host at once, as pulling the plug does."""
+        """Ends every process of the host at once, as a power failure does."""
         self.sshd.process.kill()
         self.sshd.process.wait(10)
-
-    def unplug(self) -> None:
-        """Takes it off the network; its processes go on."""
-        ip("link", "set", "eth0", "down", netns=self.netns)
 
 
 class ClusterLab:
@@ -115,22 +113,8 @@ class ClusterLab:
         netns = self._namespace(name)
         # A host that comes again has the hardware address that its neighbors remember.
         hardware = "02:00:" + ":".join(f"{int(byte):02x}" for byte in address.split("/")[0].split("."))
-        ip(
-            "link",
-            "add",
-            "eth0",
-            "netns",
-            netns,
-            "address",
-            hardware,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            f"to-{name}",
-            "netns",
-            self.switch,
-        )
+        pair = f"eth0 netns {netns} address {hardware} type veth peer name to-{name} netns {self.switch}"
+        ip("link", "add", *pair.split())
         ip("link", "set", f"to-{name}", "master", "switch", "up", netns=self.switch)
         ip("addr", "add", address, "dev", "eth0", netns=netns)
         ip("link", "set", "eth0", "up", netns=netns)

@@ -78,10 +78,10 @@ def same_weights() -> Callable[[dict[str, torch.Tensor], dict[str, torch.Tensor]
 
 @pytest.fixture(scope="session")
 def mpi_environment() -> dict[str, str]:
-    """The environment that scripts/mpi_env.sh makes, for an mpirun on this machine."""
+    """The environment that scripts/lib/mpi_env.sh makes, for an mpirun on this machine."""
     import subprocess
 
-    shell = f". '{REPOSITORY}/scripts/mpi_env.sh' && env -0"
+    shell = f". '{REPOSITORY}/scripts/lib/mpi_env.sh' && env -0"
     output = subprocess.run(["bash", "-c", shell], check=True, capture_output=True, text=True).stdout
     environment = dict(entry.split("=", 1) for entry in output.split("\0") if "=" in entry)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])

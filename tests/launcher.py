@@ -9,7 +9,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 LAUNCHER = REPOSITORY / "scripts" / "ec2"
-PYTHON2 = Path(sys.executable).parent / "launcher-python2.7"  # made by scripts/venv.sh
+PYTHON2 = Path(sys.executable).parent / "launcher-python2.7"  # made by scripts/lib/venv.sh
 _needs_python2 = pytest.mark.skipif(
     not PYTHON2.exists() and "CI" not in os.environ, reason="scripts/test.sh found no Python 2.7 (PYTHON2 names one)"
 )

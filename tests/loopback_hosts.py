@@ -13,10 +13,10 @@ from pathlib import Path
 from needs import need
 from ssh_server import SshServer, free_port, make_key
 
-__all__ = ["LoopbackHosts", "loopback_hosts", "make_project", "make_wheel", "run_script", "snapshot"]
+__all__ = ["PYTHON", "LoopbackHosts", "copy_scripts", "loopback_hosts", "make_project", "make_wheel", "run_script", "snapshot"]
 
 REPOSITORY = Path(__file__).parent.parent
-PYTHON = str(getattr(sys, "_base_executable", sys.executable))
+PYTHON = os.path.realpath(sys.executable)  # that of the virtual environment, outside it
 
 
 def make_wheel(folder: Path, name: str, version: str = "1.0") -> Path:
@@ -30,6 +30,17 @@ def make_wheel(folder: Path, name: str, version: str = "1.0") -> Path:
         wheel.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{information}/RECORD", "")
     return path
+
+
+def copy_scripts(project: Path, *names: str) -> None:
+    """Copies files and folders of scripts/ into a project."""
+    for name in names:
+        source, target = REPOSITORY / "scripts" / name, project / "scripts" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
 
 
 def make_project(folder: Path) -> Path:

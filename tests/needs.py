@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-__all__ = ["SBIN", "find_tool", "need", "need_root", "skip"]
+__all__ = ["find_tool", "need", "need_root", "skip"]
 
 SBIN = "/usr/sbin:/sbin"  # not on every user's path
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cluster_lab import ClusterLab
+from cluster_lab import ISOLATED, ClusterLab
 
 __all__ = ["Pod"]
 
@@ -53,19 +53,8 @@ class Pod:
         environment = {"SECRET": str(folder / "secret"), "CONFIG": str(folder / "config"), "POD": name, "PYTHON": sys.base_prefix}
         environment["PROJECT"] = str(Path(__file__).parents[1])
         self._enter = ["env", *(f"{key}={value}" for key, value in environment.items())]
-        self._enter += [
-            "ip",
-            "netns",
-            "exec",
-            lab.plug_in(name.removeprefix("byzshield-"), address),
-            "unshare",
-            "--mount",
-            "--uts",
-            "--pid",
-            "--ipc",
-            "--fork",
-        ]
-        self._enter += ["--kill-child", "--mount-proc", "bash", "-c", MOUNTS, "pod", *USER]
+        self._enter += ["ip", "netns", "exec", lab.plug_in(name.removeprefix("byzshield-"), address), *ISOLATED]
+        self._enter += ["bash", "-c", MOUNTS, "pod", *USER]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, container: dict[str, Any], project: Path) -> None:

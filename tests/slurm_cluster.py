@@ -94,7 +94,7 @@ class SlurmCluster:
         self._running = True
 
     def stop(self) -> None:
-        """Ends what was started, last first; slurmd's steps go with a cancelled job."""
+        """Ends what was started, last first; slurmd's steps go with a canceled job."""
         try:
             if self._running:
                 self.cancel_all()

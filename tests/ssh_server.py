@@ -1,13 +1,13 @@
-"""A real sshd of the test's own: own port, host key, authorised keys and account settings; ended by its pid."""
+"""A real sshd of the test's own: own port, host key, authorized keys and account settings; ended by its pid."""
 
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from needs import find_tool, need
+from polling import wait_for
 
 __all__ = ["SshServer", "free_port", "make_key"]
 
@@ -93,13 +93,13 @@ class SshServer:
         Raises:
             AssertionError: it does not in time, or has ended.
         """
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+
+        def listens() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            if "Server listening" in self.log.read_text():
-                return self
-            time.sleep(0.02)
-        raise AssertionError(f"sshd does not listen after {seconds} s: {self.log.read_text()}")
+            return "Server listening" in self.log.read_text()
+
+        wait_for(listens, f"sshd listens; see {self.log}", seconds)
+        return self
 
     def stop(self) -> None:
         """Ends it; sessions that it serves end with it."""

@@ -1,4 +1,4 @@
-"""python scripts/ec2 COMMAND --config FILE: a cluster on EC2, from the first launch to the last cent. Python 2.7 or 3."""
+"""python scripts/ec2 COMMAND --config FILE: launches a cluster on EC2, trains on it, and deletes it. Python 2.7 or 3."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -134,9 +134,9 @@ def main(words):
 
 
 if __name__ == "__main__":
-    console.speak_utf8()
+    console.use_utf8()
     status = main(console.words_of(sys.argv[1:]))
-    if status == INTERRUPTED:  # threads in mid-call would complain at an orderly end
+    if status == INTERRUPTED:  # at a normal exit, threads that still wait for an answer would print errors
         sys.stdout.flush()
         os._exit(status)
     sys.exit(status)

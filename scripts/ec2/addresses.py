@@ -4,7 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import socket
 
-# Two halves of the internet are the internet: nothing wider than these is taken for "the caller's address".
+# A few wide networks together are the whole internet, so nothing wider than these may be let in.
 WIDEST = {socket.AF_INET: 8, socket.AF_INET6: 32}
 
 
@@ -12,7 +12,7 @@ def network(text):
     """ "10.1.2.3/16" -> "10.1.0.0/16"; a bare address stands for itself alone (/32 or /128).
 
     Raises:
-        ValueError: not an address or network, or one so wide that it is as good as the world.
+        ValueError: not an address or network, or one that is wider than WIDEST.
     """
     address, _, length = text.strip().partition("/")
     family, packed = _packed(address)

@@ -1,4 +1,4 @@
-"""What an interrupted command asked of EC2, and what came of it."""
+"""What an interrupted launch asked of EC2: waits until EC2 lists it, and takes it over."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 

@@ -70,7 +70,7 @@ USER = matching("[a-z_][a-z0-9_-]{0,31}", "a user name")
 WORD = matching(r"\S+", "a text without spaces")
 LINE = matching(r"[^\r\n]+", "a text of one line")
 URL = matching(r"https?://\S+", "a URL that begins with https:// or http://")
-# Who can change this answer in flight opens ssh to himself.
+# Whoever can change this answer on its way could have ssh opened to any address.
 SAFE_URL = matching(r"https://\S+|http://127[.]0[.]0[.]1(:[0-9]+)?(/\S*)?", "a URL that begins with https://")
 # No component may be empty, "." or "..": code is mirrored into this folder, and what does not belong there is deleted.
 FOLDER = matching(

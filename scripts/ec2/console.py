@@ -10,7 +10,7 @@ import sys
 from errors import OperationFailed, RequestError
 
 
-def speak_utf8():
+def use_utf8():
     """Python 2 cannot print beyond ASCII into a pipe, nor Python 3.6 in the locale C; this lets them."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

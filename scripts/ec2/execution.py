@@ -1,4 +1,4 @@
-"""A command that runs on a host: its output as it comes, its input as it goes, its end in any case."""
+"""A command that runs on a host: its output as it comes, its input, and its end, also when the connection breaks."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -40,13 +40,13 @@ class Execution(object):
             try:
                 self._channel.close()
             except self._connection.errors:
-                pass  # closed it is
+                pass  # it was closed already
 
     def _pump(self):
         channel, started, pending, pause = self._channel, clock(), b"", 0.001
         moved_at, exited_at = started, None
         while True:
-            # Asked before reading: what comes later than this is not there.
+            # Asked before reading: once the command has ended, one more read gets all that is left.
             ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
             moved = False
             if channel.recv_ready():
@@ -93,7 +93,7 @@ class Execution(object):
         status = self._channel.exit_status
         alias = self._connection.alias
         if status < 0:
-            self._connection.transport.join(1.0)  # it lets channels know first that it is about to end
+            self._connection.transport.join(1.0)  # channels are told of the connection's end before it is
             if not self._connection.transport.is_active():
                 raise self._lost()
             raise OperationFailed("{}: the command was killed on the host".format(alias))

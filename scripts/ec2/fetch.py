@@ -14,7 +14,7 @@ import tarfile
 import shell
 from errors import OperationFailed
 from output import last_line
-from tree import BLOCK, as_bytes, text
+from tree import BLOCK, as_bytes, is_inside, text
 from waiting import clock, progress
 
 PROGRESS_SECONDS = 10.0
@@ -91,11 +91,6 @@ def _sources(connection, folder, names):
     return sources, problems
 
 
-def is_inside(name):
-    """Whether a name that a host gave stays below the folder to which it is relative."""
-    return not any(part in (b"", b".", b"..") for part in name.split(b"/")) and b"\0" not in name
-
-
 def _is_here(path, source):
     try:
         found = os.lstat(path)
@@ -118,7 +113,7 @@ def _members(connection, folder, wanted):
                 yield name[2:], members.extractfile(member)
     except (tarfile.TarError, ValueError, UnicodeError):
         reader.drain()
-        said = last_line(reader.complaint, running.status)
+        said = last_line(reader.errors, running.status)
         raise OperationFailed("{}: what it sends is no archive: {}".format(connection.alias, said))
 
 
@@ -145,7 +140,7 @@ class _Reader(object):
     """Standard output of an execution as a file, with what it says on standard error aside."""
 
     def __init__(self, running):
-        self.complaint = b""
+        self.errors = b""
         self._pieces, self._rest = iter(running), b""
 
     def read(self, size):
@@ -156,7 +151,7 @@ class _Reader(object):
             if block is None:
                 break
             if is_error:
-                self.complaint = (self.complaint + block)[-BLOCK:]
+                self.errors = (self.errors + block)[-BLOCK:]
                 continue
             parts.append(block[:missing])
             self._rest = block[missing:]

@@ -5,12 +5,12 @@ from __future__ import absolute_import, print_function, unicode_literals
 try:
     from urllib.request import urlopen
 except ImportError:
-    from urllib2 import urlopen  # novm: Python 2 alone comes here
+    from urllib2 import urlopen  # novm: Python 2 only
 
 import addresses
 import waiting
-from errors import OperationFailed, RequestError
-from instances import CLUSTER_TAG, NOT_YET_KNOWN, Ec2Error, tag
+from errors import OperationFailed
+from instances import NOT_YET_KNOWN, Ec2Error
 
 
 def caller_network(settings):
@@ -37,15 +37,12 @@ def caller_network(settings):
 
 def groups(ec2):
     """The cluster's security groups: one, unless the cluster has moved to another VPC."""
-    found = ec2.call_all(
-        "describe_security_groups", "SecurityGroups", Filters=[{"Name": "tag:" + CLUSTER_TAG, "Values": [ec2.settings.name]}]
-    )
-    return [group for group in found if tag(group, CLUSTER_TAG) == ec2.settings.name]
+    return ec2.tagged("describe_security_groups", "SecurityGroups")
 
 
 def ensure(ec2, vpc, source):
     """The id of the cluster's group in the VPC, made if missing, with exactly two rules: ssh from the source, all from itself."""
-    name = "byzshield-{}".format(ec2.settings.name)
+    name = ec2.object_name
     group = next((group for group in groups(ec2) if group["VpcId"] == vpc), None)
     if group is None:
         try:
@@ -58,11 +55,7 @@ def ensure(ec2, vpc, source):
             )
         except Ec2Error as error:
             if error.code == "InvalidGroup.Duplicate":
-                raise RequestError(
-                    'a security group {} without the tag {}={} is in the way; delete it, or choose another "name"'.format(
-                        name, CLUSTER_TAG, ec2.settings.name
-                    )
-                )
+                raise ec2.name_is_taken("security group")
             raise
         group = {"GroupId": answer["GroupId"], "IpPermissions": []}
     identity = group["GroupId"]

@@ -10,12 +10,14 @@ Host = collections.namedtuple("Host", "alias index public_address private_addres
 
 
 def alias_of(index):
-    """0 -> "ps", 3 -> "worker3"."""
+    """0 -> "ps", 3 -> "worker3", None (an instance without a slot) -> None."""
+    if index is None:
+        return None
     return "ps" if index == 0 else "worker{}".format(index)
 
 
 def contact_address(settings, host):
-    """The address by which this machine reaches the host: settings.address says which."""
+    """The address by which this machine reaches a Host or an Instance: settings.address says which."""
     return host.public_address if settings.address == "public" else host.private_address
 
 

@@ -4,7 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import os
 
-import fleet
+import cluster
 import hostfile
 import shell
 import tree
@@ -25,17 +25,17 @@ def setup(settings, arguments):
     the parameter server log in to the workers. Safe to repeat; a host that failed catches up.
 
     example: python scripts/ec2 setup --config configs/clusters/example.json"""
-    return set_up(settings, fleet.of_cluster(settings), arguments.only_mount)
+    return set_up(settings, cluster.hosts_of(settings), arguments.only_mount)
 
 
-def set_up(settings, ships, only_mount, project=PROJECT):
+def set_up(settings, hosts, only_mount, project=PROJECT):
     """Makes the hosts nodes; returns the exit status."""
     seconds = settings.deadlines.setup
     if only_mount and settings.file_system is None:
         raise RequestError("the cluster's file has no file_system to mount")
     entries = tree.project(project)
     wheels = {} if settings.node.wheels is None else tree.folder(os.path.expanduser(settings.node.wheels), WHEELS.encode("ascii"))
-    files = _cluster_files(ships)
+    files = _cluster_files(hosts)
 
     def prepare(connection, node):
         push_entries(connection, settings, entries)
@@ -43,7 +43,7 @@ def set_up(settings, ships, only_mount, project=PROJECT):
             push_entries(connection, settings, wheels, "pushed_wheels", " of wheels")
         connection.output(shell.within_folder(settings.node.directory, EXTRACT), settings.deadlines.command, send=[files])
         progress("{}: installing".format(node.alias))
-        status = fleet.follow(connection, _install_command(settings, only_mount), seconds, only_error=True)
+        status = cluster.follow(connection, _install_command(settings, only_mount), seconds, only_error=True)
         if status != 0:
             raise OperationFailed(
                 "{}: scripts/install_node.sh ended with status {}; its message is above".format(node.alias, status)
@@ -51,20 +51,20 @@ def set_up(settings, ships, only_mount, project=PROJECT):
         progress("{}: installed".format(node.alias))
 
     # Four commands at most on each host, each with that deadline.
-    ready, failures = fleet.visit(ships, prepare, 4 * seconds, booting=settings.deadlines.ssh)
+    ready, failures = cluster.visit(hosts, prepare, 4 * seconds, booting=settings.deadlines.ssh)
     if not only_mount:
-        failures += _exchange_keys(settings, ships, ready)
+        failures += _exchange_keys(settings, hosts, ready)
     if not failures:
         progress("{} hosts are ready".format(len(ready)))
-    return fleet.report(failures)
+    return cluster.report(failures)
 
 
-def _cluster_files(ships):
+def _cluster_files(hosts):
     """.cluster/hosts, hosts_alias, hosts_address and known_hosts, as an archive."""
     blocks = []
-    for name, text in hostfile.contents(ships.nodes).items():
+    for name, text in hostfile.contents(hosts.nodes).items():
         blocks += of_bytes(".cluster/{}".format(name).encode("ascii"), text.encode("utf-8"))
-    blocks += of_bytes(b".cluster/known_hosts", ships.access.known_hosts_content())
+    blocks += of_bytes(b".cluster/known_hosts", hosts.access.known_hosts_content())
     return b"".join(blocks) + END
 
 
@@ -83,23 +83,23 @@ def _install_command(settings, only_mount):
     return shell.within_folder(node.directory, shell.join(words))
 
 
-def _exchange_keys(settings, ships, ready):
+def _exchange_keys(settings, hosts, ready):
     """Lets the parameter server log in to the workers that are ready; returns the failures."""
     if "ps" not in ready:
         return [OperationFailed("ps: it is not ready, so no worker lets it in yet; mend it and repeat setup")]
     directory, seconds = settings.node.directory, settings.deadlines.command
-    server = ships._replace(nodes=ships.nodes[:1])
-    make = shell.join(["bash", "scripts/cluster_key.sh", "make", "--port", "{}".format(server.nodes[0].port)])
-    made, failures = fleet.visit(
+    server = hosts._replace(nodes=hosts.nodes[:1])
+    make = shell.join(["bash", "scripts/node/cluster_key.sh", "make", "--port", "{}".format(server.nodes[0].port)])
+    made, failures = cluster.visit(
         server, lambda connection, _: connection.output(shell.within_folder(directory, make), seconds), seconds
     )
     if failures:
         return failures
-    authorize = shell.join(["bash", "scripts/cluster_key.sh", "authorize", "--from", server.nodes[0].private_address])
+    authorize = shell.join(["bash", "scripts/node/cluster_key.sh", "authorize", "--from", server.nodes[0].private_address])
 
     def let_in(connection, node):
         connection.output(shell.within_folder(directory, authorize), seconds, send=[made["ps"]])
         progress("{}: lets the parameter server in".format(node.alias))
 
-    workers = ships._replace(nodes=[node for node in ships.nodes[1:] if node.alias in ready])
-    return fleet.visit(workers, let_in, seconds)[1]
+    workers = hosts._replace(nodes=[node for node in hosts.nodes[1:] if node.alias in ready])
+    return cluster.visit(workers, let_in, seconds)[1]

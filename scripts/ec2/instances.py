@@ -1,4 +1,4 @@
-"""EC2: the only import of boto3. Calls that fail become one line; instances become plain tuples."""
+"""EC2; boto3 is imported here alone. Calls that fail become one line; instances become plain tuples."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -13,7 +13,7 @@ Instance = collections.namedtuple(
     "Instance", "id cluster index token type market state reason public_address private_address launched subnet zone"
 )
 
-# Codes that a fresh object causes while EC2 has not told all its parts about it yet.
+# What EC2 answers for a while after an object was made, until all its parts know it.
 NOT_YET_KNOWN = ("InvalidGroup.NotFound", "InvalidKeyPair.NotFound", "InvalidInstanceID.NotFound")
 REFUSED = (
     "AuthFailure",
@@ -38,6 +38,7 @@ class Ec2(object):
 
     def __init__(self, settings):
         self.settings = settings
+        self.object_name = "byzshield-{}".format(settings.name)  # of the cluster's key pair and security group
         exceptions = packages.load("botocore.exceptions")
         try:
             self._session = packages.load("boto3.session").Session(profile_name=settings.profile, region_name=settings.region)
@@ -47,11 +48,11 @@ class Ec2(object):
             raise RequestError("{}".format(error))
         self._clients = {}
 
-    def call(self, operation, service="ec2", region=None, patient=True, **parameters):
+    def call(self, operation, service="ec2", region=None, optional=False, **parameters):
         """The answer to an API call, throttling waited out.
 
         Args:
-            patient: False for what is nice to know: few seconds, few tries.
+            optional: the caller can do without the answer, so one attempt of a few seconds is enough.
 
         Raises:
             Ec2Error: EC2 says no.
@@ -60,7 +61,7 @@ class Ec2(object):
         """
         exceptions = packages.load("botocore.exceptions")
         try:
-            return getattr(self._client(service, region, patient), operation)(**parameters)
+            return getattr(self._client(service, region, optional), operation)(**parameters)
         except exceptions.ClientError as error:
             answer = error.response.get("Error", {})
             raise _error(operation, answer.get("Code", "unknown"), answer.get("Message", ""))
@@ -81,27 +82,34 @@ class Ec2(object):
                 return items
             parameters["NextToken"] = answer["NextToken"]
 
+    def tagged(self, operation, key, *filters):
+        """The items of a describe call that carry this cluster's tag. It is checked here, too: what is found may be deleted."""
+        items = self.call_all(operation, key, Filters=[_has_tag(self.settings.name)] + list(filters))
+        return [item for item in items if tag(item, CLUSTER_TAG) == self.settings.name]
+
     def instances(self, cluster=None):
         """Instances of a cluster, or of all clusters, in any state: terminated ones stay visible for about an hour."""
-        if cluster is None:
-            filters = [{"Name": "tag-key", "Values": [CLUSTER_TAG]}]
-        else:
-            filters = [{"Name": "tag:" + CLUSTER_TAG, "Values": [cluster]}]
+        filters = [{"Name": "tag-key", "Values": [CLUSTER_TAG]} if cluster is None else _has_tag(cluster)]
         reservations = self.call_all("describe_instances", "Reservations", Filters=filters)
         return [_instance(item) for reservation in reservations for item in reservation["Instances"]]
 
     def tags(self, kind, **more):
         """TagSpecifications for a new object of this kind."""
         tags = dict(more, **{CLUSTER_TAG: self.settings.name})
-        tags.setdefault("Name", "byzshield-{}".format(self.settings.name))
+        tags.setdefault("Name", self.object_name)
         return {"ResourceType": kind, "Tags": [{"Key": name, "Value": value} for name, value in sorted(tags.items())]}
 
-    def _client(self, service, region, patient):
-        key = (service, region, patient)
+    def name_is_taken(self, kind):
+        """The RequestError for an object of that kind that has the cluster's name and not its tag."""
+        line = 'a {} {} without the tag {}={} is in the way; delete it, or choose another "name"'
+        return RequestError(line.format(kind, self.object_name, CLUSTER_TAG, self.settings.name))
+
+    def _client(self, service, region, optional):
+        key = (service, region, optional)
         if key not in self._clients:
-            retries = {"mode": "standard", "max_attempts": 8 if patient else 1}
+            retries = {"mode": "standard", "max_attempts": 1 if optional else 8}
             config = packages.load("botocore.config").Config(
-                retries=retries, connect_timeout=10 if patient else 3, read_timeout=60 if patient else 5
+                retries=retries, connect_timeout=3 if optional else 10, read_timeout=5 if optional else 60
             )
             try:
                 self._clients[key] = self._session.client(
@@ -115,6 +123,10 @@ class Ec2(object):
 def tag(item, name):
     """The value of an object's tag, or None."""
     return next((pair["Value"] for pair in item.get("Tags", []) if pair["Key"] == name), None)
+
+
+def _has_tag(cluster):
+    return {"Name": "tag:" + CLUSTER_TAG, "Values": [cluster]}
 
 
 def _instance(item):

@@ -5,7 +5,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import os
 import time
 
-import fleet
+import cluster
 import nodes
 import output
 import shell
@@ -15,7 +15,7 @@ from errors import OperationFailed, RequestError
 from execution import ConnectionLost
 from waiting import Deadline, progress
 
-# stop.sh kills what has not ended by then, and says so.
+# Of deadlines.job_stop, what stop.sh needs to kill the job once its grace period is over.
 TIME_TO_KILL = 20
 
 
@@ -35,10 +35,10 @@ def train(settings, arguments):
     What stands behind -- goes to `byzshield train`.
 
     example: python scripts/ec2 train --config configs/clusters/example.json -- --set run.steps=100"""
-    ships = fleet.of_cluster(settings)
-    start(settings, ships, arguments.run_file or settings.job.run_file, arguments.behind, not arguments.no_push)
+    hosts = cluster.hosts_of(settings)
+    start(settings, hosts, arguments.run_file or settings.job.run_file, arguments.behind, not arguments.no_push)
     if arguments.follow:
-        return follow_log(settings, ships, True)
+        return follow_log(settings, hosts, True)
     progress("the job goes on without this machine: `logs` follows it, `stop-job` ends it, `fetch` brings its results")
     return 0
 
@@ -48,7 +48,7 @@ def logs(settings, arguments):
     A connection that breaks is made again, and the log goes on where it stopped. Ctrl-C leaves the job alone.
 
     example: python scripts/ec2 logs --config configs/clusters/example.json"""
-    return follow_log(settings, fleet.of_cluster(settings), not arguments.no_follow)
+    return follow_log(settings, cluster.hosts_of(settings), not arguments.no_follow)
 
 
 def stop_job(settings, arguments):
@@ -57,10 +57,10 @@ def stop_job(settings, arguments):
     example: python scripts/ec2 stop-job --config configs/clusters/example.json"""
     seconds = settings.deadlines.job_stop
     command = ["bash", "scripts/stop.sh", "--grace", "{}".format(max(1, seconds - TIME_TO_KILL))]
-    return on_server(settings, fleet.of_cluster(settings), shell.join(command), seconds)
+    return on_server(settings, cluster.hosts_of(settings), shell.join(command), seconds)
 
 
-def start(settings, ships, run_file, flags, push, project=nodes.PROJECT):
+def start(settings, hosts, run_file, flags, push, project=nodes.PROJECT):
     """Starts the job.
 
     Raises:
@@ -68,31 +68,31 @@ def start(settings, ships, run_file, flags, push, project=nodes.PROJECT):
         OperationFailed: not pushed to every host, or the job did not start.
     """
     name = name_in(project, run_file, must_exist=push)
-    if push and fleet.report(nodes.push_to(settings, ships, project, also=[tree.as_bytes(name)])):
+    if push and cluster.report(nodes.push_to(settings, hosts, project, also=[tree.as_bytes(name)])):
         raise OperationFailed("not started: every host needs the same code; mend these, or terminate them and launch again")
     words = ["bash", "scripts/train_cluster.sh", "--detach"]
     if settings.job.watch_interruptions and "spot" in (settings.market, settings.server.market):
         words.append("--watch")
     words += [name] + list(settings.job.flags) + list(flags)
-    status = on_server(settings, ships, shell.join(words), settings.deadlines.command)
+    status = on_server(settings, hosts, shell.join(words), settings.deadlines.command)
     if status != 0:
         raise OperationFailed("ps: scripts/train_cluster.sh ended with status {}; its message is above".format(status))
 
 
-def on_server(settings, ships, command, seconds):
+def on_server(settings, hosts, command, seconds):
     """Runs the command in the project's folder on the parameter server, shows what it prints, and returns its exit status."""
-    with connect(ships.access, fleet.server(ships), Deadline(fleet.ANSWER_SECONDS)) as connection:
-        return fleet.follow(connection, shell.within_folder(settings.node.directory, command), seconds)
+    with connect(hosts.access, cluster.server(hosts), Deadline(cluster.ANSWER_SECONDS)) as connection:
+        return cluster.follow(connection, shell.within_folder(settings.node.directory, command), seconds)
 
 
-def follow_log(settings, ships, follow):
+def follow_log(settings, hosts, follow):
     """Shows the job's log; returns the job's exit status, or 130 after Ctrl-C."""
-    server, reached, broken = fleet.server(ships), 0, None
+    server, reached, broken = cluster.server(hosts), 0, None
     try:
         while True:
             try:
-                patience = broken or Deadline(fleet.ANSWER_SECONDS)
-                with connect(ships.access, server, patience) as connection:
+                deadline = broken or Deadline(cluster.ANSWER_SECONDS)
+                with connect(hosts.access, server, deadline) as connection:
                     command = ["bash", "scripts/logs.sh", "--from", "{}".format(reached)] + ([] if follow else ["--no-follow"])
                     running = connection.start(shell.within_folder(settings.node.directory, shell.join(command)), None)
                     for is_error, block in running:

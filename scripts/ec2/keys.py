@@ -5,19 +5,14 @@ from __future__ import absolute_import, print_function, unicode_literals
 import hashlib
 
 from errors import RequestError
-from instances import CLUSTER_TAG, Ec2Error, tag
+from instances import Ec2Error, tag
 from waiting import progress
 
-DIGEST_TAG = "byzshield-key"  # EC2's own fingerprints differ from kind to kind of key; this one is ours
+DIGEST_TAG = "byzshield-key"  # SHA-256 of the public key: how EC2 computes its own fingerprints depends on the kind of key
 
 
 def key_pairs(ec2):
-    filters = [{"Name": "tag:" + CLUSTER_TAG, "Values": [ec2.settings.name]}]
-    return [
-        pair
-        for pair in ec2.call("describe_key_pairs", Filters=filters)["KeyPairs"]
-        if tag(pair, CLUSTER_TAG) == ec2.settings.name
-    ]
+    return ec2.tagged("describe_key_pairs", "KeyPairs")
 
 
 def check(ec2, state, living):
@@ -37,7 +32,6 @@ def check(ec2, state, living):
 
 def ensure(ec2, state):
     """The name of the key pair in EC2, whose private half is in the state folder; both made if missing."""
-    name = "byzshield-{}".format(ec2.settings.name)
     public = state.make_cluster_key()
     for pair in key_pairs(ec2):
         if tag(pair, DIGEST_TAG) == _digest(public):
@@ -46,20 +40,16 @@ def ensure(ec2, state):
     try:
         ec2.call(
             "import_key_pair",
-            KeyName=name,
+            KeyName=ec2.object_name,
             PublicKeyMaterial=public.encode("ascii"),
             TagSpecifications=[ec2.tags("key-pair", **{DIGEST_TAG: _digest(public)})],
         )
     except Ec2Error as error:
         if error.code == "InvalidKeyPair.Duplicate":
-            raise RequestError(
-                'a key pair {} without the tag {}={} is in the way; delete it, or choose another "name"'.format(
-                    name, CLUSTER_TAG, ec2.settings.name
-                )
-            )
+            raise ec2.name_is_taken("key pair")
         raise
-    progress("key pair {}: its public half is imported".format(name))
-    return name
+    progress("key pair {}: its public half is imported".format(ec2.object_name))
+    return ec2.object_name
 
 
 def _digest(public):

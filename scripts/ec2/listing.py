@@ -65,13 +65,13 @@ def list_running(settings, arguments):
     example: python scripts/ec2 list-running --config configs/clusters/example.json"""
     ec2 = Ec2(settings)
     cost = prices.Prices(ec2)
-    running = sorted((i for i in ec2.instances(settings.name) if i.state in ("pending", "running")), key=_order)
+    running = slots.in_order(i for i in ec2.instances(settings.name) if i.state in slots.RUNNING)
     rows = []
     for instance in running:
         price, age = cost.of(instance), prices.hours_since(instance.launched)
         address = instance.public_address or instance.private_address
-        alias = None if instance.index is None else alias_of(instance.index)
-        rows.append((alias, instance.id, instance.type, instance.market, _age(age), address, prices.spent(price, age)))
+        what = (alias_of(instance.index), instance.id, instance.type, instance.market)
+        rows.append(what + (_age(age), address, prices.spent(price, age)))
     print(table(("ALIAS", "INSTANCE", "TYPE", "MARKET", "AGE", "ADDRESS", "COST SO FAR"), rows))
     return 0
 
@@ -84,14 +84,13 @@ def list_idle(settings, arguments):
     example: python scripts/ec2 list-idle --config configs/clusters/example.json"""
     ec2 = Ec2(settings)
     cost = prices.Prices(ec2)
-    used = {i.id for i in slots.of_cluster(ec2).held.values() if i and i.state in ("pending", "running")}
-    idle = sorted((i for i in ec2.instances() if i.id not in used and i.state not in slots.GONE), key=_order)
+    used = {i.id for i in slots.of_cluster(ec2).held.values() if i and i.state in slots.RUNNING}
+    idle = slots.in_order(i for i in ec2.instances() if i.id not in used and i.state not in slots.GONE)
     rows = []
     for instance in idle:
-        alias = None if instance.index is None else alias_of(instance.index)
         age = _age(prices.hours_since(instance.launched))
-        price = prices.per_hour(cost.of(instance)) if instance.state in ("pending", "running") else "its disk"
-        rows.append((instance.cluster, alias, instance.id, instance.type, instance.state, age, price))
+        price = prices.per_hour(cost.of(instance)) if instance.state in slots.RUNNING else "its disk"
+        rows.append((instance.cluster, alias_of(instance.index), instance.id, instance.type, instance.state, age, price))
     print(table(("CLUSTER", "ALIAS", "INSTANCE", "TYPE", "STATE", "AGE", "COSTS"), rows))
     return 0
 
@@ -112,10 +111,6 @@ def _row(cost, alias, index, instance):
         "age_hours": prices.hours_since(instance.launched),
         "price_per_hour": cost.of(instance),
     }
-
-
-def _order(instance):
-    return instance.cluster, instance.index is None, instance.index, instance.id
 
 
 def _age(hours):

@@ -5,7 +5,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import fnmatch
 import os
 
-import fleet
+import cluster
 import push
 import shell
 import tree
@@ -29,7 +29,7 @@ def run(settings, arguments):
     example: python scripts/ec2 run --config configs/clusters/example.json --on workers -- 'uptime; df -h /'"""
     if not arguments.behind:
         raise RequestError("no command; give one behind --, as in: run --config FILE -- uptime")
-    return run_on(settings, fleet.of_cluster(settings), arguments.on, arguments.behind)
+    return run_on(settings, cluster.hosts_of(settings), arguments.on, arguments.behind)
 
 
 def push_code(settings, arguments):
@@ -37,22 +37,22 @@ def push_code(settings, arguments):
     travels. What an earlier push brought and is gone here is deleted there; runs/, .venv/ and .cluster/ are never touched.
 
     example: python scripts/ec2 push --config configs/clusters/example.json"""
-    return fleet.report(push_to(settings, fleet.of_cluster(settings)))
+    return cluster.report(push_to(settings, cluster.hosts_of(settings)))
 
 
-def run_on(settings, ships, on, words):
+def run_on(settings, hosts, on, words):
     """Runs the command on the hosts that `on` names; returns the exit status."""
-    chosen = ships._replace(nodes=select(ships.nodes, on))
+    chosen = hosts._replace(nodes=select(hosts.nodes, on))
     command = words[0] if len(words) == 1 else shell.join(words)
     command = "cd {} 2>/dev/null; {}".format(shell.quote(settings.node.directory), command)
 
     def work(connection, node):
-        status = fleet.follow(connection, command, settings.deadlines.command)
+        status = cluster.follow(connection, command, settings.deadlines.command)
         if status != 0:
             raise OperationFailed("{}: exit status {}".format(node.alias, status))
 
-    _, failures = fleet.visit(chosen, work, settings.deadlines.command)
-    return fleet.report(failures)
+    _, failures = cluster.visit(chosen, work, settings.deadlines.command)
+    return cluster.report(failures)
 
 
 def select(nodes, on):
@@ -71,15 +71,15 @@ def select(nodes, on):
     return [node for node in nodes if node.alias in chosen]
 
 
-def push_to(settings, ships, project=PROJECT, also=()):
+def push_to(settings, hosts, project=PROJECT, also=()):
     """Brings the project to the hosts, and says what went; returns the failures."""
     entries = tree.project(project, also)
-    progress("{} files to compare on {} hosts".format(len(entries), len(ships.nodes)))
+    progress("{} files to compare on {} hosts".format(len(entries), len(hosts.nodes)))
 
     def work(connection, node):
         push_entries(connection, settings, entries)
 
-    return fleet.visit(ships, work, settings.deadlines.setup)[1]
+    return cluster.visit(hosts, work, settings.deadlines.setup)[1]
 
 
 def push_entries(connection, settings, entries, manifest="pushed", what=""):

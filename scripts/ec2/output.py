@@ -44,7 +44,7 @@ class Lines(object):
 
 
 def write(is_error, block):
-    """Bytes on standard error or output, at once, and never in the middle of another thread's."""
+    """Bytes on standard error or output, at once, and never in the middle of what another thread writes."""
     stream = sys.stderr if is_error else sys.stdout
     with _one_at_a_time:
         stream.flush()
@@ -54,14 +54,14 @@ def write(is_error, block):
         binary.flush()
 
 
-def last_line(output, status):
-    """The last line of a command's complaint, fit for a terminal."""
-    lines = [line for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
+def last_line(errors, status):
+    """The last line that a command wrote to standard error, as a terminal may show it, and its exit status."""
+    lines = [line for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:
         return "exit status {}".format(status)
     return "{} (exit status {})".format(printable(lines[-1].strip()[:500]), status)
 
 
 def printable(text):
-    """The text without characters that a terminal would obey."""
+    """The text with ? for each control character."""
     return "".join(character if character >= " " and not "\x7f" <= character <= "\x9f" else "?" for character in text)

@@ -1,4 +1,4 @@
-"""Packages that only some commands need, imported when they do: --help stays quick, and a missing one costs one line."""
+"""Packages that only some commands need, imported when they do: so --help is quick, and a missing one is named in one line."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 

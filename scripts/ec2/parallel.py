@@ -1,4 +1,4 @@
-"""The same work for many hosts at once: whoever fails is named, and the others go on."""
+"""The same work for many hosts at once; when it fails for one, it goes on for the others."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 

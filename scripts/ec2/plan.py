@@ -4,6 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import prices
 import request
+import slots
 from console import table
 from hostfile import alias_of
 
@@ -20,7 +21,7 @@ def describe(settings, found, cost, place):
             kind, market, price = instance.type, instance.market, cost.hour(instance.type, instance.market, instance.zone)
             now = "{} {}".format(instance.id, instance.state)
         hours.append(price)
-        if instance is None or instance.state not in ("pending", "running"):
+        if instance is None or instance.state not in slots.RUNNING:
             added.append(price)
         rows.append((alias_of(index), kind, market, "{} GiB".format(own.disk_gib), prices.per_hour(price), now))
     new = prices.total(added)

@@ -6,6 +6,7 @@ import datetime
 import json
 import time
 
+import slots
 from errors import LauncherError
 from waiting import progress
 
@@ -22,7 +23,7 @@ class Prices(object):
         self._list_answers = True
 
     def hour(self, instance_type, market, zone=None):
-        """USD an hour, or None where nobody knows."""
+        """USD an hour, or None if no price is known."""
         if market == "spot":
             price = self.spot(instance_type).get(zone)
             if price is not None:
@@ -53,7 +54,7 @@ class Prices(object):
 
     def of(self, instance):
         """USD an hour that an instance costs now: nothing once it is stopped."""
-        if instance.state not in ("pending", "running"):
+        if instance.state not in slots.RUNNING:
             return 0.0
         return self.hour(instance.type, instance.market, instance.zone)
 
@@ -71,9 +72,9 @@ class Prices(object):
         filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in sorted(wanted.items())]
         try:
             answer = self._ec2.call(
-                "get_products", service="pricing", region="us-east-1", patient=False, ServiceCode="AmazonEC2", Filters=filters
+                "get_products", service="pricing", region="us-east-1", optional=True, ServiceCode="AmazonEC2", Filters=filters
             )
-        except LauncherError:  # the configuration's prices will do; do not wait for it again
+        except LauncherError:  # the configuration's prices serve instead, and it is not asked again
             self._list_answers = False
             return None
         return cheapest_on_demand(answer["PriceList"])

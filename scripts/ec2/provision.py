@@ -14,13 +14,12 @@ import slots
 import subnet
 from console import confirm
 from errors import OperationFailed, RequestError
-from hostfile import alias_of
+from hostfile import alias_of, contact_address
 from instances import Ec2
 from state import State
 from waiting import Deadline, progress, wait_until_nothing_is_missing
 
-ASLEEP = ("stopping", "stopped")
-AT_ONCE = 4  # EC2 lets an account begin about two instances a second
+AT_ONCE = 4  # EC2 lets an account launch about two instances a second
 
 
 def cluster_hosts(settings, whole=False):
@@ -55,8 +54,8 @@ def add_launch_arguments(parser):
 
 def launch(settings, arguments):
     """Starts what is missing of the cluster: launches instances for empty slots, starts stopped ones, and lets ssh in from
-    this machine's address alone. Prints the plan and what an hour costs, and asks before it costs anything. Running it again,
-    also after Ctrl-C or half a failure, fills the slots that are empty then.
+    ssh_from alone (by default, this machine's address). Prints the plan and what an hour costs, and asks before it costs
+    anything. Running it again, also after Ctrl-C or half a failure, fills the slots that are empty then.
 
     example: python scripts/ec2 launch --config configs/clusters/example.json --dry-run"""
     ec2, state = Ec2(settings), State(settings.name)
@@ -78,13 +77,13 @@ def launch(settings, arguments):
     if arguments.dry_run:
         progress("nothing was touched (--dry-run)")
         return 0
-    begin = [index for index, instance in found.held.items() if instance is None]
-    wake = [index for index, instance in found.held.items() if instance and instance.state in ASLEEP]
-    if begin or wake:
-        words = " and ".join("{} {}".format(verb, len(some)) for verb, some in (("launch", begin), ("start", wake)) if some)
+    empty = [index for index, instance in found.held.items() if instance is None]
+    stopped = [index for index, instance in found.held.items() if instance and instance.state in slots.STOPPED]
+    if empty or stopped:
+        words = " and ".join("{} {}".format(verb, len(some)) for verb, some in (("launch", empty), ("start", stopped)) if some)
         confirm("About to {} instances for {}. Go on?".format(words, prices.per_hour(added)), arguments.yes)
     with state.locked():
-        failed = _fill(ec2, state, begin + wake, image, place, source)
+        failed = _fill(ec2, state, empty + stopped, image, place, source)
         hosts = slots.running_hosts(slots.of_cluster(ec2))
         state.write_known_hosts(hosts, settings.ssh_port)
     for host in hosts:
@@ -111,7 +110,7 @@ def _fill(ec2, state, approved, image, place, source):
             identity = request.launch(ec2, state, index, image, place, group, key_name)
             progress("{}: {} is launched".format(alias_of(index), identity))
             return identity
-        if held[index].state in ASLEEP:
+        if held[index].state in slots.STOPPED:
             _start(ec2, held[index].id, deadline)
         return held[index].id
 
@@ -148,7 +147,7 @@ def _wait_until_running(ec2, identities, deadline):
                 ended[index] = "{} is {}: {}".format(identity, instance.state, instance.reason or "EC2 gives no reason")
             elif instance.state != "running":
                 late[index] = instance.state
-            elif not (instance.public_address if ec2.settings.address == "public" else instance.private_address):
+            elif not contact_address(ec2.settings, instance):
                 late[index] = "without {} address".format(ec2.settings.address)
         return ", ".join("{} {}".format(alias_of(index), late[index]) for index in sorted(late))
 

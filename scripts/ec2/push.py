@@ -99,9 +99,8 @@ def _with_progress(alias, blocks, entries):
 
 def _is_deletable(name):
     """Whether a name from the host's list may be deleted there: inside the folder, and not of the host's own."""
-    parts = name.split(b"/")
     own = tree.KEPT if not name.startswith(b".cluster/wheels/") else ()
-    return b"" not in parts and b"." not in parts and b".." not in parts and parts[0] not in own
+    return tree.is_inside(name) and name.split(b"/")[0] not in own
 
 
 def _folders(names):

@@ -1,4 +1,4 @@
-"""Connections to hosts over ssh; the one door to paramiko.
+"""Connections to hosts over ssh; paramiko is imported here alone.
 
 A host is believed only if its key is the one in known_hosts, and is shown only the cluster's key: no agent, no other key, no
 password.
@@ -110,7 +110,7 @@ class Access(object):
             refused = _UNKNOWN
         except paramiko.AuthenticationException as error:
             client.close()
-            # What sounds like a refusal may be a host that went away in between.
+            # paramiko reports a host that goes away during the login as a refusal, too.
             if any(word in _reason(error) for word in ("timeout", "EOF")):
                 raise Unreachable(self._unreachable(node, error))
             line = "{}: {} does not let {} in with {}; is ssh_user right for its image?"
@@ -144,9 +144,9 @@ class Connection(object):
         self.alias, self._client, self.transport, self.errors = alias, client, client.get_transport(), errors
         self.answered = clock()
         self._closed = threading.Event()
-        self._heart = threading.Thread(target=self._beat)
-        self._heart.daemon = True
-        self._heart.start()
+        self._heartbeat = threading.Thread(target=self._beat)
+        self._heartbeat.daemon = True
+        self._heartbeat.start()
 
     def __enter__(self):
         return self
@@ -157,7 +157,7 @@ class Connection(object):
     def close(self):
         self._closed.set()
         self._client.close()
-        self._heart.join(1.0)  # Python 2 complains about a thread that outlives the program
+        self._heartbeat.join(1.0)  # Python 2 complains about a thread that outlives the program
 
     def start(self, command, seconds, send=None):
         """Starts a command of bash, and returns its Execution.
@@ -208,7 +208,7 @@ class _UnknownHostKey(Exception):
 
 
 class _RefuseUnknown(object):
-    """A policy of paramiko's."""
+    """A missing-host-key policy of paramiko."""
 
     def missing_host_key(self, client, hostname, key):
         raise _UnknownHostKey()
@@ -230,8 +230,8 @@ def _reason(error):
 
 def _load_paramiko():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cryptography's farewell to Python 2 is not for the user
+        warnings.simplefilter("ignore")  # cryptography's warning that it drops Python 2, which the user has chosen
         paramiko = packages.load("paramiko")
-    # Whatever paramiko has to say comes as an exception, too.
+    # paramiko raises what it logs.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
     return paramiko

@@ -64,7 +64,7 @@ def launch(ec2, state, index, image, place, group, key_name):
         if instance["State"]["Name"] not in slots.GONE:
             state.settle_pending(index, instance["InstanceId"])
             return instance["InstanceId"]
-        state.forget_pending(index)  # the token of an instance that has come and gone meanwhile
+        state.forget_pending(index)  # the token belongs to an instance that has ended already
     raise OperationFailed("instances end as soon as they begin: {}".format(instance.get("StateReason", {}).get("Message", "")))
 
 

@@ -5,7 +5,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import os
 import re
 
-import fleet
+import cluster
 import nodes
 from booting import connect
 from errors import RequestError
@@ -26,20 +26,21 @@ def fetch_runs(settings, arguments):
 
     example: python scripts/ec2 fetch --config configs/clusters/example.json quickstart"""
     output = arguments.output or os.path.join(nodes.PROJECT, "runs")
-    return fetch_to(settings, fleet.of_cluster(settings), arguments.names, output)
+    return fetch_to(settings, cluster.hosts_of(settings), arguments.names, output)
 
 
-def fetch_to(settings, ships, names, output):
+def fetch_to(settings, hosts, names, output):
     """Brings the runs to the folder `output`; returns the exit status."""
     for name in names:
         if not re.match(r"[^/\0]+\Z", name) or name in (".", ".."):
             raise RequestError("{}: not the name of a run, which is a folder in runs/".format(name))
-    server, folder = fleet.server(ships), settings.node.directory + "/runs"
+    server, folder = cluster.server(hosts), settings.node.directory + "/runs"
     came, broken = [], 0  # sizes of the files; connections in a row that brought none
     while True:
         before = len(came)
         try:
-            with connect(ships.access, server, Deadline(settings.deadlines.ssh if came else fleet.ANSWER_SECONDS)) as connection:
+            deadline = Deadline(settings.deadlines.ssh if came else cluster.ANSWER_SECONDS)
+            with connect(hosts.access, server, deadline) as connection:
                 fetched = fetch(connection, folder, names, output, came.append)
             break
         except ConnectionLost as error:

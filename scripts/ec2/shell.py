@@ -1,4 +1,4 @@
-"""Text for the bash of a host: words quoted, commands that end."""
+"""Commands for the bash of a host: quoted, with a deadline that the host keeps."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -9,7 +9,7 @@ except ImportError:  # Python 2
 
 KILL_AFTER = 10  # seconds that a command has between TERM and KILL
 
-# When the connection goes, so does the command: at the end of standard input, which the connection holds open, it gets a TERM.
+# The command ends with the connection: at the end of standard input, which the connection holds open, it gets a TERM.
 # (A background job of bash has no standard input unless another descriptor keeps it.)
 _WHILE_CONNECTED = (
     "exec 3<&0; "

@@ -12,7 +12,7 @@ import slots
 from console import confirm, table
 from errors import RequestError
 from hostfile import alias_of
-from instances import CLUSTER_TAG, Ec2, Ec2Error, tag
+from instances import Ec2, Ec2Error
 from state import State
 from waiting import Deadline, progress, wait_until_nothing_is_missing
 
@@ -59,9 +59,7 @@ def stop(settings, arguments):
     ec2 = Ec2(settings)
     with State(settings.name).locked():
         living = [instance for instance in ec2.instances(settings.name) if instance.state not in slots.GONE]
-        identities = [
-            instance.id for instance in living if instance.market == "on-demand" and instance.state in ("pending", "running")
-        ]
+        identities = [instance.id for instance in living if instance.market == "on-demand" and instance.state in slots.RUNNING]
         if identities:
             ec2.call("stop_instances", InstanceIds=identities)
 
@@ -84,12 +82,11 @@ def stop(settings, arguments):
 def _leftovers(ec2, state):
     name = ec2.settings.name
     instances = [i for i in adoption.all_instances(ec2, state, undecided=True) if i.cluster == name and i.state != "terminated"]
-    filters = [{"Name": "tag:" + CLUSTER_TAG, "Values": [name]}, {"Name": "state", "Values": ["open", "active"]}]
-    asked = ec2.call_all("describe_spot_instance_requests", "SpotInstanceRequests", Filters=filters)
-    requests = [item["SpotInstanceRequestId"] for item in asked if tag(item, CLUSTER_TAG) == name]
+    undone = {"Name": "state", "Values": ["open", "active"]}
+    requests = ec2.tagged("describe_spot_instance_requests", "SpotInstanceRequests", undone)
     return Leftovers(
         instances,
-        requests,
+        [request["SpotInstanceRequestId"] for request in requests],
         [pair["KeyName"] for pair in keys.key_pairs(ec2)],
         [group["GroupId"] for group in firewall.groups(ec2)],
     )
@@ -97,12 +94,12 @@ def _leftovers(ec2, state):
 
 def _describe(found, cost):
     rows, hours, sums = [], [], []
-    for instance in sorted(found.instances, key=lambda instance: (instance.index is None, instance.index)):
+    for instance in slots.in_order(found.instances):
         price, age = cost.of(instance), prices.hours_since(instance.launched)
         hours.append(price)
         sums.append(None if price is None else price * age)
-        alias = None if instance.index is None else alias_of(instance.index)
-        rows.append((alias, instance.id, instance.type, instance.market, instance.state, prices.per_hour(price)))
+        what = (alias_of(instance.index), instance.id, instance.type, instance.market)
+        rows.append(what + (instance.state, prices.per_hour(price)))
     lines = [table(("ALIAS", "INSTANCE", "TYPE", "MARKET", "STATE", "PRICE"), rows)] if rows else []
     for kind, names in (("spot request", found.spot_requests), ("key pair", found.key_pairs), ("security group", found.groups)):
         lines.extend("{} {}".format(kind, name) for name in names)

@@ -16,7 +16,8 @@ from output import printable
 from waiting import progress
 
 BLOCK = 1 << 16
-KEPT = (b"runs", b".job", b".data", b".venv", b".cluster", b".git")  # the host's own, or none of its business
+# What each host has of its own, and git's folder. (KEPT of scripts/lib/push_host.sh is the same list for the other push.)
+KEPT = (b"runs", b".job", b".data", b".venv", b".cluster", b".git")
 GENERATED = (b"build", b"dist", b"__pycache__", b".mypy_cache", b".ruff_cache", b".pytest_cache", b".hypothesis")
 
 # identity: ("f", executable, SHA-256) or ("l", target); equal identities need no sending.
@@ -56,8 +57,13 @@ def as_text(path):
     return path.decode("utf-8") if isinstance(path, bytes) else path
 
 
+def is_inside(name):
+    """Whether a name that a host gave stays below the folder to which it is relative."""
+    return not any(part in (b"", b".", b"..") for part in name.split(b"/")) and b"\0" not in name
+
+
 def text(name):
-    """A name, fit for a terminal."""
+    """A name as a terminal may show it."""
     return printable(name.decode("utf-8", "replace"))
 
 
@@ -67,9 +73,9 @@ def _git_names(root):
         process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError:
         return None
-    output, complaint = process.communicate()
+    output, errors = process.communicate()
     if process.returncode != 0:
-        lines = complaint.decode("utf-8", "replace").splitlines() or ["exit status {}".format(process.returncode)]
+        lines = errors.decode("utf-8", "replace").splitlines() or ["exit status {}".format(process.returncode)]
         progress("git cannot list the files ({}); taking every file but the generated ones".format(lines[0]))
         return None
     return [name for name in output.split(b"\0") if name]

@@ -69,7 +69,7 @@ def retry(call, worth_another_try, attempts=6, first_pause=0.5, longest_pause=10
     for attempt in range(attempts):
         try:
             return call()
-        except Exception as error:  # whatever is not worth another try goes on up
+        except Exception as error:  # what is not worth another try is raised
             if attempt + 1 == attempts or not worth_another_try(error):
                 raise
         time.sleep(pause * random.uniform(0.5, 1.0))

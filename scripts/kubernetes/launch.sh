@@ -12,20 +12,17 @@ stores a checkpoint.
 EOT
 }
 
-fail() {
-    echo "launch.sh: $1" >&2
-    exit 2
-}
-
 case "${1:-}" in -h | --help) usage && exit 0 ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-# shellcheck source=scripts/mpi_env.sh
-. scripts/mpi_env.sh
-# shellcheck source=scripts/job.sh
-. scripts/job.sh
-(($#)) || fail "which run file? launch.sh RUN.toml"
-[[ -f $1 ]] || fail "$1 is not in the image: COPY it there, or mount a ConfigMap with it"
-[[ -r /etc/mpi/hostfile ]] || fail "no /etc/mpi/hostfile: this runs in the launcher's pod of an MPIJob, where the operator puts it"
+# shellcheck source=scripts/lib/request.sh
+. scripts/lib/request.sh
+# shellcheck source=scripts/lib/mpirun.sh
+. scripts/lib/mpirun.sh
+# shellcheck source=scripts/lib/attend.sh
+. scripts/lib/attend.sh
+(($#)) || refuse "which run file? launch.sh RUN.toml"
+[[ -f $1 ]] || refuse "$1 is not in the image: COPY it there, or mount a ConfigMap with it"
+[[ -r /etc/mpi/hostfile ]] || refuse "no /etc/mpi/hostfile: this runs in the launcher's pod of an MPIJob, where the operator puts it"
 
 # The server first, with one slot; then the workers' pods as the operator lists them.
 folder=$(mktemp -d)
@@ -38,9 +35,6 @@ trap 'rm -r "$folder"' EXIT
 # The operator's own settings (OMPI_MCA_orte_*) mean nothing to Open MPI 5: without these flags all ranks would run in this pod.
 options=(--hostfile "$folder/hosts" --prtemca prte_keep_fqdn_hostnames 1 --prtemca plm_ssh_no_tree_spawn 1)
 options+=(--prtemca plm_ssh_agent "ssh -F $PWD/configs/clusters/kubernetes/ssh_config")
-options+=(--with-ft ulfm --mca pml ob1 --mca btl "self,sm,tcp")
-for name in OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS; do
-    options+=(-x "$name")
-done
+options+=("${lose_ranks[@]}" "${same_threads[@]}")
 attend .venv/bin/mpirun "${options[@]}" "$PWD/.venv/bin/python" -m mpi4py -m byzshield train "$@" --resume --exit-file "$folder/exit" || true
 exit "$(cat "$folder/exit" 2>/dev/null || echo 1)"

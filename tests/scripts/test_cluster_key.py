@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from loopback_hosts import REPOSITORY, run_script, snapshot
+from loopback_hosts import copy_scripts, run_script, snapshot
 from needs import need
 from ssh_server import SshServer, make_key
 
@@ -19,13 +19,12 @@ def node(tmp_path: Path) -> Path:
     """A node's project in a home with a space in its name."""
     need("ssh", "ssh-keygen", "flock")
     project = tmp_path / "a home" / "byzshield"
-    (project / "scripts").mkdir(parents=True)
-    shutil.copy(REPOSITORY / "scripts" / "cluster_key.sh", project / "scripts")
+    copy_scripts(project, "lib", "node")
     return project
 
 
 def run(node: Path, *words: str, input: str = "") -> subprocess.CompletedProcess[str]:
-    return run_script(node, "cluster_key.sh", *words, env={"HOME": str(node.parent)}, input=input)
+    return run_script(node, "node/cluster_key.sh", *words, env={"HOME": str(node.parent)}, input=input)
 
 
 def mode(path: Path) -> str:
@@ -148,7 +147,7 @@ def test_sshd_takes_the_key_from_its_address_and_from_no_other(node: Path, tmp_p
 
         def reach(address: str) -> subprocess.CompletedProcess[str]:
             done = run_script(
-                worker, "cluster_key.sh", "authorize", "--from", address, env={"HOME": str(server.home)}, input=public
+                worker, "node/cluster_key.sh", "authorize", "--from", address, env={"HOME": str(server.home)}, input=public
             )
             assert done.returncode == 0, done.stderr
             command = ["ssh", "-F", config, "127.0.0.1", "echo", "$((6 * 7)) && exit 5"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from loopback_hosts import PYTHON, make_project, make_wheel, run_script, snapshot
 from needs import need, need_root, skip
+from polling import wait_for
 
 
 @pytest.fixture
@@ -167,11 +168,12 @@ def test_it_waits_for_another_apt_to_end(project: Path, apt: PrivateApt, name: s
         process = subprocess.Popen(
             [*command, "--wheels", project.parent / "wheels"], env={**os.environ, **apt.environment}, stdout=output, stderr=output
         )
-        deadline = time.monotonic() + 30.0
-        while sign not in os.pread(output.fileno(), 100_000, 0).decode():
-            assert process.poll() is None, os.pread(output.fileno(), 100_000, 0).decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+
+        def said() -> str:
+            return os.pread(output.fileno(), 100_000, 0).decode()
+
+        wait_for(lambda: sign in said() or process.poll() is not None, sign, seconds=30)
+        assert process.poll() is None, said()
         fcntl.lockf(lock, fcntl.LOCK_UN)
         assert process.wait(45) == 0
     assert (apt.root / "usr" / "share" / "byzshield-standin").exists()

@@ -144,7 +144,15 @@ def test_a_wrong_request_is_one_line_and_status_2(checkout: Path, name: str, wor
 
 @pytest.mark.parametrize(
     "name",
-    ["train_local.sh", "train_cluster.sh", "logs.sh", "stop.sh", "supervise.sh", "cluster_job.sh", "watch_interruption.sh"],
+    [
+        "train_local.sh",
+        "train_cluster.sh",
+        "logs.sh",
+        "stop.sh",
+        "node/supervise.sh",
+        "node/cluster_job.sh",
+        "node/watch_interruption.sh",
+    ],
 )
 def test_each_script_explains_itself(checkout: Path, name: str) -> None:
     done = script(checkout, name, "--help")
@@ -157,7 +165,7 @@ def test_a_notice_of_interruption_is_noticed(checkout: Path, tmp_path: Path) -> 
     try:
         wait_for((tmp_path / "port").exists, "the metadata service", 20)
         with subprocess.Popen(
-            ["bash", f"{checkout}/scripts/watch_interruption.sh"],
+            ["bash", f"{checkout}/scripts/node/watch_interruption.sh"],
             env={**os.environ, "METADATA": f"http://127.0.0.1:{(tmp_path / 'port').read_text()}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -177,7 +185,7 @@ def test_a_notice_of_interruption_is_noticed(checkout: Path, tmp_path: Path) -> 
 def test_a_watcher_ends_with_the_connection_that_started_it(checkout: Path) -> None:
     environment = {**os.environ, "METADATA": "http://127.0.0.1:9"}  # the discard port: nobody answers
     with subprocess.Popen(
-        ["bash", f"{checkout}/scripts/watch_interruption.sh"], env=environment, stdin=subprocess.PIPE
+        ["bash", f"{checkout}/scripts/node/watch_interruption.sh"], env=environment, stdin=subprocess.PIPE
     ) as watcher:
         assert watcher.stdin is not None
         watcher.stdin.close()

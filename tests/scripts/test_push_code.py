@@ -72,6 +72,22 @@ def test_what_a_push_brought_goes_with_its_source_and_the_hosts_own_files_stay(h
     assert not (hosts.home(1) / "byzshield" / "old").exists(), "an empty folder goes, too"
 
 
+def test_the_hosts_own_folders_are_safe_from_what_its_list_says(hosts: LoopbackHosts, project: Path) -> None:
+    push(project, hosts)
+    node = hosts.home(0) / "byzshield"
+    own = ["runs/result", ".job/log", ".data/images", ".venv/python", ".cluster/hosts", "../private", "scripts/../../private"]
+    for name in own:
+        (node / name).parent.mkdir(exist_ok=True)
+        (node / name).write_text("precious")
+    listed = node / ".cluster" / "pushed"
+    names = [*listed.read_bytes().split(b"\0")[:-1], *(name.encode() for name in own), b"not there"]
+    listed.write_bytes(b"".join(name + b"\0" for name in sorted(names)))
+    done = push(project, hosts)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all((node / name).read_text() == "precious" for name in own)
+    assert b"not there" not in listed.read_bytes(), "the list was read"
+
+
 def test_a_push_that_broke_off_is_made_good_by_the_next(hosts: LoopbackHosts, project: Path) -> None:
     (project / "a").write_text("first")
     (hosts.home(0) / "byzshield" / "a" / "in the way").mkdir(parents=True)

@@ -13,10 +13,10 @@ from loopback_hosts import REPOSITORY, LoopbackHosts, make_project, run_script, 
 from byzshield.config import RunConfig, dump
 
 SCRIPTS = [
-    "cluster_key.sh",
     "evaluate.sh",
     "fetch_results.sh",
     "install_node.sh",
+    "node/cluster_key.sh",
     "prepare_data.sh",
     "push_code.sh",
     "setup_nodes.sh",

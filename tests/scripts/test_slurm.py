@@ -176,8 +176,8 @@ def test_a_job_that_may_not_be_queued_again_stores_a_checkpoint_and_says_so(subm
     assert job.log.splitlines()[-1].endswith("submit it again to go on from the newest checkpoint")
 
 
-def test_a_cancelled_job_is_not_queued_again(cluster: SlurmCluster, submit: Callable[..., Job]) -> None:
-    job = submit("cancelled")
+def test_a_canceled_job_is_not_queued_again(cluster: SlurmCluster, submit: Callable[..., Job]) -> None:
+    job = submit("canceled")
     job.wait_for_steps(2)
     cluster.cancel_all()
     job.wait_for(JobState="CANCELLED", Restarts="0")

@@ -28,11 +28,11 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
 
 @pytest.fixture
 def front(moto: Moto) -> Iterator[Front]:
-    """An empty EC2, and the door to it."""
+    """An empty EC2, and the server in front of it."""
     moto.reset()
-    door = Front(moto)
-    yield door
-    door.stop()
+    made = Front(moto)
+    yield made
+    made.stop()
 
 
 @pytest.fixture

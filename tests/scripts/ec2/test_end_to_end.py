@@ -25,6 +25,7 @@ from cloud import CREDENTIALS, UBUNTU
 from cluster_lab import ClusterLab, LabHost, ip, require_lab
 from drowsy import drowsy
 from launcher import PYTHONS, REPOSITORY
+from loopback_hosts import PYTHON
 from polling import wait_for
 from ssh_server import make_key
 
@@ -78,17 +79,8 @@ class Cloud:
 
     def launcher(self, command: str, *words: str, status: int = 0, timeout: float = 200.0) -> str:
         """Runs the clone's launcher on the laptop; returns all that it printed."""
-        done = self.lab.run(
-            self.python,
-            "scripts/ec2",
-            command,
-            "--config",
-            "lab.json",
-            *words,
-            env=self.environment,
-            timeout=timeout,
-            cwd=self.project,
-        )
+        line = [self.python, "scripts/ec2", command, "--config", "lab.json", *words]
+        done = self.lab.run(*line, env=self.environment, timeout=timeout, cwd=self.project)
         output = done.stdout + done.stderr
         assert done.returncode == status, output
         assert "Traceback" not in output
@@ -163,19 +155,8 @@ def cloud(python: str, tmp_path: Path) -> Iterator[Cloud]:
             command = lab.on_laptop(sys.executable, moto_server.__file__, str(PORT))
             moto = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **CREDENTIALS})
         try:
-            probe = [
-                "curl",
-                "--silent",
-                "--output",
-                os.devnull,
-                "--retry",
-                "60",
-                "--retry-delay",
-                "1",
-                "--retry-connrefused",
-                made.url,
-            ]
-            assert lab.run(*probe).returncode == 0
+            probe = f"curl --silent --output {os.devnull} --retry 60 --retry-delay 1 --retry-connrefused {made.url}"
+            assert lab.run(*probe.split()).returncode == 0
             wheels_in(tmp_path / "wheels")
             shutil.copy(drowsy_module.__file__, made.project)
             (made.project / "requirements-lab.txt").write_text("testbed\n")
@@ -191,7 +172,7 @@ def cloud(python: str, tmp_path: Path) -> Iterator[Cloud]:
                 "workers": {"count": NUM_WORKERS_HOSTS},
                 "node": {
                     "packages": ["openssh-server", "rsync"],
-                    "python": os.path.realpath(sys.executable),
+                    "python": PYTHON,
                     "requirements": "requirements-lab.txt",
                     "wheels": str(tmp_path / "wheels"),
                 },
@@ -288,7 +269,7 @@ def test_a_notice_of_interruption_ends_the_job_with_a_checkpoint(cloud: Cloud, t
         assert "host will be interrupted" in log
         assert f"stopped after step {cloud.steps('lab')} of 100000, which is stored" in log
         left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-        assert f"{cloud.lab.home}/byzshield/scripts/watch_interruption.sh" not in left
+        assert f"{cloud.lab.home}/byzshield/scripts/node/watch_interruption.sh" not in left
         assert "no job is running" in cloud.launcher("stop-job")
         cloud.launcher("terminate", "--yes")
     finally:

@@ -1,4 +1,4 @@
-"""What the launcher's sources promise: Python 2.7 and 3.6 onwards, quick help, and one door to each package."""
+"""What the launcher's sources promise: Python 2.7 and 3.6 onwards, quick help, and one import of each package."""
 
 import shutil
 import subprocess
@@ -37,13 +37,13 @@ def test_both_pythons_read_text_the_same(source: Path) -> None:
     assert not [line for line in lines if line.startswith(("import byzshield", "from byzshield"))]
 
 
-@pytest.mark.parametrize(("package", "door"), [("boto", "instances.py"), ("paramiko", "remote.py")])
-def test_each_package_has_one_door(package: str, door: str) -> None:
+@pytest.mark.parametrize(("package", "importer"), [("boto", "instances.py"), ("paramiko", "remote.py")])
+def test_each_package_is_imported_in_one_file(package: str, importer: str) -> None:
     users = {
         source.name for source in SOURCES if f'"{package}' in source.read_text() or f"import {package}" in source.read_text()
     }
 
-    assert users <= {door}
+    assert users == {importer}
 
 
 @PYTHONS

@@ -114,7 +114,7 @@ def test_after_ctrl_c_in_mid_terminate_another_one_finishes(cluster: Cluster) ->
     assert not cluster.state.exists()
 
 
-def test_open_spot_requests_are_cancelled(cluster: Cluster) -> None:
+def test_open_spot_requests_are_canceled(cluster: Cluster) -> None:
     tags = [{"ResourceType": "spot-instances-request", "Tags": [{"Key": "byzshield-cluster", "Value": "lab"}]}]
     cluster.client.request_spot_instances(
         InstanceCount=1, LaunchSpecification={"ImageId": UBUNTU, "InstanceType": "c6i.xlarge"}, TagSpecifications=tags
@@ -124,8 +124,8 @@ def test_open_spot_requests_are_cancelled(cluster: Cluster) -> None:
     result = cluster.run("terminate", "--yes")
 
     assert "spot request sir-" in result.stdout
-    (cancelled,) = [form for action, form in cluster.front.calls if action == "CancelSpotInstanceRequests"]
-    assert len([name for name in cancelled if name.startswith("SpotInstanceRequestId")]) == 1
+    (canceled,) = [form for action, form in cluster.front.calls if action == "CancelSpotInstanceRequests"]
+    assert len([name for name in canceled if name.startswith("SpotInstanceRequestId")]) == 1
 
 
 @PYTHONS

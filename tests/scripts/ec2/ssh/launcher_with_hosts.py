@@ -11,19 +11,19 @@ import sys
 
 def main():
     with open(sys.argv[1]) as stream:
-        cluster = json.load(stream)
-    sys.path.insert(0, cluster["launcher"])
-    import fleet
+        known = json.load(stream)
+    sys.path.insert(0, known["launcher"])
+    import cluster
     import remote
 
-    def of_cluster(settings):
-        access = remote.Access(cluster["user"], cluster["key"], cluster["known_hosts"])
-        return fleet.Fleet(access, [remote.Node(*node) for node in cluster["nodes"]])
+    def hosts_of(settings):
+        access = remote.Access(known["user"], known["key"], known["known_hosts"])
+        return cluster.Hosts(access, [remote.Node(*node) for node in known["nodes"]])
 
-    fleet.of_cluster = of_cluster
+    cluster.hosts_of = hosts_of
     del sys.argv[1]
     sys.path.pop(0)  # runpy puts it there again
-    runpy.run_path(cluster["launcher"], run_name="__main__")
+    runpy.run_path(known["launcher"], run_name="__main__")
 
 
 if __name__ == "__main__":

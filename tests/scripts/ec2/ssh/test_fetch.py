@@ -112,14 +112,9 @@ def test_links_and_special_files_stay_where_they_are(laptop: Laptop, output: Pat
 
 @pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped", "first/../../escaped", "first//x", "."])
 def test_a_lying_host_cannot_name_a_place_outside(laptop: Laptop, output: Path, name: str) -> None:
-    server = laptop.host("ps")
+    laptop.host("ps")
     write(laptop, "first/good")
-    # A find that says what a hostile host would.
-    fake = server.home / "bin" / "find"
-    fake.parent.mkdir()
-    fake.write_text(f"#!/bin/sh\nprintf 'f 1 1700000000.0 ./%s\\0' '{name}' first/good\n")
-    fake.chmod(0o755)
-    hijack(laptop, "ps", fake.parent)
+    replace_program(laptop, "find", f"printf 'f 1 1700000000.0 ./%s\\0' '{name}' first/good")
     result = laptop.run("fetch", "--output", str(output))
     assert result.returncode == 1
     assert b"is refused: it leads out of the folder" in result.stderr
@@ -128,13 +123,11 @@ def test_a_lying_host_cannot_name_a_place_outside(laptop: Laptop, output: Path, 
 
 
 def test_what_nobody_asked_for_is_not_written(laptop: Laptop, output: Path) -> None:
-    server = laptop.host("ps")
+    laptop.host("ps")
     write(laptop, "first/good")
-    fake = server.home / "bin" / "tar"
-    fake.parent.mkdir()
-    fake.write_text("#!/bin/sh\ncat >/dev/null\nexec /bin/tar --create --file=- -P --transform='s,.*,../escaped,' ./first/good\n")
-    fake.chmod(0o755)
-    hijack(laptop, "ps", fake.parent)
+    replace_program(
+        laptop, "tar", "cat >/dev/null; exec /bin/tar --create --file=- -P --transform='s,.*,../escaped,' ./first/good"
+    )
     result = laptop.run("fetch", "--output", str(output))
     assert result.returncode == 1
     assert b"which nobody asked for" in result.stderr
@@ -143,13 +136,9 @@ def test_what_nobody_asked_for_is_not_written(laptop: Laptop, output: Path) -> N
 
 
 def test_an_answer_that_is_no_archive_is_one_line(laptop: Laptop, output: Path) -> None:
-    server = laptop.host("ps")
+    laptop.host("ps")
     write(laptop, "first/good")
-    fake = server.home / "bin" / "tar"
-    fake.parent.mkdir()
-    fake.write_text("#!/bin/sh\ncat >/dev/null\nhead -c 100000 /dev/urandom\necho 'the disk is on fire' >&2\nexit 2\n")
-    fake.chmod(0o755)
-    hijack(laptop, "ps", fake.parent)
+    replace_program(laptop, "tar", "cat >/dev/null; head -c 100000 /dev/urandom; echo 'the disk is on fire' >&2; exit 2")
     result = laptop.run("fetch", "--output", str(output))
     assert result.returncode == 1
     assert result.stderr == b"fetch: ps: what it sends is no archive: the disk is on fire (exit status 2)\n"
@@ -201,11 +190,15 @@ def test_a_file_that_grows_meanwhile_comes_as_it_was(laptop: Laptop, output: Pat
     assert (output / "first" / "log").read_bytes() == path.read_bytes()
 
 
-def hijack(laptop: Laptop, alias: str, folder: Path) -> None:
-    """Lets commands on that host come from the folder first."""
-    server = laptop.hosts[alias]
+def replace_program(laptop: Laptop, name: str, script: str) -> None:
+    """Has the parameter server run this shell script instead of a program, as a hostile host would."""
+    server = laptop.hosts["ps"]
+    program = server.home / "bin" / name
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
     config = server.folder / "sshd_config"
-    config.write_text(config.read_text().replace("SetEnv ", f"SetEnv PATH={folder}:{os.environ['PATH']} "))
+    config.write_text(config.read_text().replace("SetEnv ", f"SetEnv PATH={program.parent}:{os.environ['PATH']} "))
     status = Path(f"/proc/{server.process.pid}/status")
     # It listens first, and a SIGHUP before it has a handler would end it.
     wait_for(lambda: int(re.findall(r"^SigCgt:\s*(\w+)$", status.read_text(), re.MULTILINE)[0], 16) & 1, "sshd's handler")

@@ -3,19 +3,19 @@
 The node's own scripts are the real ones, but for train_cluster.sh: what it starts here is a small program instead of mpirun.
 """
 
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from laptop import Laptop, connections, end
-from launcher import PYTHONS, REPOSITORY
+from launcher import PYTHONS
+from loopback_hosts import copy_scripts
 from polling import wait_for
 
 TRAIN_CLUSTER = """
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. scripts/job.sh
+. scripts/lib/job.sh
 printf '%s\\n' "$@" >arguments
 [[ -e fail ]] && echo "no .venv here" >&2 && exit 2
 run_job 1 bash program.sh
@@ -41,10 +41,8 @@ def server(laptop: Laptop) -> Path:
     """The project's folder on the parameter server of a cluster with one worker."""
     laptop.host("ps")
     laptop.host("worker1")
-    for name in ("job.sh", "logs.sh", "stop.sh", "supervise.sh"):
-        shutil.copy(REPOSITORY / "scripts" / name, laptop.project / "scripts" / name)
+    copy_scripts(laptop.project, "lib", "logs.sh", "node", "stop.sh")
     laptop.write("scripts/train_cluster.sh", TRAIN_CLUSTER)
-    laptop.write("scripts/cluster_job.sh", "")
     laptop.write("program.sh", PROGRAM)
     laptop.write("configs/runs/quickstart.toml", "[run]\n")
     return laptop.directory("ps")

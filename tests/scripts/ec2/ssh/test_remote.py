@@ -173,12 +173,12 @@ def test_much_output_arrives_whole(laptop: Laptop) -> None:
 HANGING_HOST = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import execution, fleet, remote
+import cluster, execution, remote
 execution.SILENCE_SECONDS, remote.HEARTBEAT_SECONDS = 1.5, 0.2
 access = remote.Access(sys.argv[2], sys.argv[3], sys.argv[4])
 with access.connect(remote.Node("ps", "127.0.0.1", int(sys.argv[5]), "10.0.0.1")) as connection:
     try:
-        fleet.follow(connection, "echo begun; sleep 3; echo alive; sleep 300", None)
+        cluster.follow(connection, "echo begun; sleep 3; echo alive; sleep 300", None)
     except execution.ConnectionLost as error:
         print(error)
 """

@@ -1,48 +1,32 @@
 """setup makes booting hosts into nodes: code, wheels, .venv, the files of .cluster, and the server's key on the workers."""
 
-import shutil
 import stat
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
 from laptop import Laptop
-from launcher import PYTHONS, REPOSITORY
+from launcher import PYTHONS
+from loopback_hosts import copy_scripts, make_wheel
 from polling import wait_for
 from ssh_server import SshServer
-
-NODE_SCRIPTS = ("cluster_key.sh", "install_node.sh", "mount.sh", "venv.sh")
 
 
 @pytest.fixture
 def project(laptop: Laptop) -> Path:
     """The laptop's project with the node's real scripts, and requirements that a folder of one small wheel satisfies."""
-    for name in NODE_SCRIPTS:
-        shutil.copy(REPOSITORY / "scripts" / name, laptop.project / "scripts" / name)
+    copy_scripts(laptop.project, "install_node.sh", "lib", "node")
     laptop.write("requirements-remote.txt", "tiny==1.0\n")
     laptop.write("byzshield/__init__.py", "")
-    wheels = laptop.folder / "my wheels"
-    make_wheel(wheels / "tiny-1.0-py3-none-any.whl")
-    laptop.settings["node"] = {"packages": [], "wheels": str(wheels)}
+    wheel = make_wheel(laptop.folder / "my wheels", "tiny")
+    laptop.settings["node"] = {"packages": [], "wheels": str(wheel.parent)}
     return laptop.project
-
-
-def make_wheel(path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("tiny.py", "answer = 42\n")
-        wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-        wheel.writestr(
-            "tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\ntiny-1.0.dist-info/METADATA,,\ntiny-1.0.dist-info/WHEEL,,\n")
 
 
 def stand_in(laptop: Laptop, install: str) -> None:
     """Lets `install` be the node's installation."""
     laptop.write("scripts/install_node.sh", install)
-    shutil.copy(REPOSITORY / "scripts" / "cluster_key.sh", laptop.project / "scripts" / "cluster_key.sh")
+    copy_scripts(laptop.project, "lib", "node")
 
 
 def is_let_in(server: Path, worker: SshServer) -> bool:
@@ -65,8 +49,8 @@ def test_two_hosts_become_nodes_and_a_second_setup_changes_nothing(laptop: Lapto
     assert result.stderr.endswith(b"worker1: lets the parameter server in\n2 hosts are ready\n")
     for alias in ("ps", "worker1"):
         folder = laptop.directory(alias)
-        python = [str(folder / ".venv" / "bin" / "python"), "-c", "import tiny, byzshield; print(tiny.answer)"]
-        assert subprocess.run(python, capture_output=True, text=True, timeout=30).stdout == "42\n"
+        python = [str(folder / ".venv" / "bin" / "python"), "-c", "import tiny, byzshield; print(tiny.VERSION)"]
+        assert subprocess.run(python, capture_output=True, text=True, timeout=30).stdout == "1.0\n"
         assert (folder / ".cluster" / "hosts").read_text() == "127.0.0.1\tps\n127.0.0.1\tworker1\n"
         assert (folder / ".cluster" / "hosts_address").read_text() == "127.0.0.1\n127.0.0.1\n"
         assert (folder / ".cluster" / "hosts_alias").read_text() == "ps\nworker1\n"

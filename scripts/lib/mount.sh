@@ -1,5 +1,5 @@
-# shellcheck shell=bash
-# Sourced by install_node.sh (which defines fail, refuse and as_root): one file system that the nodes share, kept in /etc/fstab.
+# shellcheck shell=bash disable=SC2154
+# Sourced by install_node.sh (which defines as_root and can_be_root): one file system that the nodes share, kept in /etc/fstab.
 
 MOUNT_SECONDS=150 # mount.nfs gives a silent server two minutes
 
@@ -42,14 +42,14 @@ ensure_mount() {
     [[ ,$options, == *,ro,* ]] || give_if_new "$point"
 }
 
-# mounted_on POINT: prints what is mounted there, if anything is. A server that is gone must not hang us.
+# mounted_on POINT: prints what is mounted there, if anything is. With a time limit, because findmnt hangs when a file server is gone.
 mounted_on() { timeout --kill-after=5 20 findmnt --noheadings --first-only --output SOURCE --mountpoint "$1" || true; }
 
 install_packages_for_nfs() {
     [[ -n $(type -P mount.nfs || PATH=/sbin:/usr/sbin type -P mount.nfs) ]] || install_packages nfs-common
 }
 
-# free_mount_point POINT OLD_LINE: unmounts what our own older line mounted; other people's mounts are theirs.
+# free_mount_point POINT OLD_LINE: unmounts what our own older line mounted, and nothing else.
 free_mount_point() {
     local point=$1 old_point
     old_point=$(awk '{ print $2 }' <<<"$2")
@@ -81,5 +81,5 @@ give_if_new() {
     if [[ -z $(find "$1" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit) ]] && as_root chown "$(id -u):$(id -g)" "$1"; then
         return
     fi
-    echo "install_node: note: $USER cannot write to $1; its owner is $(stat --format %U "$1")" >&2
+    echo "$program: note: $USER cannot write to $1; its owner is $(stat --format %U "$1")" >&2
 }

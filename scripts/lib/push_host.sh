@@ -1,13 +1,16 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced (after hosts.sh): brings the project's files to a host, and takes away there what an earlier push brought and is gone here.
 
-# list_project: the files to push, once, in $scratch/files. Results, environments and what belongs to the cluster stay out.
+# What each host has of its own: no push brings or removes it. (KEPT of scripts/ec2/tree.py is the same list for the launcher's push.)
+KEPT='@(runs|.job|.data|.venv|.cluster|.git)/*'
+
+# list_project: the files to push, once, in $scratch/files.
 list_project() {
     local name
     git rev-parse --is-inside-work-tree >/dev/null 2>&1 || fail "$PWD is no git checkout; the files to push are those that git knows"
     while IFS= read -r -d '' name; do
-        case $name in runs/* | .venv/* | .cluster/* | .job/*) continue ;; esac
-        if [[ -f $name || -L $name ]]; then printf '%s\0' "$name"; fi
+        # shellcheck disable=SC2053 # a pattern
+        if [[ $name/ != $KEPT && (-f $name || -L $name) ]]; then printf '%s\0' "$name"; fi
     done < <(git ls-files -z --cached --others --exclude-standard) >"$scratch/files"
     num_files=$(tr -dc '\0' <"$scratch/files" | wc -c)
     ((num_files)) || fail "git lists no file in $PWD"
@@ -17,12 +20,12 @@ list_project() {
 # files arrive, so that a push that breaks off leaves nothing behind that the next one does not know.
 push_host() {
     local sent
-    remote "$1" "$RECEIVE" "$directory" "$num_files" <"$scratch/files"
+    remote "$1" "$RECEIVE" "$directory" "$num_files" "$KEPT" <"$scratch/files"
     sent=$(rsync_to_hosts --from0 --files-from "$scratch/files" --links --perms --times --chmod go-w --out-format %n . "$(place "$1" "")")
     echo "$(grep -c '[^/]$' <<<"$sent" || true) of $num_files files were new or changed"
 }
 
-# shellcheck disable=SC2016 # for the shell over there
+# shellcheck disable=SC2016 # expanded on the host
 RECEIVE='
 [[ $(type -P rsync) ]] || { echo "rsync is missing on this host; sudo apt-get install rsync" >&2 && exit 1; }
 mkdir -p -- "$1" && cd -- "$1"
@@ -32,7 +35,7 @@ cat >.cluster/pushed.new
 LC_ALL=C sort -zu -o .cluster/pushed.new .cluster/pushed.new
 if [[ -e .cluster/pushed ]]; then
     LC_ALL=C comm -z -23 .cluster/pushed .cluster/pushed.new | while IFS= read -r -d "" name; do
-        case /$name/ in */../* | /runs/* | /.venv/* | /.cluster/* | /.job/*) continue ;; esac
+        [[ $name/ != $3 && /$name/ != */../* ]] || continue
         if [[ -f $name || -L $name ]]; then
             rm -- "./$name"
             echo "removed $name"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the other scripts: makes .venv and installs the project into it, once for each state of the requirements.
+# Sourced: makes .venv and installs the project into it, once for each state of the requirements.
 
 # ensure_venv [EXTRA]: with that extra of setup.py, such as "test"; without one, what jobs and reports on this machine need.
 ensure_venv() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the other scripts: what Open MPI and the numerical libraries need to run many ranks on few cores.
+# Sourced by the scripts, and by users before mpirun: what Open MPI and the numerical libraries need to run many ranks on few cores.
 # Works as root and as a user; settings that the caller has made already win.
 
 export OMPI_ALLOW_RUN_AS_ROOT="${OMPI_ALLOW_RUN_AS_ROOT:-1}"
@@ -7,7 +7,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="${OMPI_ALLOW_RUN_AS_ROOT_CONFIRM:-1}"
 # More ranks than cores: share them, bind nobody. Host after host by its slots: without "slot", sharing puts all ranks on the first.
 export PRTE_MCA_rmaps_default_mapping_policy="${PRTE_MCA_rmaps_default_mapping_policy:-slot:oversubscribe}"
 export PRTE_MCA_hwloc_default_binding_policy="${PRTE_MCA_hwloc_default_binding_policy:-none}"
-# One thread a rank: results depend on it, and 16 ranks with many threads each would fight for the cores.
+# One thread a rank: results depend on it, and 16 ranks with many threads each would compete for the cores.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 export MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"

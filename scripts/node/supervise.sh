@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'EOT'
-Usage: bash scripts/supervise.sh COMMAND [ARGUMENT ...]
+Usage: bash scripts/node/supervise.sh COMMAND [ARGUMENT ...]
 
 Runs COMMAND as the job of the current folder, for train_local.sh and train_cluster.sh. SIGUSR1, SIGTERM and SIGINT end it after its
 step, with a checkpoint.
@@ -12,8 +12,10 @@ EOT
 }
 
 case "${1:-}" in -h | --help | "") usage && exit 0 ;; esac
-# shellcheck source=scripts/job.sh
-. "${BASH_SOURCE[0]%/*}/job.sh"
+# shellcheck source=scripts/lib/job.sh
+. "${BASH_SOURCE[0]%/*}/../lib/job.sh"
+# shellcheck source=scripts/lib/attend.sh
+. "${BASH_SOURCE[0]%/*}/../lib/attend.sh"
 
 # record NAME TEXT: .job/NAME is whole or absent.
 record() {

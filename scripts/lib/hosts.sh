@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # Sourced by the scripts that work on the hosts of a hosts file: their options, the list, ssh, the same work on many hosts at once.
 
-hosts_file="" remote_user="" directory=byzshield ssh_config=""
+# shellcheck source=scripts/lib/request.sh
+. "${BASH_SOURCE[0]%/*}/request.sh"
+hosts_file="" remote_user="" directory=byzshield ssh_config="" terminal=""
 aliases=() addresses=() live=() failed=() ssh_words=() started=()
-program=$(basename "$0" .sh)
-MOST_AT_ONCE=16
+AT_ONCE=16
 
 host_options() {
     cat <<'EOT'
@@ -17,10 +18,7 @@ host_options() {
 EOT
 }
 
-fail() { echo "$program: $1" >&2 && exit 1; }
-refuse() { echo "$program: $1; see --help" >&2 && exit 2; }
-
-# host_option OPTION VALUE: takes it if it is one of ours.
+# host_option OPTION VALUE: takes it if it is one of those above.
 host_option() {
     case $1 in
         --hosts) hosts_file=$(absolute "$2") ;;
@@ -36,7 +34,7 @@ absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac }
 # read_hosts: fills aliases and addresses, all of them live, and makes ssh_words; refuses a file that is not as it should be.
 read_hosts() {
     local line address alias more number=0 tool
-    [[ $remote_user =~ ^([A-Za-z0-9_][A-Za-z0-9_.@-]*)?$ ]] || refuse "'$remote_user' is no user's name"
+    [[ -z $remote_user ]] || is_user "$remote_user" || refuse "'$remote_user' is no user's name"
     [[ -n $directory && $directory != [-~]* && $directory != *[[:cntrl:]]* ]] || refuse "'$directory' is no folder below the user's home"
     [[ -z $ssh_config || -r $ssh_config ]] || refuse "there is no file $ssh_config"
     [[ -r $hosts_file ]] || refuse "there is no file $hosts_file; it lists the hosts, the server's first"
@@ -49,14 +47,14 @@ read_hosts() {
             alias=worker${#aliases[@]}
             [[ $alias != worker0 ]] || alias="ps"
         fi
-        [[ -z $more && $address =~ ^[0-9A-Za-z:][0-9A-Za-z.:_-]*$ && $alias =~ ^[0-9A-Za-z][0-9A-Za-z._-]*$ ]] ||
+        { [[ -z $more ]] && is_address "$address" && is_alias "$alias"; } ||
             refuse "$hosts_file, line $number: it must be ADDRESS or ADDRESS ALIAS, got '$line'"
         [[ " ${aliases[*]-} ${addresses[*]-} " != *" $address "* && " ${aliases[*]-} " != *" $alias "* ]] ||
             refuse "$hosts_file, line $number: $address or $alias is there twice"
         live+=("${#aliases[@]}") aliases+=("$alias") addresses+=("$address")
     done <"$hosts_file"
     ((${#aliases[@]})) || refuse "$hosts_file names no host"
-    # Nothing is asked and no unknown host is believed, whatever the configuration says; the hosts get no agent of ours.
+    # Nothing is asked and no unknown host is believed, whatever the configuration says; the agent is not forwarded.
     ssh_words=(ssh -a -x -o BatchMode=yes -o StrictHostKeyChecking=yes -o ClearAllForwardings=yes
         -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=4)
     if [[ -n $ssh_config ]]; then ssh_words+=(-F "$ssh_config"); fi
@@ -74,7 +72,7 @@ shell_quote() {
 }
 
 # remote INDEX SCRIPT [ARGUMENT ...]: bash runs SCRIPT on that host, in the user's home; standard input goes there, too. Under sshd,
-# bash would read the user's .bashrc first, which need not bear our settings.
+# bash would read the user's .bashrc first, whose commands may fail under set -eu.
 remote() {
     local index=$1 script="set -euo pipefail; $2"
     "${ssh_words[@]}" ${terminal:+"$terminal"} -- "${addresses[$index]}" "bash --norc -c $(shell_quote "$script" "$program" "${@:3}")"
@@ -94,13 +92,13 @@ place() {
     esac
 }
 
-# each_host WHAT COMMAND ...: COMMAND ... INDEX for every live host, at most 16 at a time, each line of output with the host's name in
-# front. A host on which WHAT fails is remembered in failed and is live no longer.
+# each_host WHAT COMMAND ...: COMMAND ... INDEX for every live host, AT_ONCE at a time at the most, each line of output with the
+# host's name in front. A host on which WHAT fails is remembered in failed and is live no longer.
 each_host() {
     local what=$1 index status still=()
     shift
     for index in "${live[@]}"; do
-        while (($(jobs -pr | wc -l) >= MOST_AT_ONCE)); do wait -n || true; done
+        while (($(jobs -pr | wc -l) >= AT_ONCE)); do wait -n || true; done
         # With its own process group, so that we can end all of it.
         set -m
         on_host "$index" "$@" &

@@ -4,7 +4,12 @@
 #   .job/log     a link to the log, runs/job-TIME.log
 #   .job/status  the exit status, once the job has ended
 
+# shellcheck source=scripts/lib/request.sh
+. "${BASH_SOURCE[0]%/*}/request.sh"
+
 JOB=.job
+# shellcheck disable=SC2034 # read by stop.sh, too
+GRACE=60 # seconds that a job has for its last step
 
 # start_time PID: when that process started, in clock ticks since boot; nothing if there is none.
 start_time() {
@@ -28,14 +33,14 @@ start_job() {
     mkdir -p "$JOB" runs
     exec 9>"$JOB/lock"
     if ! flock --nonblock 9 || job_leader >/dev/null; then
-        echo "${0##*/}: a job of this folder is running; bash scripts/logs.sh follows it, bash scripts/stop.sh ends it" >&2
+        echo "$program: a job of this folder is running; bash scripts/logs.sh follows it, bash scripts/stop.sh ends it" >&2
         exit 2
     fi
     log=runs/job-$(date +%Y%m%d-%H%M%S).log
     : >"$log"
     ln -sfn "../$log" "$JOB/log"
     rm -f "$JOB/leader" "$JOB/status"
-    setsid --fork bash scripts/supervise.sh "$@" </dev/null >>"$log" 2>&1 9>&-
+    setsid --fork bash scripts/node/supervise.sh "$@" </dev/null >>"$log" 2>&1 9>&-
     until job_leader >/dev/null || [[ -e $JOB/status ]]; do
         sleep 0.05
     done
@@ -50,11 +55,11 @@ follow_job() {
     elif [[ -e $JOB/log ]]; then
         tail --bytes="+$(($1 + 1))" "$JOB/log"
     else
-        echo "${0##*/}: no job was ever started in $PWD; bash scripts/train_local.sh starts one" >&2
+        echo "$program: no job was ever started in $PWD; bash scripts/train_local.sh starts one" >&2
         exit 2
     fi
     if [[ ! -e $JOB/status ]]; then
-        echo "${0##*/}: the job was killed and has left no exit status; start it again with --resume" >&2
+        echo "$program: the job was killed and has left no exit status; start it again with --resume" >&2
         return 1
     fi
     return "$(<"$JOB/status")"
@@ -80,7 +85,7 @@ stop_job() {
     echo "the job has ended with status $(cat "$JOB/status" 2>/dev/null || echo unknown)"
 }
 
-# end_session LEADER: ends every process of the session that LEADER leads: politely, then by force.
+# end_session LEADER: ends every process of the session that LEADER leads, by SIGTERM and at last by SIGKILL.
 end_session() {
     local signal pids
     for signal in TERM TERM TERM KILL; do
@@ -89,22 +94,6 @@ end_session() {
         kill -"$signal" "${pids[@]}" 2>/dev/null || true
         sleep 1
     done
-}
-
-# attend COMMAND ...: runs COMMAND and returns its status. SIGUSR1, SIGTERM and SIGINT to this shell become the one signal that ends a
-# job after its step (mpirun and srun pass SIGUSR1 on to the server), and set stop_asked.
-# shellcheck disable=SC2034 # read by those who source this
-stop_asked=0
-attend() {
-    local child status=0 interrupted=1
-    "$@" &
-    child=$!
-    trap 'interrupted=1 stop_asked=1; kill -USR1 "$child" 2>/dev/null || true' USR1 TERM INT
-    while ((interrupted)); do
-        interrupted=0
-        wait "$child" && status=0 || status=$?
-    done
-    return "$status"
 }
 
 # run_job DETACH COMMAND ...: starts the job; unless DETACH is 1, shows its log, and Ctrl-C ends it.
@@ -116,7 +105,7 @@ run_job() {
         echo "job started; bash scripts/logs.sh follows it, bash scripts/stop.sh ends it"
         return
     fi
-    trap 'trap - INT TERM; stop_job 60; exit 130' INT TERM
+    trap 'trap - INT TERM; stop_job "$GRACE"; exit 130' INT TERM
     follow_job 0 &
     wait $! || status=$?
     trap - INT TERM

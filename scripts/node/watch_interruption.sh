@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'EOT'
-Usage: bash scripts/watch_interruption.sh [HOST ...]
+Usage: bash scripts/node/watch_interruption.sh [HOST ...]
 
 Without HOSTs, watches this machine: asks the instance metadata service every 5 seconds, prints what it says and exits with 0 when
 there is a notice; exits with 1 when standard input ends, so that it does not outlive the connection that started it.
@@ -14,7 +14,7 @@ EOT
 }
 
 case "${1:-}" in -h | --help) usage && exit 0 ;; esac
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 metadata=${METADATA:-http://169.254.169.254}/latest
 every=5
 
@@ -33,10 +33,10 @@ if (($# == 0)); then
     exit 0
 fi
 
-# on HOST: the same at another host, for as long as it takes. Whether a host can be reached at all, others say.
+# on HOST: the same at another host, for as long as it takes. That a host cannot be reached is for cluster_job.sh to find out.
 on() {
     local answer command
-    printf -v command 'METADATA=%q bash %q' "${METADATA:-http://169.254.169.254}" "$PWD/scripts/watch_interruption.sh"
+    printf -v command 'METADATA=%q bash %q' "${METADATA:-http://169.254.169.254}" "$PWD/scripts/node/watch_interruption.sh"
     until answer=$(${SSH:-ssh} "$1" "$command" 2>/dev/null); do
         sleep 30
     done
@@ -45,7 +45,7 @@ on() {
 
 # Every watcher reads from a pipe that stays open until this shell ends.
 exec 3< <(exec sleep infinity)
-bash scripts/watch_interruption.sh <&3 &
+bash scripts/node/watch_interruption.sh <&3 &
 for host in "$@"; do
     on "$host" <&3 &
 done

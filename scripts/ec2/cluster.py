@@ -15,37 +15,38 @@ from provision import cluster_hosts
 from state import State
 from waiting import Deadline, progress
 
-# Hosts that run answer at once; one that has gone should not hold up the rest.
+# A host that runs answers at once; one that does not must not hold up the others for long.
 ANSWER_SECONDS = 10.0
 
-Fleet = collections.namedtuple("Fleet", "access nodes")
+# access: remote.Access; nodes: [remote.Node], parameter server first.
+Hosts = collections.namedtuple("Hosts", "access nodes")
 
 
-def of_cluster(settings):
-    """The Fleet of the cluster's running instances, parameter server first.
+def hosts_of(settings):
+    """The Hosts of the cluster's running instances.
 
     Raises:
         OperationFailed: nothing runs.
         RequestError: this machine has no key for it.
     """
-    hosts = cluster_hosts(settings)
+    running = cluster_hosts(settings)
     state = State(settings.name)
     access = remote.Access(settings.ssh_user, state.key, state.known_hosts)
-    return Fleet(access, [_node(settings, host) for host in hosts])
+    return Hosts(access, [_node(settings, host) for host in running])
 
 
-def server(fleet):
+def server(hosts):
     """The parameter server's Node.
 
     Raises:
         OperationFailed: it does not run.
     """
-    if not fleet.nodes or fleet.nodes[0].alias != "ps":
+    if not hosts.nodes or hosts.nodes[0].alias != "ps":
         raise OperationFailed("the parameter server does not run; `launch` starts what is missing")
-    return fleet.nodes[0]
+    return hosts.nodes[0]
 
 
-def visit(fleet, work, seconds, booting=None):
+def visit(hosts, work, seconds, booting=None):
     """Calls work(connection, node) for each node, with a connection of its own; a node that fails leaves the others alone.
 
     Args:
@@ -55,15 +56,15 @@ def visit(fleet, work, seconds, booting=None):
     Returns:
         ({alias: value}, [LauncherError]), both in the order of the nodes.
     """
-    patience = ANSWER_SECONDS if booting is None else booting
+    answer_seconds = ANSWER_SECONDS if booting is None else booting
+    login_seconds = 0.0 if booting is None else LOGIN_SECONDS
 
     def attempt(node):
-        login_seconds = 0.0 if booting is None else LOGIN_SECONDS
-        with connect(fleet.access, node, Deadline(patience), login_seconds) as connection:
+        with connect(hosts.access, node, Deadline(answer_seconds), login_seconds) as connection:
             return work(connection, node)
 
-    rounds = -(-len(fleet.nodes) // parallel.AT_ONCE)
-    outcomes = parallel.for_each(attempt, fleet.nodes, rounds * (seconds + patience + 2 * execution.SILENCE_SECONDS))
+    rounds = -(-len(hosts.nodes) // parallel.AT_ONCE)
+    outcomes = parallel.for_each(attempt, hosts.nodes, rounds * (seconds + answer_seconds + 2 * execution.SILENCE_SECONDS))
     values = collections.OrderedDict((outcome.item.alias, outcome.value) for outcome in outcomes if outcome.error is None)
     return values, [outcome.error for outcome in outcomes if outcome.error is not None]
 

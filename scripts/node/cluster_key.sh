@@ -4,8 +4,8 @@ set -euo pipefail
 
 usage() {
     cat <<'EOT'
-Usage: bash scripts/cluster_key.sh make [--user USER] [--port PORT]
-       bash scripts/cluster_key.sh authorize --from ADDRESS[,ADDRESS ...] < PUBLIC_KEY
+Usage: bash scripts/node/cluster_key.sh make [--user USER] [--port PORT]
+       bash scripts/node/cluster_key.sh authorize --from ADDRESS[,ADDRESS ...] < PUBLIC_KEY
 
 make        on the server's host. Makes .cluster/id_ed25519 once, which never leaves this host, and .cluster/ssh_config, with which
             ssh (and so mpirun) logs in as USER (default: the current user) at PORT (default: 22), asks nothing, and believes the
@@ -18,13 +18,14 @@ authorize   on a worker's host. Takes that public key from standard input and wr
 Exit status: 0 done, 1 something failed, 2 the request was wrong.
 
 Example, from a laptop:
-  ssh ps    'cd byzshield && bash scripts/cluster_key.sh make' > ps.pub
-  ssh node1 'cd byzshield && bash scripts/cluster_key.sh authorize --from 10.0.0.1' < ps.pub
+  ssh ps    'cd byzshield && bash scripts/node/cluster_key.sh make' > ps.pub
+  ssh node1 'cd byzshield && bash scripts/node/cluster_key.sh authorize --from 10.0.0.1' < ps.pub
 EOT
 }
 
-fail() { echo "cluster_key: $1" >&2 && exit 1; }
-refuse() { echo "cluster_key: $1; see --help" >&2 && exit 2; }
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=scripts/lib/request.sh
+. scripts/lib/request.sh
 
 # replace FILE COMMAND ...: what COMMAND prints becomes FILE, mode 600, all at once; a FILE that is so already is not touched.
 replace() {
@@ -52,10 +53,10 @@ make_key() {
 
 print_ssh_config() {
     local address alias
-    echo "# Written by scripts/cluster_key.sh: how this host reaches the others."
+    echo "# Written by scripts/node/cluster_key.sh: how this host reaches the others."
     if [[ -e .cluster/hosts ]]; then
         while read -r address alias _; do
-            if [[ $address =~ ^[0-9A-Za-z:][0-9A-Za-z.:_-]*$ && $alias =~ ^[0-9A-Za-z][0-9A-Za-z._-]*$ ]]; then
+            if is_address "$address" && is_alias "$alias"; then
                 printf 'Host %s\n    HostName %s\n' "$alias" "$address"
             fi
         done <.cluster/hosts
@@ -82,7 +83,7 @@ addresses_of() {
     local word found all=()
     IFS=, read -ra words <<<"$1"
     for word in ${words[@]+"${words[@]}"}; do
-        [[ $word =~ ^[0-9A-Za-z:][0-9A-Za-z.:_-]*(/[0-9]+)?$ ]] || refuse "--from must be addresses, got '$word'"
+        { [[ $word =~ ^([^/]+)(/[0-9]+)?$ ]] && is_address "${BASH_REMATCH[1]}"; } || refuse "--from must be addresses, got '$word'"
         if [[ $word == */* || $word == *:* || $word =~ ^[0-9.]+$ ]]; then
             all+=("$word")
         else
@@ -109,7 +110,7 @@ authorize_key() {
     if [[ ! $key =~ ^[a-z][a-z0-9@.-]+\ [A-Za-z0-9+/]+=*(\ [^[:cntrl:]]*)?$ ]] || ! ssh-keygen -l -f - <<<"$key" >/dev/null 2>&1; then
         refuse "standard input must be one line, a public key as 'cluster_key.sh make' prints it"
     fi
-    # The key's own comment is not ours to keep.
+    # The key's comment is replaced by our mark.
     read -r type key _ <<<"$key"
     mkdir -p "$HOME/.ssh"
     chmod 700 "$HOME/.ssh"
@@ -135,11 +136,10 @@ while (($#)); do
     esac
     shift 2
 done
-[[ $user =~ ^[A-Za-z0-9_][A-Za-z0-9_.@-]*$ ]] || refuse "'$user' is no user's name"
-[[ $port =~ ^[0-9]{1,5}$ ]] || refuse "'$port' is no port"
+is_user "$user" || refuse "'$user' is no user's name"
+is_port "$port" || refuse "'$port' is no port"
 [[ $command == make || -n $from ]] || refuse "authorize needs --from ADDRESS"
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 umask 077
 mkdir -p .cluster
 chmod 700 .cluster
