@@ -16,8 +16,8 @@ EOF
 
 case "${1:-}" in -h | --help) usage && exit 0 ;; esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/mpi_env.sh
-. scripts/mpi_env.sh
+# shellcheck source=scripts/lib/mpi_env.sh
+. scripts/lib/mpi_env.sh
 export PYTHONPATH=$PWD
 
 installed=.venv-lowest/installed
