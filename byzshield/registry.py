@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Maps a name, or "module:attribute" for a user's own component, to a class or function.
 
-    The modules of `package` are imported at the first look-up, so a new component is one new file and nothing else.
+    The modules of `package` are imported at the first look-up, so that a new one is found by its name.
 
     A user's own module may lie in the current folder.
 

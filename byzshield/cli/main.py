@@ -14,6 +14,7 @@ import byzshield
 from byzshield import log
 from byzshield.cli import data, distortion, evaluate, listing, placement, plan, report, simulate, train
 from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped
+from byzshield.storage import write_text
 
 __all__ = ["entry_point", "main"]
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _end)
     status = _run(arguments)
     if "exit_file" in arguments and arguments.exit_file is not None and RANK == "0":
-        arguments.exit_file.write_text(f"{status}\n", encoding="ascii")
+        write_text(arguments.exit_file, f"{status}\n")
     return status
 
 

@@ -1,8 +1,8 @@
 """Simulated annealing: a good set of Byzantine workers, fast and without a proof. Importing this module imports numba."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from byzshield.arrays import Float64
 from byzshield.compilation import compiled
 from byzshield.distortion.exact.graph import Graph, Ints
 from byzshield.seeding import generator
@@ -38,7 +38,7 @@ def good_set(graph: Graph, num_byzantine: int, goal: int) -> tuple[int, tuple[in
 
 
 @compiled
-def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, chances: NDArray[np.float64]) -> tuple[int, Ints]:
+def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, chances: Float64) -> tuple[int, Ints]:
     """Simulated annealing by swaps of a chosen worker for another, from the first `num_chosen` workers of `order`.
 
     Args:
