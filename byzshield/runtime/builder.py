@@ -152,6 +152,7 @@ class Builder:
         """A new model with the run's initial parameters."""
         section = self.config.model
         dataset = self.dataset
+        # The purpose is part of the seed: another spelling would draw other parameters.
         with seeded(torch_seed(self.config.run.seed, "initialisation"), torch.device("cpu")):
             module = make(
                 MODELS,
