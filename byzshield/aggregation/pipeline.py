@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from byzshield.aggregation import primitives
 from byzshield.aggregation.contract import Aggregator, Matrix, PreAggregator
 from byzshield.aggregation.matrix import NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.errors import ParameterError, TooFewRowsError
@@ -18,11 +19,13 @@ class Aggregate:
 
     Args:
         vector: [d], or None if too few rows were left and the step is skipped.
+        statistics: [s], the combined BatchNorm statistics; None if there were none, or the step is skipped.
         non_finite: the rows (positions in the input) that were dropped for a NaN or an infinity.
         reason: why the step is skipped; empty otherwise.
     """
 
     vector: Matrix | None
+    statistics: Matrix | None = None
     non_finite: tuple[int, ...]
     reason: str = ""
 
@@ -33,6 +36,9 @@ class Pipeline:
     A row with a non-finite value never reaches the rule: it is dropped, reported, and `num_corrupted` is lowered by as many.
     A row that is missing (no majority) may have been a corrupted one or an honest one, so it does not lower `num_corrupted`.
     With fewer rows left than the chain needs, the step is skipped, not guessed.
+
+    BatchNorm statistics of the same files are no gradients: neither pre-aggregators nor the rule see them. They are combined by
+    the coordinate-wise trimmed mean, which drops `num_corrupted` values at either end (as many as leave one or two).
 
     Args:
         rule: the aggregator; its `num_corrupted` is also that of the pre-aggregators.
@@ -56,22 +62,26 @@ class Pipeline:
         """Raises TooFewRowsError if `num_rows` finite rows would not suffice for every operation of the chain."""
         self._chain(num_rows, (), step=0)
 
-    def __call__(self, gradients: Matrix, *, step: int = 0) -> Aggregate:
+    def __call__(self, gradients: Matrix, *, statistics: Matrix | None = None, step: int = 0) -> Aggregate:
         """Combines `gradients` [n, d], a numpy array or a torch tensor; returns the vector [d] and what was dropped.
 
         Args:
             gradients: [n, d], never written to.
+            statistics: [n, s], the BatchNorm statistics of the same files; a row that is not finite here is dropped there, too.
             step: which step of the training this is; seeded operations draw anew at each.
         """
         rows, back = open_matrix(gradients, dtypes=self.rule.dtypes)
-        if (self.pre[0] if self.pre else self.rule).finds_non_finite:
+        dropped = () if statistics is None else non_finite_rows(statistics)
+        if not dropped and (self.pre[0] if self.pre else self.rule).finds_non_finite:
             with contextlib.suppress(NonFiniteFound, TooFewRowsError):
-                return Aggregate(vector=back(self._run(rows, (), step=step)), non_finite=())
-        dropped = non_finite_rows(rows)
+                vector = back(self._run(rows, (), step=step))
+                return Aggregate(vector=vector, statistics=self._combined(statistics, ()), non_finite=())
+        dropped = tuple(sorted({*dropped, *non_finite_rows(rows)}))
         try:
-            return Aggregate(vector=back(self._run(rows, dropped, step=step)), non_finite=dropped)
+            vector = back(self._run(rows, dropped, step=step))
         except TooFewRowsError as error:
             return Aggregate(vector=None, non_finite=dropped, reason=str(error))
+        return Aggregate(vector=vector, statistics=self._combined(statistics, dropped), non_finite=dropped)
 
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers between steps, for a checkpoint."""
@@ -88,6 +98,13 @@ class Pipeline:
         for operation in pre:
             rows = operation._transform(rows)
         return rule._combine(rows)
+
+    def _combined(self, statistics: Matrix | None, dropped: tuple[int, ...]) -> Matrix | None:
+        if statistics is None:
+            return None
+        rows = keep_rows(statistics, dropped) if dropped else statistics
+        trim = min(max(0, self.rule.num_corrupted - len(dropped)), (len(rows) - 1) // 2)
+        return primitives.trimmed_mean(rows, trim) if trim else primitives.mean(rows)
 
     def _chain(self, num_rows: int, dropped: tuple[int, ...], *, step: int) -> tuple[list[PreAggregator], Aggregator]:
         """The operations as they are for `num_rows` rows of which those at `dropped` are gone."""

@@ -191,6 +191,8 @@ class AttackSection(Section):
             `workers`).
         workers: the Byzantine workers of selection "fixed".
         knowledge: "own" (the gradients that the accomplices were given) or "omniscient" (those of all files).
+        forge_statistics: whether the attack also forges the BatchNorm statistics that travel with a gradient; as published, it
+            does not.
 
     Example:
         [attack]
@@ -207,6 +209,7 @@ class AttackSection(Section):
     selection: SelectionRule = "worst"
     workers: tuple[int, ...] = key((), least=0, most=MOST_WORKERS)
     knowledge: Knowledge = "omniscient"
+    forge_statistics: bool = False
     options: Options = field(default_factory=dict)
 
 

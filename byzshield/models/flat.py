@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from byzshield.arrays import Float32
+from byzshield.errors import ParameterError
 
 __all__ = ["FlatModel"]
 
@@ -15,21 +16,27 @@ LossOf = Callable[[nn.Module], torch.Tensor]
 
 
 class FlatModel:
-    """A view of a module's parameters, gradients and BatchNorm statistics as flat float32 vectors.
+    """A view of a module's trainable parameters, their gradients and BatchNorm statistics as flat float32 vectors.
 
     The parameters and their gradients become slices of two contiguous tensors, so neither loading nor reading copies
-    parameter by parameter. The gradient vector has d = p + s elements: the gradients of all p parameters, then the batch mean
-    and variance of each BatchNorm layer in order, which a training forward pass leaves in that layer's running buffers.
+    parameter by parameter. A gradient vector has d = p + s elements: the gradients of the p trainable parameters, then the batch
+    mean and variance of each BatchNorm layer in order, which a training forward pass leaves in that layer's running buffers.
+    Parameters with requires_grad=False are in no vector, so that nothing moves them.
 
     Args:
         module: the network; it is changed in place.
         device: where it computes.
+
+    Raises:
+        ParameterError: it has no trainable parameter.
     """
 
     def __init__(self, module: nn.Module, *, device: str | torch.device = "cpu") -> None:
         self.module = module.to(device)
         self._device = torch.device(device)
-        tensors = list(self.module.parameters())
+        tensors = [tensor for tensor in self.module.parameters() if tensor.requires_grad]
+        if not tensors:
+            raise ParameterError(f"a model needs parameters with requires_grad=True; {type(module).__name__} has none")
         self.num_parameters = sum(tensor.numel() for tensor in tensors)
         self.parameters = torch.empty(self.num_parameters, device=self._device)
         self.gradients = torch.zeros(self.num_parameters, device=self._device)
@@ -89,9 +96,9 @@ class FlatModel:
             assert layer.running_var is not None
             for buffer in (layer.running_mean, layer.running_var):
                 part = values[start : start + buffer.numel()].view(buffer.shape)
-                buffer.lerp_(part, momentum)
+                # A variance that no batch can have comes from colluders who won their vote.
+                buffer.lerp_(part.clamp(min=0) if buffer is layer.running_var else part, momentum)
                 start += buffer.numel()
-            layer.running_var.clamp_(min=0)
 
     def _running(self) -> list[torch.Tensor]:
         return [buffer for layer in self._norms for buffer in (layer.running_mean, layer.running_var) if buffer is not None]

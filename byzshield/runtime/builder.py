@@ -232,6 +232,8 @@ class Builder:
                 knowledge=self.config.attack.knowledge,
                 rank_of=self.rank_of,
                 layout=layout,
+                num_parameters=computer.num_parameters,
+                forge_statistics=self.config.attack.forge_statistics,
                 seed=self.config.run.seed,
             )
         return Worker(

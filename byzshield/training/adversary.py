@@ -20,6 +20,9 @@ class Adversary:
     Each sends its gradients to the leader, the rank of the lowest Byzantine worker, which forges one vector and sends it
     back. Nothing here blocks; messages of steps that are over are dropped, those of steps to come wait.
 
+    Behind its p gradients a vector has the file's s BatchNorm statistics. As published, they are not forged: accomplices send
+    those of the file as they are, which the leader sends along with the forged gradient.
+
     Args:
         rank: this rank.
         attack: what to forge.
@@ -27,6 +30,8 @@ class Adversary:
         knowledge: "own" or "omniscient".
         rank_of: for each worker the rank that hosts it.
         layout: the chunks of a gradient; its size is d.
+        num_parameters: p.
+        forge_statistics: whether the attack forges all d values, and not only the p gradients.
         seed: the run's seed.
 
     Raises:
@@ -42,6 +47,8 @@ class Adversary:
         knowledge: Knowledge,
         rank_of: list[int],
         layout: ChunkLayout,
+        num_parameters: int,
+        forge_statistics: bool,
         seed: int,
     ) -> None:
         require_choice("knowledge", knowledge, Knowledge)
@@ -53,14 +60,18 @@ class Adversary:
         self._knowledge = knowledge
         self._rank_of = rank_of
         self._size = layout.size
+        self._num_forged = layout.size if forge_statistics else num_parameters
         self._seed = seed
         self._step = 0
         self._ranks: list[int] = []
         self._owners: dict[int, int] = {}
         self._rows: dict[int, Float32] = {}
-        self._vector: Float32 | None = None
+        self._forged: Float32 | None = None  # for a collusive attack, the same for every file
+        self._true: dict[int, Float32] = {}  # what is not forged of each file's vector
         self._early: list[tuple[int, Frame]] = []
-        self.accepts = messages.accepted_by_adversary(layout)
+        self.accepts = messages.accepted_by_adversary(
+            gradient=self._size, forged=self._forged_size(selection.assignment.num_files)
+        )
 
     def begin(self, step: int) -> list[int]:
         """Starts a step; returns the files that this rank computes for the adversary, ascending."""
@@ -69,7 +80,8 @@ class Adversary:
         self.members_here = tuple(worker for worker in members if self._rank_of[worker] == self._rank)
         self._ranks = list(dict.fromkeys(self._rank_of[worker] for worker in members))
         self._rows = {}
-        self._vector = None
+        self._forged = None
+        self._true = {}
         early, self._early = self._early, []
         self._owners = self._split(members) if self.attack.collusive and self.members_here else {}
         for source, frame in early:
@@ -84,7 +96,8 @@ class Adversary:
         if not self.members_here:
             return
         if not self.attack.collusive:
-            self._rows[file] = self._forge(gradient, file)
+            forged = self._forge(gradient[: self._num_forged], file)
+            self._rows[file] = np.concatenate([forged, gradient[self._num_forged :]])
         elif self._owners.get(file) in self.members_here:
             if self._rank == self._ranks[0]:
                 self._gather(file, gradient)
@@ -92,8 +105,12 @@ class Adversary:
                 self.outbox.append(messages.forged(Kind.GRADIENT, self._step, file, gradient).to(self._ranks[0]))
 
     def forged(self, file: int) -> Float32 | None:
-        """What the members here send for `file`; None while it is not known."""
-        return self._vector if self.attack.collusive else self._rows.get(file)
+        """What the members here send for `file`, float32 [d]; None while it is not known."""
+        if not self.attack.collusive:
+            return self._rows.get(file)
+        if self._forged is None or self._num_forged == self._size:
+            return self._forged
+        return np.concatenate([self._forged, self._true[file]])
 
     def receive(self, packet: Packet) -> None:
         """Takes a message from an accomplice; nonsense is dropped."""
@@ -123,22 +140,37 @@ class Adversary:
             self._early.append((source, frame))
         if frame.step != self._step or not self.members_here or not self.attack.collusive:
             return
-        vector = np.empty(self._size, dtype=np.float32)
-        messages.read_vector(frame, vector)
         if frame.kind is Kind.GRADIENT:
             if self._rank == self._ranks[0]:
-                self._gather(frame.file, vector)
+                gradient = np.empty(self._size, dtype=np.float32)
+                messages.read_vector(frame, gradient)
+                self._gather(frame.file, gradient)
         elif source == self._ranks[0]:
-            self._vector = vector
+            news = np.empty(self._forged_size(len(self._owners)), dtype=np.float32)
+            messages.read_vector(frame, news)
+            self._take_up(news)
 
     def _gather(self, file: int, gradient: Float32) -> None:
         """At the leader: keeps a row, and forges once all are there."""
         self._rows[file] = gradient
-        if self._vector is None and self._rows.keys() == self._owners.keys():
-            self._vector = self._forge(np.stack([self._rows[known] for known in sorted(self._rows)]), None)
+        if self._forged is None and self._rows.keys() == self._owners.keys():
+            rows = np.stack([self._rows[known] for known in sorted(self._rows)])
             self._rows.clear()
-            news = messages.forged(Kind.PARAMETERS, self._step, 0, self._vector)
-            self.outbox += [news.to(rank) for rank in self._ranks[1:]]
+            forged = self._forge(rows[:, : self._num_forged], None)
+            news = np.concatenate([forged, rows[:, self._num_forged :].ravel()])
+            self._take_up(news)
+            frame = messages.forged(Kind.PARAMETERS, self._step, 0, news)
+            self.outbox += [frame.to(rank) for rank in self._ranks[1:]]
+
+    def _forged_size(self, num_files: int) -> int:
+        """Elements of what the leader sends: the forged vector, then what is not forged of each known file."""
+        return self._num_forged + num_files * (self._size - self._num_forged)
+
+    def _take_up(self, news: Float32) -> None:
+        """Takes what the leader sends apart."""
+        self._forged = news[: self._num_forged]
+        rest = news[self._num_forged :].reshape(len(self._owners), -1)
+        self._true = dict(zip(sorted(self._owners), rest, strict=True))
 
     def _forge(self, gradients: Float32, file: int | None) -> Float32:
         keys = (self._step,) if file is None else (self._step, file)

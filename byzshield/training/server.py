@@ -173,7 +173,8 @@ class ParameterServer:
         if reason := self._quorum_missed(len(files)):
             return Aggregate(vector=None, non_finite=(), reason=reason)
         rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
-        return self._pipeline(rows, step=self._round.step)
+        p = self.state.model.num_parameters
+        return self._pipeline(rows[:, :p], statistics=rows[:, p:], step=self._round.step)
 
     def close_round(self, aggregate: Aggregate) -> StepOutcome:
         """Applies an aggregate of the finished round, and counts the step."""
@@ -184,7 +185,8 @@ class ParameterServer:
             for worker in self._round.ballots[file].supporters:
                 self.blame.add(worker, "non_finite")
         if aggregate.vector is not None:
-            self.state.apply(aggregate.vector)
+            assert aggregate.statistics is not None
+            self.state.apply(aggregate.vector, aggregate.statistics)
         else:
             LOG.warning("step %d is skipped: %s", self._round.step, aggregate.reason)
         self.step = self._round.step

@@ -31,15 +31,14 @@ class TrainingState:
         """The learning rate of the next step."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def apply(self, aggregate: Float32) -> None:
-        """Steps the optimizer with the aggregate, float32 [d]; its last s elements move the BatchNorm statistics."""
-        gradient = torch.from_numpy(aggregate[: self.model.num_parameters])
+    def apply(self, gradient: Float32, statistics: Float32) -> None:
+        """Steps the optimizer with a combined gradient, float32 [p], and moves the BatchNorm statistics by combined ones, [s]."""
         (parameter,) = self._optimizer.param_groups[0]["params"]
-        parameter.grad = gradient.to(parameter.device)
+        parameter.grad = torch.from_numpy(gradient).to(parameter.device)
         self._optimizer.step()
         if self._scheduler is not None:
             self._scheduler.step()
-        self.model.blend_statistics(aggregate[self.model.num_parameters :])
+        self.model.blend_statistics(statistics)
 
     def state_dict(self) -> dict[str, Any]:
         """`model`, `optimizer` and `scheduler`, for a checkpoint."""

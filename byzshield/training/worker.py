@@ -147,15 +147,16 @@ class Worker:
         if self.adversary is None:
             return []
         messages_out: list[Message] = []
-        cache: dict[int, bytes] = {}
-        for worker, file in sorted(self._unsent):
+        before, joined = None, b""
+        for file in sorted({file for _, file in self._unsent}):
             vector = self.adversary.forged(file)
             if vector is None:
                 continue
-            self._unsent.discard((worker, file))
-            if self._exchange == "digest" and id(vector) not in cache:
-                cache[id(vector)] = self._layout.digests(vector)
-            messages_out += self._tampered(worker, self._vote(worker, file, vector, cache.get(id(vector), b"")))
+            if self._exchange == "digest" and vector is not before:
+                before, joined = vector, self._layout.digests(vector)
+            for worker in sorted(worker for worker, unsent in self._unsent if unsent == file):
+                self._unsent.discard((worker, file))
+                messages_out += self._tampered(worker, self._vote(worker, file, vector, joined))
         return messages_out
 
     def _tampered(self, worker: int, frames: list[Frame]) -> list[Message]:

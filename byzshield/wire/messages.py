@@ -68,9 +68,9 @@ def accepted_at_the_end() -> Acceptance:
     return Acceptance({Kind.DISMISS: 0})
 
 
-def accepted_by_adversary(layout: ChunkLayout) -> Acceptance:
-    """What travels on the adversary's own channel: whole gradients from accomplices, the forged vector from the leader."""
-    return Acceptance({Kind.GRADIENT: 4 * layout.size, Kind.PARAMETERS: 4 * layout.size})
+def accepted_by_adversary(*, gradient: int, forged: int) -> Acceptance:
+    """What travels on the adversary's own channel: so many values of a gradient, and so many of what the leader has forged."""
+    return Acceptance({Kind.GRADIENT: 4 * gradient, Kind.PARAMETERS: 4 * forged})
 
 
 def hello(worker: int, facts: dict[str, Any]) -> Frame:
@@ -127,7 +127,7 @@ def gradient_chunks(
 
 
 def forged(kind: Kind, step: int, file: int, vector: Float32) -> Frame:
-    """Between accomplices: a file's whole gradient (GRADIENT) or the vector to send for all files (PARAMETERS)."""
+    """Between accomplices: a file's whole gradient (GRADIENT) or what the leader has forged for all files (PARAMETERS)."""
     return _array(kind, vector, ArrayEncoder("off"), step=step, file=file)
 
 

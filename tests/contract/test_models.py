@@ -92,7 +92,24 @@ def test_blending_moves_the_running_buffers_as_batch_norm_would() -> None:
     flat.blend_statistics(np.array([2, 10, 5, -40], np.float32))
     norm = module[0]
     np.testing.assert_allclose(norm.running_mean, [0.2, 1.0], rtol=1e-6)
-    np.testing.assert_allclose(norm.running_var, [1.4, 0.0], rtol=1e-6)  # 0.9 - 4 is no variance: 0
+    np.testing.assert_allclose(norm.running_var, [1.4, 0.9], rtol=1e-6)  # -40 is no variance: it counts as 0
+
+
+def test_only_trainable_parameters_are_in_the_vectors() -> None:
+    module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    module[0].requires_grad_(False)
+    frozen = {name: values.clone() for name, values in module[0].state_dict().items()}
+    flat = FlatModel(module)
+    assert flat.num_parameters == flat.size == 3
+    flat.load_parameters(np.array([1, 2, 3], np.float32))
+    assert flat.gradient(lambda network: network(torch.ones(4, 3)).sum()).shape == (3,)
+    assert all(torch.equal(values, frozen[name]) for name, values in module[0].state_dict().items())
+    assert module[1].weight.tolist() == [[1, 2]]
+
+
+def test_a_model_without_a_trainable_parameter_is_refused() -> None:
+    with pytest.raises(ParameterError, match="Linear has none"):
+        FlatModel(nn.Linear(3, 2).requires_grad_(False))
 
 
 def test_lenet_refuses_images_that_are_too_small() -> None:
