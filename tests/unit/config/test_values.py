@@ -92,6 +92,7 @@ REFUSED = [
     ("attack.workers", '[1, "2"]', "must be a list, each entry a whole number; got [1, '2']"),
     ("attack.workers", "[true]", "must be a list, each entry a whole number; got [True]"),
     ("attack.knowledge", '"none"', "must be 'own' or 'omniscient'; got 'none'"),
+    ("attack.forge_statistics", "1", "must be true or false; got 1"),
     ("optimizer.name", "1", "must be text; got 1"),
     ("optimizer.lr", "-1", "must be at least 0; got -1"),
     ("optimizer.lr", "1e7", "must be at most 1000000; got 10000000.0"),
