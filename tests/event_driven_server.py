@@ -16,13 +16,14 @@ from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Pack
 
 __all__ = ["LAYOUT", "TIMEOUT", "Peers", "gradient", "make_server"]
 
-LAYOUT = ChunkLayout(3, 2)  # two chunks: elements 0 and 1, and element 2
+LAYOUT = ChunkLayout(4, 2)  # two chunks: elements 0 and 1, and element 2 with the loss
 TIMEOUT = 10.0
 ENCODER = ArrayEncoder("off")
 
 
-def gradient(*values: float) -> Float32:
-    return np.array(values, dtype=np.float32)
+def gradient(*values: float, loss: float = 0.5) -> Float32:
+    """What a worker computes: three gradients, and the loss."""
+    return np.array([*values, loss], dtype=np.float32)
 
 
 def make_server(
@@ -30,7 +31,7 @@ def make_server(
 ) -> ParameterServer:
     """A server whose parameters are 0 and whose optimizer is SGD with a learning rate of 1; by default one worker a rank."""
     model = FlatModel(nn.Linear(3, 1, bias=False))
-    model.load_parameters(gradient(0, 0, 0))
+    model.load_parameters(np.zeros(3, dtype=np.float32))
     optimizer = torch.optim.SGD([nn.Parameter(model.parameters)], lr=1.0)
     return ParameterServer(
         state=TrainingState(model=model, optimizer=optimizer, scheduler=None),

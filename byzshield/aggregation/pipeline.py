@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from byzshield.aggregation import primitives
+import numpy as np
+
 from byzshield.aggregation.contract import Aggregator, Matrix, PreAggregator
 from byzshield.aggregation.matrix import NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.arrays import Float32
 from byzshield.errors import ParameterError, TooFewRowsError
 
 __all__ = ["Aggregate", "Pipeline"]
@@ -19,13 +21,13 @@ class Aggregate:
 
     Args:
         vector: [d], or None if too few rows were left and the step is skipped.
-        statistics: [s], the combined BatchNorm statistics; None if there were none, or the step is skipped.
+        statistics: [s], the combined statistics of the pass; None if there were none, or the step is skipped.
         non_finite: the rows (positions in the input) that were dropped for a NaN or an infinity.
         reason: why the step is skipped; empty otherwise.
     """
 
     vector: Matrix | None
-    statistics: Matrix | None = None
+    statistics: Float32 | None = None
     non_finite: tuple[int, ...]
     reason: str = ""
 
@@ -37,8 +39,9 @@ class Pipeline:
     A row that is missing (no majority) may have been a corrupted one or an honest one, so it does not lower `num_corrupted`.
     With fewer rows left than the chain needs, the step is skipped, not guessed.
 
-    BatchNorm statistics of the same files are no gradients: neither pre-aggregators nor the rule see them. They are combined by
-    the coordinate-wise trimmed mean, which drops `num_corrupted` values at either end (as many as leave one or two).
+    The statistics of the pass that gave a gradient (those of BatchNorm, the loss) are no gradient: neither pre-aggregators nor
+    the rule see them. They are combined by the coordinate-wise trimmed mean, which drops `num_corrupted` values at either end, or
+    as many as leave one or two.
 
     Args:
         rule: the aggregator; its `num_corrupted` is also that of the pre-aggregators.
@@ -62,12 +65,12 @@ class Pipeline:
         """Raises TooFewRowsError if `num_rows` finite rows would not suffice for every operation of the chain."""
         self._chain(num_rows, (), step=0)
 
-    def __call__(self, gradients: Matrix, *, statistics: Matrix | None = None, step: int = 0) -> Aggregate:
+    def __call__(self, gradients: Matrix, *, statistics: Float32 | None = None, step: int = 0) -> Aggregate:
         """Combines `gradients` [n, d], a numpy array or a torch tensor; returns the vector [d] and what was dropped.
 
         Args:
             gradients: [n, d], never written to.
-            statistics: [n, s], the BatchNorm statistics of the same files; a row that is not finite here is dropped there, too.
+            statistics: [n, s], those of the same files; a row that is not finite here is dropped there, too.
             step: which step of the training this is; seeded operations draw anew at each.
         """
         rows, back = open_matrix(gradients, dtypes=self.rule.dtypes)
@@ -99,12 +102,14 @@ class Pipeline:
             rows = operation._transform(rows)
         return rule._combine(rows)
 
-    def _combined(self, statistics: Matrix | None, dropped: tuple[int, ...]) -> Matrix | None:
+    def _combined(self, statistics: Float32 | None, dropped: tuple[int, ...]) -> Float32 | None:
         if statistics is None:
             return None
         rows = keep_rows(statistics, dropped) if dropped else statistics
         trim = min(max(0, self.rule.num_corrupted - len(dropped)), (len(rows) - 1) // 2)
-        return primitives.trimmed_mean(rows, trim) if trim else primitives.mean(rows)
+        kept = np.sort(rows, axis=0)[trim : len(rows) - trim]
+        combined: Float32 = kept.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return combined
 
     def _chain(self, num_rows: int, dropped: tuple[int, ...], *, step: int) -> tuple[list[PreAggregator], Aggregator]:
         """The operations as they are for `num_rows` rows of which those at `dropped` are gone."""

@@ -191,8 +191,8 @@ class AttackSection(Section):
             `workers`).
         workers: the Byzantine workers of selection "fixed".
         knowledge: "own" (the gradients that the accomplices were given) or "omniscient" (those of all files).
-        forge_statistics: whether the attack also forges the BatchNorm statistics that travel with a gradient; as published, it
-            does not.
+        forge_statistics: whether the attack also forges what travels with a gradient, the BatchNorm statistics and the loss; as
+            published, it does not.
 
     Example:
         [attack]

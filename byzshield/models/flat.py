@@ -19,9 +19,10 @@ class FlatModel:
     """A view of a module's trainable parameters, their gradients and BatchNorm statistics as flat float32 vectors.
 
     The parameters and their gradients become slices of two contiguous tensors, so neither loading nor reading copies
-    parameter by parameter. A gradient vector has d = p + s elements: the gradients of the p trainable parameters, then the batch
-    mean and variance of each BatchNorm layer in order, which a training forward pass leaves in that layer's running buffers.
-    Parameters with requires_grad=False are in no vector, so that nothing moves them.
+    parameter by parameter. A gradient vector has d = p + s elements: the gradients of the p trainable parameters, then the
+    statistics of the pass: the batch mean and variance of each BatchNorm layer in order, which a training forward pass leaves in
+    that layer's running buffers, and last the loss. Parameters with requires_grad=False are in no vector, so that nothing moves
+    them.
 
     Args:
         module: the network; it is changed in place.
@@ -51,7 +52,7 @@ class FlatModel:
             layer for layer in self.module.modules() if isinstance(layer, _BatchNorm) and layer.running_mean is not None
         ]
         self._momenta = [0.1 if layer.momentum is None else layer.momentum for layer in self._norms]
-        self.num_statistics = sum(buffer.numel() for buffer in self._running())
+        self.num_statistics = sum(buffer.numel() for buffer in self._running()) + 1
 
     @property
     def size(self) -> int:
@@ -74,21 +75,23 @@ class FlatModel:
             loss_of: maps the module to a scalar loss.
 
         Returns:
-            [gradients | batch statistics], float32 [d], a new array.
+            [gradients | batch statistics | loss], float32 [d], a new array.
         """
         self.module.train()
         for layer in self._norms:
             layer.momentum = 1.0  # the running buffers then hold this batch's statistics, nothing else
         self.gradients.zero_()
-        loss_of(self.module).backward()  # type: ignore[no-untyped-call]
+        loss = loss_of(self.module)
+        loss.backward()  # type: ignore[no-untyped-call]
         vector = np.empty(self.size, dtype=np.float32)
         vector[: self.num_parameters] = self.gradients.cpu().numpy()
         if self._norms:
-            vector[self.num_parameters :] = torch.cat([buffer.reshape(-1) for buffer in self._running()]).cpu().numpy()
+            vector[self.num_parameters : -1] = torch.cat([buffer.reshape(-1) for buffer in self._running()]).cpu().numpy()
+        vector[-1] = loss.detach().cpu()
         return vector
 
     def blend_statistics(self, statistics: Float32) -> None:
-        """Moves the running buffers towards combined batch statistics, float32 [s], by each layer's momentum."""
+        """Moves the running buffers towards combined statistics, float32 [s], by each layer's momentum."""
         start = 0
         values = torch.from_numpy(statistics).to(self._device)
         for layer, momentum in zip(self._norms, self._momenta, strict=True):

@@ -124,6 +124,8 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
             "non_finite_files": len(outcome.non_finite),
             "applied": outcome.applied,
         }
+        if outcome.loss is not None:
+            line["loss"] = outcome.loss
         run = builder.config.run
         try:
             if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):

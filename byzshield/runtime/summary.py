@@ -25,6 +25,7 @@ def summarize(
         "steps": server.step,
         "test_accuracy": accuracy,
         "test_loss": loss,
+        "train_loss": next((line["loss"] for line in reversed(lines) if "loss" in line), None),
         "step_seconds_median": _median(lines, "seconds"),
         "server_bytes_received_per_step": round(_median(lines, "bytes_received")),
         "server_bytes_sent_per_step": round(_median(lines, "bytes_sent")),

@@ -20,8 +20,8 @@ class Adversary:
     Each sends its gradients to the leader, the rank of the lowest Byzantine worker, which forges one vector and sends it
     back. Nothing here blocks; messages of steps that are over are dropped, those of steps to come wait.
 
-    Behind its p gradients a vector has the file's s BatchNorm statistics. As published, they are not forged: accomplices send
-    those of the file as they are, which the leader sends along with the forged gradient.
+    Behind its p gradients a vector has the s statistics of the pass (those of BatchNorm, the loss). As published, they are not
+    forged: accomplices send those of the file as they are, which the leader sends along with the forged gradient.
 
     Args:
         rank: this rank.

@@ -31,6 +31,8 @@ class StepOutcome:
         applied: whether the parameters changed.
         undecided: files without a winner, ascending.
         non_finite: files dropped for a NaN or an infinity, ascending.
+        loss: the training loss at the parameters before the step, a trimmed mean over the files' winners, so that as many
+            corrupted files as the rule tolerates cannot move it out of the range of the others; None if the step was skipped.
         reason: why the step was skipped; empty if it was not.
     """
 
@@ -38,6 +40,7 @@ class StepOutcome:
     applied: bool
     undecided: tuple[int, ...]
     non_finite: tuple[int, ...]
+    loss: float | None
     reason: str
 
 
@@ -195,6 +198,7 @@ class ParameterServer:
             applied=aggregate.vector is not None,
             undecided=tuple(sorted(self._round.undecided)),
             non_finite=non_finite,
+            loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
             reason=aggregate.reason,
         )
 

@@ -32,7 +32,7 @@ class TrainingState:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def apply(self, gradient: Float32, statistics: Float32) -> None:
-        """Steps the optimizer with a combined gradient, float32 [p], and moves the BatchNorm statistics by combined ones, [s]."""
+        """Steps the optimizer with a combined gradient, float32 [p], and moves BatchNorm's buffers by statistics, [s]."""
         (parameter,) = self._optimizer.param_groups[0]["params"]
         parameter.grad = torch.from_numpy(gradient).to(parameter.device)
         self._optimizer.step()

@@ -82,14 +82,15 @@ def test_batch_statistics_ride_at_the_end_and_are_those_of_the_batch() -> None:
     flat = FlatModel(module)
     samples = torch.tensor([[1.0, 10.0], [3.0, 10.0]])
     vector = flat.gradient(lambda network: network(samples).sum())
-    assert flat.size == flat.num_parameters + 4
-    assert vector[-4:].tolist() == [2.0, 10.0, 2.0, 0.0]  # means 2 and 10, unbiased variances 2 and 0, by hand
+    assert flat.size == flat.num_parameters + 5
+    assert vector[-5:-1].tolist() == [2.0, 10.0, 2.0, 0.0]  # means 2 and 10, unbiased variances 2 and 0, by hand
+    assert vector[-1] == pytest.approx(2 * module[1].bias.item(), rel=1e-5)  # normalized inputs sum to 0
 
 
 def test_blending_moves_the_running_buffers_as_batch_norm_would() -> None:
     module = nn.Sequential(nn.BatchNorm1d(2))
     flat = FlatModel(module)
-    flat.blend_statistics(np.array([2, 10, 5, -40], np.float32))
+    flat.blend_statistics(np.array([2, 10, 5, -40, 99], np.float32))
     norm = module[0]
     np.testing.assert_allclose(norm.running_mean, [0.2, 1.0], rtol=1e-6)
     np.testing.assert_allclose(norm.running_var, [1.4, 0.9], rtol=1e-6)  # -40 is no variance: it counts as 0
@@ -100,9 +101,9 @@ def test_only_trainable_parameters_are_in_the_vectors() -> None:
     module[0].requires_grad_(False)
     frozen = {name: values.clone() for name, values in module[0].state_dict().items()}
     flat = FlatModel(module)
-    assert flat.num_parameters == flat.size == 3
+    assert (flat.num_parameters, flat.size) == (3, 4)
     flat.load_parameters(np.array([1, 2, 3], np.float32))
-    assert flat.gradient(lambda network: network(torch.ones(4, 3)).sum()).shape == (3,)
+    assert flat.gradient(lambda network: network(torch.ones(4, 3)).sum()).shape == (4,)
     assert all(torch.equal(values, frozen[name]) for name, values in module[0].state_dict().items())
     assert module[1].weight.tolist() == [[1, 2]]
 

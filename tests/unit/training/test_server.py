@@ -7,7 +7,7 @@ from event_driven_server import LAYOUT, TIMEOUT, Peers, gradient, make_server, r
 from byzshield.aggregation import Median
 from byzshield.errors import CheckpointError, LostWorkersError
 from byzshield.placement import baseline, frc, mols
-from byzshield.training import ParameterServer
+from byzshield.training import ParameterServer, StepOutcome
 from byzshield.wire import ALL_CHUNKS, DType, Frame, Kind, Packet, messages
 
 TRUE = gradient(1, 2, 3)
@@ -28,7 +28,7 @@ def opened(server: ParameterServer, now: float = 0.0) -> Peers:
     return Peers(server)
 
 
-def close(server: ParameterServer) -> object:
+def close(server: ParameterServer) -> StepOutcome:
     return server.close_round(server.aggregate())
 
 
@@ -438,7 +438,7 @@ class TestRefusals:
             pytest.param(frame(Kind.GRADIENT, file=2, **NUMBERS), id="a file that does not exist"),
             pytest.param(frame(Kind.GRADIENT, file=1, **NUMBERS), id="a file of others"),
             pytest.param(frame(Kind.GRADIENT, chunk=2, **NUMBERS), id="a chunk that does not exist"),
-            pytest.param(frame(Kind.GRADIENT, chunk=1, **NUMBERS), id="a chunk of the wrong length"),
+            pytest.param(frame(Kind.GRADIENT, dtype=DType.FLOAT32, count=1, payload=bytes(4)), id="a chunk of the wrong length"),
         ],
     )
     def test_in_the_full_exchange(self, wrong: Frame) -> None:
@@ -496,6 +496,27 @@ class TestRefusals:
 
 
 class TestTheStepItself:
+    def test_the_loss_is_that_of_the_winners_without_as_many_outliers_as_the_rule_tolerates(self) -> None:
+        server = make_server(baseline(num_workers=5), rule=Median(num_corrupted=1))
+        peers = opened(server)
+        for worker, loss in enumerate((0.1, 0.3, 0.5, 0.2, -1e9)):
+            values = gradient(1, 2, 3, loss=loss)
+            peers.vote(worker, worker, values)
+            peers.pay(worker, worker, values)
+        outcome = close(server)
+        assert outcome.loss == pytest.approx((0.1 + 0.2 + 0.3) / 3)
+
+    def test_a_loss_that_is_not_finite_drops_its_file(self) -> None:
+        server = make_server(baseline(num_workers=3))
+        peers = opened(server)
+        for worker, loss in enumerate((1.0, np.inf, 2.0)):
+            values = gradient(1, 2, 3, loss=loss)
+            peers.vote(worker, worker, values)
+            peers.pay(worker, worker, values)
+        outcome = close(server)
+        assert (outcome.non_finite, outcome.loss) == ((1,), 1.5)
+        assert blamed(server) == {"1": {"non_finite": 1}}
+
     def test_a_row_that_is_not_finite_is_dropped_and_its_supporters_are_named(self) -> None:
         server = make_server(TWO_FILES)
         peers = opened(server)

@@ -134,8 +134,15 @@ def votes(frames: list[Frame]) -> dict[tuple[int, int], bytes]:
 
 
 def alie_of(rows: Float32) -> Float32:
-    """What the accomplices make of the gradients of all files."""
-    return ALIEAttack(z=1.5).forge(rows, Situation(step=1, num_rows=25, num_corrupted=3, rng=np.random.default_rng(0)))
+    """What the accomplices send for each file: one vector forged from the gradients of all files, and the file's own loss."""
+    situation = Situation(step=1, num_rows=25, num_corrupted=3, rng=np.random.default_rng(0))
+    forged = ALIEAttack(z=1.5).forge(rows[:, :-1], situation)
+    return np.concatenate([np.broadcast_to(forged, rows[:, :-1].shape), rows[:, -1:]], axis=1)
+
+
+def doubled(vector: Float32) -> Float32:
+    """A gradient reversed and doubled, with its true loss."""
+    return np.concatenate([-2 * vector[:-1], vector[-1:]])
 
 
 class TestAnHonestWorker:
@@ -219,9 +226,9 @@ class TestALocalAttack:
         rank.begin(1)
         frames = rank.work_all()
         assert len(frames) == 5  # one vote a file
-        assert votes(frames) == {(2, frame.file): rank.layout.digests(-2 * rank.truth(1, frame.file)) for frame in frames}
+        assert votes(frames) == {(2, frame.file): rank.layout.digests(doubled(rank.truth(1, frame.file))) for frame in frames}
         chunks = rank.receive(messages.fetch(2, 1, frames[0].file))
-        assert rank.vector(chunks).tobytes() == (-2 * rank.truth(1, frames[0].file)).tobytes()
+        assert rank.vector(chunks).tobytes() == doubled(rank.truth(1, frames[0].file)).tobytes()
 
     def test_an_honest_worker_on_the_same_rank_stays_honest(self, tiny_run: Maker) -> None:
         attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "fixed", "workers": [0]}
@@ -267,10 +274,10 @@ class TestCollusion:
         assert len(cast) == len(frames) == 15  # one vote a file and worker
         rows = np.stack([ranks[1].truth(1, file) for file in range(25)])
         forged = alie_of(rows)
-        assert set(cast.values()) == {ranks[1].layout.digests(forged)}
+        assert cast == {(worker, file): ranks[1].layout.digests(forged[file]) for worker, file in cast}
         for worker, rank in ((0, 1), (5, 6), (11, 12)):
             file = int(ranks[rank].builder.assignment.files_of[worker][0])
-            assert ranks[rank].vector(ranks[rank].receive(messages.fetch(worker, 1, file))).tobytes() == forged.tobytes()
+            assert ranks[rank].vector(ranks[rank].receive(messages.fetch(worker, 1, file))).tobytes() == forged[file].tobytes()
 
     def test_nobody_votes_while_an_accomplice_is_missing(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
@@ -298,7 +305,7 @@ class TestCollusion:
         cast = votes(leader.work_all() + self.exchange(ranks))
         rows = np.stack([leader.truth(2, file) for file in range(25)])
         forged = alie_of(rows)
-        assert set(cast.values()) == {leader.layout.digests(forged)}
+        assert cast == {(worker, file): leader.layout.digests(forged[file]) for worker, file in cast}
         assert len(cast) == 15
 
     def test_nonsense_from_an_accomplice_is_dropped(self, tiny_run: Maker) -> None:

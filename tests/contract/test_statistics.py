@@ -1,4 +1,4 @@
-"""BatchNorm statistics are those of the data, whatever combines the gradients and whatever is forged."""
+"""BatchNorm statistics and the loss are those of the data, whatever combines the gradients and whatever is forged."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS
 from byzshield.config import RunConfig
 from byzshield.models import FlatModel
 from byzshield.runtime import Builder, simulate
+from byzshield.runtime.metrics import read_metrics
 
 Maker = Callable[..., RunConfig]
 NORMED = {"name": "normed:Normed"}
@@ -30,10 +31,10 @@ def trained(config: RunConfig, weights_of: Callable[[Path], dict[str, torch.Tens
 
 
 def statistics_of_files(config: RunConfig, step: int = 1) -> np.ndarray:
-    """[f, s]: the batch means and variances of each file at the initial parameters."""
+    """[f, s - 1]: the batch means and variances of each file at the initial parameters."""
     builder = Builder(config)
     p = builder.computer.num_parameters
-    return np.stack([builder.computer(step, file)[p:] for file in range(builder.assignment.num_files)])
+    return np.stack([builder.computer(step, file)[p:-1] for file in range(builder.assignment.num_files)])
 
 
 def moved(statistics: np.ndarray) -> list[np.ndarray]:
@@ -107,7 +108,7 @@ def test_statistics_that_are_not_finite_drop_their_file(
         vector = gradient(self, loss_of)
         calls.append(None)
         if len(calls) == 7:
-            vector[-1] = np.inf
+            vector[-2] = np.inf
         return vector
 
     monkeypatch.setattr(FlatModel, "gradient", spoiled)
@@ -116,6 +117,16 @@ def test_statistics_that_are_not_finite_drop_their_file(
     assert summary["skipped_steps"] == 0
     assert {counts["non_finite"] for counts in summary["blamed"].values()} == {1}
     assert all(values.isfinite().all() for values in weights_of(directory.path).values())
+
+
+def test_the_training_loss_is_recorded(tiny_run: Maker) -> None:
+    directory, summary = simulate(tiny_run())
+    config = tiny_run()
+    lines = read_metrics(directory.metrics)
+    builder = Builder(config)
+    expected = np.mean([builder.computer(1, file)[-1] for file in range(25)])
+    assert lines[0]["loss"] == pytest.approx(expected, rel=1e-6)
+    assert lines[-1]["loss"] == summary["train_loss"] < lines[0]["loss"]
 
 
 @pytest.mark.parametrize(
