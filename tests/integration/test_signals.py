@@ -57,8 +57,9 @@ def test_a_step_is_recorded_whole_or_not_at_all(
 ) -> None:
     config = tiny_run(run={"eval_every": 1})
     builder = Builder(config, num_ranks=2)
-    server, simulation, directory = builder.server(), Simulation(builder), open_run(config, resume=False, overwrite=False)
-    owner = server if moment == "close_round" else loop
+    server, directory = builder.server(), open_run(config, resume=False, overwrite=False)
+    simulation = Simulation(server, {1: builder.worker(1)})
+    owner: Any = server if moment == "close_round" else sys.modules[Builder.__module__]
     original = getattr(owner, moment)
 
     def interrupted(*arguments: Any, **keywords: Any) -> Any:
