@@ -25,12 +25,14 @@ class Situation:
         step: the training step, from 1.
         num_rows: rows that the server's rule gets, the number of files f.
         num_corrupted: files of which the adversary holds a majority in this step.
+        honest_copies: for a collusive attack, how many honest workers hold each of the files whose gradients are known, [n].
         rng: the adversary's random stream for this forgery, the same in all accomplices.
     """
 
     step: int
     num_rows: int
     num_corrupted: int
+    honest_copies: tuple[int, ...] = ()
     rng: np.random.Generator
 
 

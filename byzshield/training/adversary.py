@@ -172,12 +172,19 @@ class Adversary:
         rest = news[self._num_forged :].reshape(len(self._owners), -1)
         self._true = dict(zip(sorted(self._owners), rest, strict=True))
 
+    def _honest_copies(self) -> tuple[int, ...]:
+        """How many honest workers hold each known file, in the order of the files."""
+        assignment, members = self._selection.assignment, self._selection.byzantine_at(self._step)
+        held = np.isin(assignment.workers_of[sorted(self._owners)], members).sum(axis=1)
+        return tuple((assignment.replication - held).tolist())
+
     def _forge(self, gradients: Float32, file: int | None) -> Float32:
         keys = (self._step,) if file is None else (self._step, file)
         situation = Situation(
             step=self._step,
             num_rows=self._selection.assignment.num_files,
             num_corrupted=len(self._selection.corrupted_at(self._step)),
+            honest_copies=self._honest_copies() if file is None else (),
             rng=generator(self._seed, "attack", *keys),
         )
         return np.ascontiguousarray(self.attack.forge(gradients, situation), dtype=np.float32)
