@@ -154,6 +154,7 @@ def test_weights_do_not_depend_on_how_many_workers_share_a_process(
     for attack in (
         {"name": "alie", "num_byzantine": 3},
         {"name": "fall_of_empires", "num_byzantine": 4, "knowledge": "own", "selection": "random"},
+        {"name": "fall_of_empires", "num_byzantine": 4, "selection": "random", "redraw_every": 3},
         {"name": "reversed_gradient", "num_byzantine": 3, "selection": "first"},
     ):
         results = []
