@@ -1,5 +1,7 @@
 """Every registered attack, through every property that an attack must have."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,13 @@ import pytest
 from byzshield.attacks import ALIE, ATTACKS, Attack, Constant, FallOfEmpires, ReversedGradient, Situation
 from byzshield.attacks.alie import z_max
 from byzshield.errors import ParameterError
+from byzshield.placement import Assignment, cyclic, frc, mols
 from byzshield.seeding import generator
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "alie": [{}, {"z": 1.0}, {"z": 0.5, "sign": 1}],
     "constant": [{}, {"value": 3.0}],
-    "fall_of_empires": [{}, {"epsilon": 100.0}],
+    "fall_of_empires": [{}, {"epsilon": 100.0}, {"weighting": "honest_copies"}],
     "reversed_gradient": [{}, {"scale": 2.0}],
 }
 CASES = [(name, options) for name, examples in EXAMPLES.items() for options in examples]
@@ -81,6 +84,66 @@ def test_fall_of_empires_by_hand() -> None:
     assert FallOfEmpires(epsilon=0.5).forge(np.array([[1, 4], [3, 4]], np.float32), situation()).tolist() == [-1, -2]
 
 
+@dataclass(frozen=True, kw_only=True)
+class WithCopies(Situation):
+    """A situation that says how many honest workers hold each known file."""
+
+    honest_copies: tuple[int, ...] = ()
+
+
+def among(*honest_copies: int) -> Situation:
+    return WithCopies(step=1, num_rows=25, num_corrupted=3, rng=generator(0, "test", 1), honest_copies=honest_copies)
+
+
+def test_fall_of_empires_over_honest_copies_by_hand() -> None:
+    # Two honest copies of the first file and one of the second; the third is wholly in Byzantine hands.
+    gradients = np.array([[1, 4], [4, 7], [1000, 1000]], np.float32)
+    attack = FallOfEmpires(epsilon=2.0, weighting="honest_copies")
+    assert attack.forge(gradients, among(2, 1, 0)).tolist() == [-4, -10]
+    assert FallOfEmpires(epsilon=2.0).forge(gradients, among(2, 1, 0)).tolist() == [-670, -674]
+
+
+def test_without_any_honest_copy_fall_of_empires_counts_each_file_once() -> None:
+    gradients = np.array([[1, 4], [3, 8]], np.float32)
+    attack = FallOfEmpires(epsilon=1.0, weighting="honest_copies")
+    assert attack.forge(gradients, among(0, 0)).tolist() == [-2, -6]
+    assert attack.forge(gradients, situation()).tolist() == [-2, -6]
+
+
+def copies_of(assignment: Assignment, rows: np.ndarray, workers: Iterable[int]) -> np.ndarray:
+    """The gradients that these workers hold, float64, one row a copy."""
+    return np.concatenate([rows[assignment.files_of[worker]] for worker in workers]).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    "assignment", [mols(load=5, replication=3), frc(num_workers=25, replication=5), cyclic(num_workers=25, replication=5)]
+)
+def test_published_alie_over_all_copies_is_ours_over_the_files(assignment: Assignment) -> None:
+    rows = (1000 + 50 * np.random.default_rng(1).standard_normal((assignment.num_files, 40))).astype(np.float32)
+    copies = copies_of(assignment, rows, range(assignment.num_workers))
+    published = copies.mean(axis=0) + 1.0 * copies.std(axis=0, ddof=0)
+    assert np.array_equal(ALIE(z=1.0, sign=1).forge(rows, situation()), published.astype(np.float32))
+    # Not so over the honest copies alone, of which the files have unequally many.
+    honest = copies_of(assignment, rows, range(3, assignment.num_workers))
+    assert not np.allclose(honest.mean(axis=0) + honest.std(axis=0), published, rtol=1e-6)
+
+
+def test_published_fall_of_empires_over_the_copies_of_honest_workers_is_ours_over_weighted_files() -> None:
+    assignment, byzantine = mols(load=5, replication=3), (0, 1, 5, 6, 10)
+    rows = np.random.default_rng(2).standard_normal((25, 40)).astype(np.float32)
+    published = -100 * copies_of(assignment, rows, set(range(15)) - set(byzantine)).mean(axis=0)
+    holders = 3 - np.isin(assignment.workers_of, byzantine).sum(axis=1)
+    attack = FallOfEmpires(epsilon=100.0, weighting="honest_copies")
+    assert np.allclose(attack.forge(rows, among(*holders.tolist())), published, rtol=1e-6)
+    assert not np.allclose(FallOfEmpires(epsilon=100.0).forge(rows, situation()), published, rtol=1e-2)
+
+
+def test_the_defaults_of_the_local_attacks_are_the_published_ones() -> None:
+    own = np.array([1, -3], np.float32)
+    assert ReversedGradient().forge(own, situation()).tolist() == [-100, 300]
+    assert Constant().forge(own, situation()).tolist() == [-100, -100]
+
+
 def test_z_max_is_the_papers() -> None:
     # n = 50, m = 24: s = 26 - 24 = 2, Phi^-1(24 / 26) = 1.4261 (table of the normal distribution).
     assert z_max(50, 24) == pytest.approx(1.4261, abs=1e-4)
@@ -97,6 +160,7 @@ NAN, INFINITY = float("nan"), float("inf")
         *(("alie", {"z": z}, "z must be positive") for z in (0.0, -1.0, NAN, INFINITY, 1e39)),
         *(("alie", {"sign": sign}, "sign must be -1 or 1") for sign in (2, 0)),
         *(("fall_of_empires", {"epsilon": e}, "epsilon must be positive") for e in (0.0, -0.5, NAN, INFINITY, 1e39)),
+        ("fall_of_empires", {"weighting": "all"}, "weighting must be one of files, honest_copies"),
         *(("reversed_gradient", {"scale": c}, "scale must be positive") for c in (0.0, -2.0, NAN, INFINITY, 1e39)),
         *(("constant", {"value": v}, "value must be between") for v in (NAN, INFINITY, -INFINITY, 1e39, -1e39)),
     ],
