@@ -9,17 +9,41 @@ import pytest
 
 from byzshield.attacks import ALIE, ATTACKS, Attack, Constant, FallOfEmpires, ReversedGradient, Situation
 from byzshield.attacks.alie import z_max
+from byzshield.attacks.message_attack import MessageAttack
+from byzshield.choices import Compression
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment, cyclic, frc, mols
 from byzshield.seeding import generator
+from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, messages
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "alie": [{}, {"z": 1.0}, {"z": 0.5, "sign": 1}],
     "constant": [{}, {"value": 3.0}],
     "fall_of_empires": [{}, {"epsilon": 100.0}, {"weighting": "honest_copies"}],
     "reversed_gradient": [{}, {"scale": 2.0}],
+    # attacks on the protocol
+    "bad_compression": [{}],
+    "changing_payload": [{}],
+    "death": [{}],
+    "digest_payload_mismatch": [{}],
+    "double_vote": [{}],
+    "garbage": [{}],
+    "impersonation": [{}, {"victim": 4}],
+    "last_bit_flip": [{}],
+    "lateness": [{}, {"delay": 3}],
+    "no_delivery": [{}],
+    "repetition": [{}],
+    "replay": [{}],
+    "silence": [{}],
+    "truncation": [{}],
+    "wrong_digest": [{}],
+    "wrong_dtype": [{}],
+    "wrong_length": [{}, {"difference": 7}, {"difference": -100_000}],
+    "wrong_step": [{}, {"offset": 5}, {"offset": -(2**31)}, {"offset": 2**40}],
 }
 CASES = [(name, options) for name, examples in EXAMPLES.items() for options in examples]
+ON_MESSAGES = [(name, options) for name, options in CASES if issubclass(ATTACKS.get(name), MessageAttack)]
+ON_GRADIENTS = [case for case in CASES if case not in ON_MESSAGES]
 POPULATION = np.random.default_rng(0).standard_normal((25, 40)).astype(np.float32)
 
 
@@ -59,10 +83,55 @@ def test_an_attack_does_not_write_into_what_it_is_given(name: str, options: dict
     assert known.tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize(("name", "options"), ON_GRADIENTS)
 def test_a_forged_gradient_differs_from_the_true_one(name: str, options: dict[str, Any]) -> None:
     attack, known = build(name, options)
     assert not np.array_equal(attack.forge(known, situation()), known.mean(axis=0) if attack.collusive else known)
+
+
+def exchanges(step: int, vector: np.ndarray, compression: Compression = "off") -> list[list[Frame]]:
+    """What worker 3 sends for file 2: a vote and three chunks in the digest exchange, the chunks alone in the full one."""
+    layout = ChunkLayout(vector.size, vector.size * 2 // 5)
+    digests = messages.digests(3, step, 2, layout.digests(vector))
+    chunks = messages.gradient_chunks(3, step, 2, vector, layout=layout, encoder=ArrayEncoder(compression))
+    return [[digests], chunks]
+
+
+def sent(attack: MessageAttack, step: int, known: np.ndarray, compression: Compression = "off") -> list[list[bytes]]:
+    """What worker 3 sends for each part of `exchanges`."""
+    vector = attack.forge(known, situation(step))
+    replies = [attack.tamper(frames, worker=3, step=step) for frames in exchanges(step, vector, compression)]
+    return [[each.encoded if isinstance(each, Frame) else each.data for each in reply] for reply in replies]
+
+
+def honest(step: int, vector: np.ndarray, compression: Compression = "off") -> list[list[bytes]]:
+    return [[frame.encoded for frame in frames] for frames in exchanges(step, vector, compression)]
+
+
+@pytest.mark.parametrize("compression", ["off", "on"])
+@pytest.mark.parametrize(("name", "options"), ON_MESSAGES)
+def test_a_message_attack_acts_in_its_steps_and_in_no_other(name: str, options: dict[str, Any], compression: Compression) -> None:
+    attack = ATTACKS.get(name)(at_steps=[3], **options)
+    before, now = np.ones(400, np.float32), np.full(400, 2, np.float32)
+    assert exchanges(3, now, compression)[1][0].compressed == (compression == "on")
+    assert sent(attack, 2, before, compression) == honest(2, before, compression)
+    assert sent(attack, 3, now, compression) != honest(3, now, compression)
+
+
+@pytest.mark.parametrize(("name", "options"), ON_MESSAGES)
+def test_a_message_attack_without_steps_acts_in_all(name: str, options: dict[str, Any]) -> None:
+    attack = ATTACKS.get(name)(**options)
+    differs = [sent(attack, step, row) != honest(step, row) for step, row in enumerate(POPULATION[:4], start=1)]
+    assert differs == [name != "replay", True, True, True]  # which has nothing to send again in the first step
+
+
+@pytest.mark.parametrize(("name", "options"), ON_MESSAGES)
+def test_a_message_attack_leaves_the_list_that_it_is_given(name: str, options: dict[str, Any]) -> None:
+    attack = ATTACKS.get(name)(**options)
+    for frames in exchanges(1, POPULATION[0]):
+        before = list(frames)
+        attack.tamper(frames, worker=3, step=1)
+        assert frames == before
 
 
 def test_reversed_gradient_by_hand() -> None:
@@ -162,6 +231,11 @@ NAN, INFINITY = float("nan"), float("inf")
         *(("fall_of_empires", {"epsilon": e}, "epsilon must be positive") for e in (0.0, -0.5, NAN, INFINITY, 1e39)),
         ("fall_of_empires", {"weighting": "all"}, "weighting must be one of files, honest_copies"),
         *(("reversed_gradient", {"scale": c}, "scale must be positive") for c in (0.0, -2.0, NAN, INFINITY, 1e39)),
+        *((name, {"at_steps": [2, 0]}, "at_steps must be steps from 1; got .2, 0") for name, _ in ON_MESSAGES),
+        *(("wrong_length", {"difference": d}, "difference must be between") for d in (0, 2**20 + 1, -(2**20) - 1)),
+        *(("lateness", {"delay": d}, "delay must be 1 to 10 steps") for d in (0, -1, 11)),
+        *(("impersonation", {"victim": v}, "victim must be a worker from 0") for v in (-1, 2**16)),
+        ("wrong_step", {"offset": 0}, "offset must not be 0"),
         *(("constant", {"value": v}, "value must be between") for v in (NAN, INFINITY, -INFINITY, 1e39, -1e39)),
     ],
 )
