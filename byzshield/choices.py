@@ -12,7 +12,7 @@ Compression = Literal["auto", "on", "off"]
 """Whether chunks are compressed where that saves 1/8, wherever it saves anything, or never."""
 Knowledge = Literal["own", "omniscient"]
 """Whether accomplices know the gradients that they were given, or those of all files."""
-SelectionRule = Literal["worst", "random", "first", "fixed"]
+SelectionRule = Literal["worst", "random", "first", "fixed", "detox_worst", "detox_benign", "detox_whole_group"]
 """How the Byzantine workers are chosen."""
 
 

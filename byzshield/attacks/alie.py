@@ -16,7 +16,9 @@ class ALIE(Attack):
     """Sends mean + sign * z * std of each coordinate, close enough to honest gradients to pass for one.
 
     Reference: Baruch, Baruch and Goldberg, "A Little Is Enough: Circumventing Defenses for Distributed Learning",
-    NeurIPS 2019, algorithm 3 (the standard deviation is that of the population, as in the authors' code).
+    NeurIPS 2019, algorithm 3 (the standard deviation is that of the population, as in the authors' code). The ByzShield code
+    (Konstantinidis and Ramamoorthy, MLSys 2021) is z = 1, sign = 1, with knowledge of all files: its mean and deviation over
+    all K l copies are those over the f files, since each file has r copies.
 
     Args:
         z: deviations from the mean, > 0; None takes the paper's z_max = Phi^-1((n - m - s) / (n - m)) with

@@ -1,4 +1,4 @@
-"""Which workers are Byzantine: by a list, by number, at random in each step, or the worst case for the placement."""
+"""Which workers are Byzantine: by a list, by number, at random, the worst case for the placement, or by their groups."""
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -19,12 +19,16 @@ class Selection:
         assignment: the placement.
         num_byzantine: q, 0 <= q <= K.
         rule: "worst" takes a set that corrupts c_max(q) files; "first" takes workers 0 to q - 1; "fixed" takes `workers`;
-            "random" draws q workers anew in each step.
+            "random" draws q workers. The attacks on DETOX (Rajput et al., NeurIPS 2019) need groups of r workers that hold the
+            same files: "detox_worst" takes r' workers of each group, one group after another, and once all groups are
+            corrupted the rest of each; "detox_benign" one worker of each group, and round again; "detox_whole_group" all of
+            one group, then of the next.
+        redraw_every: steps for which a draw of rule "random" holds, from step 1; 0 draws once for the run.
         workers: the q workers of rule "fixed", from 0; for "worst" a set that was computed before, or nothing.
         seed: the run's seed, for rule "random".
 
     Raises:
-        ParameterError: q or the list does not fit the placement, or the rule is unknown.
+        ParameterError: q, the list or the rule does not fit the placement, or an argument does not belong to the rule.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Selection:
         *,
         num_byzantine: int,
         rule: SelectionRule,
+        redraw_every: int = 1,
         workers: Sequence[int] = (),
         seed: int = 0,
     ) -> None:
@@ -47,17 +52,29 @@ class Selection:
                 )
         elif workers:
             raise ParameterError(f"workers belong to selection 'fixed'; the selection is {rule!r}")
+        if redraw_every < 0:
+            raise ParameterError(f"redraw_every must be at least 0 steps; got {redraw_every}")
+        if redraw_every != 1 and rule != "random":
+            raise ParameterError(f"redraw_every belongs to selection 'random'; the selection is {rule!r}")
         self.assignment = assignment
         self.num_byzantine = num_byzantine
         self.rule = rule
+        self._redraw_every = redraw_every
         self._listed = tuple(sorted(workers))
         self._seed = seed
+        self._groups = _groups(assignment) if rule.startswith("detox_") else []
+        if rule.startswith("detox_") and not self._groups:
+            raise ParameterError(
+                f"selection {rule!r} needs groups of {assignment.replication} workers that hold the same files, as scheme 'frc' "
+                f"has them; got scheme {assignment.scheme!r}"
+            )
         self.corrupted_at = lru_cache(maxsize=8)(self._corrupted_at)
 
     def byzantine_at(self, step: int) -> tuple[int, ...]:
         """The Byzantine workers of `step`, ascending."""
         if self.rule == "random":
-            rng = generator(self._seed, "selection", step)
+            drawn_at = step - (step - 1) % self._redraw_every if self._redraw_every else 1
+            rng = generator(self._seed, "selection", drawn_at)
             drawn = rng.choice(self.assignment.num_workers, size=self.num_byzantine, replace=False)
             return tuple(sorted(int(worker) for worker in drawn))
         return self._constant
@@ -70,6 +87,25 @@ class Selection:
     def _constant(self) -> tuple[int, ...]:
         if self._listed or self.num_byzantine == 0:
             return self._listed
-        if self.rule == "first":
-            return tuple(range(self.num_byzantine))
-        return worst_case(self.assignment, num_byzantine=self.num_byzantine).witness
+        if self.rule == "worst":
+            return worst_case(self.assignment, num_byzantine=self.num_byzantine).witness
+        return tuple(sorted(self._in_order()[: self.num_byzantine]))
+
+    def _in_order(self) -> list[int]:
+        """All workers, in the order in which the rule makes them Byzantine."""
+        majority = self.assignment.majority
+        if self.rule == "detox_worst":
+            parts = [group[:majority] for group in self._groups] + [group[majority:] for group in self._groups]
+        elif self.rule == "detox_benign":
+            parts = [list(turn) for turn in zip(*self._groups, strict=True)]
+        else:
+            parts = self._groups or [list(range(self.assignment.num_workers))]
+        return [worker for part in parts for worker in part]
+
+
+def _groups(assignment: Assignment) -> list[list[int]]:
+    """The groups of r workers that hold the same files, by their first worker; none if the placement has no such groups."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for worker, files in enumerate(assignment.files_of.tolist()):
+        groups.setdefault(tuple(files), []).append(worker)
+    return list(groups.values()) if len(groups) * assignment.replication == assignment.num_workers else []

@@ -187,8 +187,10 @@ class AttackSection(Section):
     Args:
         name: the attack; not used while num_byzantine is 0.
         num_byzantine: q.
-        selection: "worst" (a set that corrupts most files), "random" (anew each step), "first" (0 to q - 1), or "fixed" (those in
-            `workers`).
+        selection: "worst" (a set that corrupts most files), "random", "first" (0 to q - 1), or "fixed" (those in `workers`). Only
+            for groups of workers that hold the same files: "detox_worst" (r' in as many groups as q buys, the rest in the next
+            one), "detox_benign" (one in each group, round-robin), or "detox_whole_group" (all of one group, then of the next).
+        redraw_every: steps for which a draw of selection "random" holds; 0 draws once for the whole run.
         workers: the Byzantine workers of selection "fixed".
         knowledge: "own" (the gradients that the accomplices were given) or "omniscient" (those of all files).
         forge_statistics: whether the attack also forges what travels with a gradient, the BatchNorm statistics and the loss; as
@@ -207,6 +209,7 @@ class AttackSection(Section):
     name: str = "alie"
     num_byzantine: int = key(0, least=0, most=MOST_WORKERS)
     selection: SelectionRule = "worst"
+    redraw_every: int = key(1, least=0, most=LAST_STEP)
     workers: tuple[int, ...] = key((), least=0, most=MOST_WORKERS)
     knowledge: Knowledge = "omniscient"
     forge_statistics: bool = False

@@ -101,6 +101,7 @@ class Builder:
                 self.assignment,
                 num_byzantine=section.num_byzantine,
                 rule=section.selection,
+                redraw_every=section.redraw_every,
                 workers=workers,
                 seed=self.config.run.seed,
             )

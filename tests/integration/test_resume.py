@@ -64,7 +64,7 @@ def test_resumed_equals_uninterrupted(
 
 
 def test_blame_survives_an_interruption(tiny_run: Maker) -> None:
-    attack = {"name": "fault_attacks:LieInDigest", "num_byzantine": 1, "selection": "first"}
+    attack = {"name": "wrong_digest", "num_byzantine": 1, "selection": "first"}
     _, whole = simulate(tiny_run(attack=attack), num_ranks=16)
     cut = tiny_run(attack=attack, run={"name": "cut"})
     with pytest.raises(KeyboardInterrupt):

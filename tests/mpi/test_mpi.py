@@ -74,7 +74,7 @@ def test_a_rank_that_sends_garbage_and_oversized_messages_is_outvoted(
     weights_of: Callable[[Path], dict[str, torch.Tensor]],
     same_weights: Callable[..., bool],
 ) -> None:
-    attack = {"name": "fault_attacks:Garbage", "num_byzantine": 5, "selection": "first"}
+    attack = {"name": "garbage", "num_byzantine": 5, "selection": "first"}
     sections = {"cluster": {"num_workers": 15, "round_timeout": 20.0}, "aggregation": {"num_corrupted": 0}}
     summary = train(tiny_run(run={"name": "hostile"}, attack=attack, **sections), tmp_path, 4, mpi_environment)
     honest, _ = simulate(tiny_run(run={"name": "honest"}, **sections))
@@ -84,7 +84,7 @@ def test_a_rank_that_sends_garbage_and_oversized_messages_is_outvoted(
 
 def test_silent_workers_cost_a_timeout_and_no_more(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
     attack = {
-        "name": "fault_attacks:Silence",
+        "name": "silence",
         "num_byzantine": 2,
         "selection": "fixed",
         "workers": [0, 5],
@@ -114,7 +114,7 @@ def test_an_impossible_request_ends_the_whole_job_with_one_line(
 def test_a_dead_rank_is_lost_and_the_job_goes_on(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
     config = tiny_run(
         run={"name": "dead", "steps": 12},
-        attack={"name": "fault_attacks:Dies", "num_byzantine": 1, "selection": "fixed", "workers": [14], "at_steps": [3]},
+        attack={"name": "death", "num_byzantine": 1, "selection": "fixed", "workers": [14], "at_steps": [3]},
     )
     # Rank 3 hosts workers 10 to 14, one Latin square, so no file loses two copies.
     summary = train(config, tmp_path, 4, mpi_environment, "--with-ft", "ulfm")
@@ -126,7 +126,7 @@ def test_a_dead_rank_is_lost_and_the_job_goes_on(tiny_run: Maker, tmp_path: Path
 def test_a_job_without_enough_survivors_ends_with_its_last_step_stored(
     tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
 ) -> None:
-    attack = {"name": "fault_attacks:Dies", "num_byzantine": 2, "selection": "fixed", "workers": [0, 5], "at_steps": [3]}
+    attack = {"name": "death", "num_byzantine": 2, "selection": "fixed", "workers": [0, 5], "at_steps": [3]}
     config = tiny_run(run={"name": "deserted", "steps": 12}, attack=attack, aggregation={"num_corrupted": 0})
     run_file = tmp_path / "run.toml"
     run_file.write_text(dump(config))

@@ -1,13 +1,18 @@
 """Who is Byzantine."""
 
+import os
+import subprocess
+import sys
 from itertools import combinations
 
+import numpy as np
 import pytest
 
 from byzshield.attacks import Selection
-from byzshield.distortion import corrupted_files
+from byzshield.choices import SelectionRule
+from byzshield.distortion import corrupted_files, worst_case
 from byzshield.errors import ParameterError
-from byzshield.placement import frc, mols
+from byzshield.placement import Assignment, cyclic, frc, mols
 
 ASSIGNMENT = mols(load=5, replication=3)
 
@@ -59,8 +64,93 @@ def test_nobody_is_byzantine_when_q_is_zero() -> None:
         {"num_byzantine": 2, "rule": "fixed", "workers": [1, 15]},
         {"num_byzantine": 2, "rule": "first", "workers": [0, 1]},
         {"num_byzantine": 2, "rule": "best"},
+        {"num_byzantine": 2, "rule": "random", "redraw_every": -1},
+        {"num_byzantine": 2, "rule": "first", "redraw_every": 0},
+        {"num_byzantine": 2, "rule": "worst", "redraw_every": 5},
     ],
 )
 def test_impossible_selections_are_refused(arguments: dict) -> None:
     with pytest.raises(ParameterError):
         Selection(ASSIGNMENT, **arguments)
+
+
+GROUPS = frc(num_workers=15, replication=5)  # 0 to 4, 5 to 9, 10 to 14; r' = 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "num_byzantine", "expected", "corrupted"),
+    [
+        ("detox_worst", 2, (0, 1), []),
+        ("detox_worst", 7, (0, 1, 2, 5, 6, 7, 10), [0, 1]),
+        ("detox_worst", 10, (0, 1, 2, 3, 5, 6, 7, 10, 11, 12), [0, 1, 2]),
+        ("detox_worst", 15, tuple(range(15)), [0, 1, 2]),
+        ("detox_benign", 2, (0, 5), []),
+        ("detox_benign", 7, (0, 1, 2, 5, 6, 10, 11), [0]),
+        ("detox_benign", 15, tuple(range(15)), [0, 1, 2]),
+        ("detox_whole_group", 2, (0, 1), []),
+        ("detox_whole_group", 7, (0, 1, 2, 3, 4, 5, 6), [0]),
+        ("detox_whole_group", 15, tuple(range(15)), [0, 1, 2]),
+    ],
+)
+def test_the_attacks_on_detox_by_hand(
+    rule: SelectionRule, num_byzantine: int, expected: tuple[int, ...], corrupted: list[int]
+) -> None:
+    selection = Selection(GROUPS, num_byzantine=num_byzantine, rule=rule)
+    assert selection.byzantine_at(4) == expected
+    assert selection.corrupted_at(4) == corrupted
+
+
+def test_groups_are_found_wherever_their_workers_stand_and_however_many_files_they_hold() -> None:
+    # Two groups of three, {0, 2, 4} with files 0 and 1 and {1, 3, 5} with files 2 and 3.
+    scattered = Assignment(scheme="custom", files_of=np.array([[0, 1], [2, 3]] * 3))
+    assert Selection(scattered, num_byzantine=3, rule="detox_worst").byzantine_at(1) == (0, 1, 2)
+    assert Selection(scattered, num_byzantine=2, rule="detox_benign").byzantine_at(1) == (0, 1)
+    assert Selection(scattered, num_byzantine=3, rule="detox_whole_group").byzantine_at(1) == (0, 2, 4)
+
+
+@pytest.mark.parametrize("num_byzantine", range(16))
+def test_the_worst_attack_on_detox_is_the_worst_case_of_groups(num_byzantine: int) -> None:
+    theirs = Selection(GROUPS, num_byzantine=num_byzantine, rule="detox_worst")
+    assert len(theirs.corrupted_at(1)) == worst_case(GROUPS, num_byzantine=num_byzantine).c_max
+
+
+@pytest.mark.parametrize("rule", ["detox_worst", "detox_benign", "detox_whole_group"])
+@pytest.mark.parametrize("assignment", [ASSIGNMENT, cyclic(num_workers=9, replication=3)], ids=["mols", "cyclic"])
+def test_the_attacks_on_detox_are_refused_without_groups(rule: SelectionRule, assignment: Assignment) -> None:
+    with pytest.raises(ParameterError) as caught:
+        Selection(assignment, num_byzantine=2, rule=rule)
+    assert str(caught.value) == (
+        f"selection '{rule}' needs groups of 3 workers that hold the same files, as scheme 'frc' has them; "
+        f"got scheme '{assignment.scheme}'"
+    )
+
+
+def draws(redraw_every: int, steps: int = 13) -> list[tuple[int, ...]]:
+    selection = Selection(ASSIGNMENT, num_byzantine=4, rule="random", redraw_every=redraw_every, seed=7)
+    return [selection.byzantine_at(step) for step in range(1, steps)]
+
+
+def test_a_draw_holds_for_its_period_and_no_longer() -> None:
+    anew = draws(1)
+    assert len(set(anew)) == 12
+    assert draws(4) == [anew[0]] * 4 + [anew[4]] * 4 + [anew[8]] * 4
+    assert draws(0) == [anew[0]] * 12
+
+
+def test_the_corrupted_files_follow_the_draw() -> None:
+    selection = Selection(ASSIGNMENT, num_byzantine=6, rule="random", redraw_every=3, seed=7)
+    corrupted = [selection.corrupted_at(step) for step in range(1, 10)]
+    assert corrupted == [corrupted_files(ASSIGNMENT, selection.byzantine_at(step)) for step in range(1, 10)]
+    assert [corrupted[step] == corrupted[step - 1] for step in range(1, 9)] == [True, True, False, True, True, False, True, True]
+
+
+def test_every_process_draws_the_same_workers() -> None:
+    program = (
+        "from byzshield.attacks import Selection; from byzshield.placement import mols; "
+        "selection = Selection(mols(load=5, replication=3), num_byzantine=4, rule='random', redraw_every=4, seed=7); "
+        "print([selection.byzantine_at(step) for step in range(1, 13)])"
+    )
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment)
+        assert done.stdout.strip() == str(draws(4))

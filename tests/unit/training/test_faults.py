@@ -1,6 +1,7 @@
 """Faults by (worker, step) against the real server and workers, one worker a rank, in simulated time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from byzshield.attacks import ATTACKS
+from byzshield.attacks.message_attack import MessageAttack
 from byzshield.config import RunConfig
 from byzshield.runtime import simulate
 
@@ -22,7 +25,7 @@ def run(config: RunConfig) -> tuple[Path, dict[str, Any]]:
 
 def attacked_by(tiny_run: Maker, fault: str, workers: tuple[int, ...] = (LIAR,), **more: Any) -> RunConfig:
     attack = {
-        "name": f"fault_attacks:{fault}",
+        "name": fault,
         "num_byzantine": len(workers),
         "selection": "fixed",
         "workers": list(workers),
@@ -31,41 +34,74 @@ def attacked_by(tiny_run: Maker, fault: str, workers: tuple[int, ...] = (LIAR,),
     return tiny_run(attack=attack, **more)
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What one faulty worker does, and what it is counted for in the digest and in the full exchange; None for nothing.
+
+    Only an attack on what a worker delivers needs one that is asked to deliver, which in the simulator worker 0 is.
+    """
+
+    name: str
+    digest: str | None
+    full: str | None
+    options: dict[str, Any] = field(default_factory=dict)
+    liar: int = LIAR
+
+
+MESSAGE_ATTACKS = [
+    Expected("wrong_length", "malformed", "malformed"),
+    Expected("wrong_length", "malformed", "malformed", {"difference": 500}),
+    Expected("wrong_dtype", "malformed", "malformed"),
+    Expected("truncation", "malformed", "malformed"),
+    Expected("bad_compression", "malformed", "malformed", liar=0),
+    Expected("garbage", "malformed", "malformed"),
+    Expected("silence", None, None),
+    Expected("no_delivery", "timeout", None, liar=0),
+    Expected("lateness", None, None),
+    Expected("lateness", None, None, {"delay": 2}),
+    Expected("death", "malformed", None, {"at_steps": [2]}),
+    Expected("wrong_step", "minority", "minority"),
+    Expected("wrong_step", None, None, {"offset": -2}),
+    Expected("wrong_step", "malformed", "malformed", {"offset": 5}),
+    Expected("replay", "minority", "minority"),
+    Expected("repetition", "malformed", "malformed"),
+    Expected("wrong_digest", "minority", None),
+    Expected("digest_payload_mismatch", "payload_mismatch", "minority", liar=0),
+    Expected("changing_payload", "payload_mismatch", "minority", liar=0),
+    Expected("double_vote", "malformed", "malformed"),
+    Expected("impersonation", "malformed", "malformed"),
+    Expected("last_bit_flip", "minority", "minority"),
+]
+
+
+def test_every_message_attack_is_tried() -> None:
+    registered = {name for name, attack in ATTACKS.items() if issubclass(attack, MessageAttack)}
+    assert {expected.name for expected in MESSAGE_ATTACKS} == registered
+
+
 @pytest.mark.parametrize("exchange", ["digest", "full"])
-@pytest.mark.parametrize(
-    ("fault", "cause"),
-    [
-        ("LieInDigest", "minority"),
-        ("LieInPayload", None),
-        ("DamagedPayload", None),
-        ("Silence", None),
-        ("VotesButNeverDelivers", None),
-        ("Garbage", "malformed"),
-        ("VotesTwice", "malformed"),
-        ("SpeaksForOthers", "malformed"),
-        ("FromTheFuture", "malformed"),
-    ],
-)
-def test_one_faulty_worker_changes_no_bit_and_nobody_else_is_blamed(
+@pytest.mark.parametrize("expected", MESSAGE_ATTACKS, ids=lambda expected: f"{expected.name}{expected.options or ''}")
+def test_one_faulty_worker_changes_no_bit_and_is_counted_for_what_it_does(
     tiny_run: Maker,
     weights_of: Callable[[Path], dict[str, torch.Tensor]],
     same_weights: Callable[..., bool],
-    fault: str,
-    cause: str | None,
+    expected: Expected,
     exchange: str,
 ) -> None:
     cluster = {"exchange": exchange}
     honest = weights_of(run(tiny_run(cluster=cluster))[0])
-    path, summary = run(attacked_by(tiny_run, fault, cluster=cluster))
+    path, summary = run(attacked_by(tiny_run, expected.name, (expected.liar,), cluster=cluster, attack=expected.options))
     assert same_weights(weights_of(path), honest)
-    assert set(summary["blamed"]) <= {str(LIAR)}
     assert summary["undecided_files"] == 0
-    if cause is not None and exchange == "digest":
-        assert summary["blamed"][str(LIAR)][cause] > 0
+    cause = expected.digest if exchange == "digest" else expected.full
+    counted = {
+        (int(worker), caught) for worker, counts in summary["blamed"].items() for caught, number in counts.items() if number
+    }
+    assert counted == ({(expected.liar, cause)} if cause else set())
 
 
 def test_lies_are_counted_only_at_the_steps_where_they_are_told(tiny_run: Maker) -> None:
-    config = attacked_by(tiny_run, "LieInDigest", attack={"at_steps": [2]})
+    config = attacked_by(tiny_run, "wrong_digest", attack={"at_steps": [2]})
     _, summary = run(config)
     # Five files, and every vote of step 2 has arrived when the run ends.
     assert summary["blamed"] == {
@@ -75,7 +111,7 @@ def test_lies_are_counted_only_at_the_steps_where_they_are_told(tiny_run: Maker)
 
 @pytest.mark.parametrize(
     ("fault", "cause"),
-    [("LieInPayload", "payload_mismatch"), ("DamagedPayload", "malformed"), ("VotesButNeverDelivers", "timeout")],
+    [("digest_payload_mismatch", "payload_mismatch"), ("bad_compression", "malformed"), ("no_delivery", "timeout")],
 )
 def test_a_dishonest_provider_is_counted_and_replaced(
     tiny_run: Maker,
@@ -95,9 +131,49 @@ def test_a_dishonest_provider_is_counted_and_replaced(
     assert sum(sum(counts.values()) - counts[cause] for counts in summary["blamed"].values()) == 0
 
 
+@pytest.mark.parametrize(
+    ("fault", "exchange", "undecided", "causes"),
+    [
+        ("wrong_digest", "digest", 4, {"payload_mismatch"}),
+        ("wrong_length", "full", 4, {"malformed", "timeout"}),
+        ("lateness", "digest", 4, {"timeout"}),
+        ("lateness", "full", 4, {"timeout"}),
+    ],
+)
+def test_accomplices_with_a_majority_can_only_leave_their_file_undecided(
+    tiny_run: Maker, fault: str, exchange: str, undecided: int, causes: set[str]
+) -> None:
+    # Workers 0 and 5 share exactly one file.
+    sections = {"aggregation": {"num_corrupted": 1}, "cluster": {"exchange": exchange}}
+    _, summary = run(attacked_by(tiny_run, fault, (0, 5), **sections))
+    assert summary["undecided_files"] == undecided
+    caught = {
+        worker: {cause for cause, number in counts.items() if number} - {"minority"}  # the honest third worker is outvoted, too
+        for worker, counts in summary["blamed"].items()
+    }
+    assert {worker: proven for worker, proven in caught.items() if proven} == {"0": causes, "5": causes}
+
+
+@pytest.mark.parametrize("exchange", ["digest", "full"])
+@pytest.mark.parametrize("fault", ["last_bit_flip", "replay"])
+def test_accomplices_who_send_the_same_win_the_file_of_which_they_hold_a_majority(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    fault: str,
+    exchange: str,
+) -> None:
+    cluster = {"exchange": exchange}
+    honest = weights_of(run(tiny_run(cluster=cluster))[0])
+    path, summary = run(attacked_by(tiny_run, fault, (0, 5), cluster=cluster))
+    assert summary["undecided_files"] == 0
+    assert not same_weights(weights_of(path), honest)
+    assert set(summary["blamed"]) > {"0", "5"}  # in their other files, and the outvoted third worker
+
+
 def test_a_file_with_two_silent_workers_is_undecided_and_both_are_named(tiny_run: Maker) -> None:
     # Workers 0 and 5 share exactly one file.
-    _, summary = run(attacked_by(tiny_run, "Silence", (0, 5), aggregation={"num_corrupted": 1}, attack={"at_steps": [2, 3]}))
+    _, summary = run(attacked_by(tiny_run, "silence", (0, 5), aggregation={"num_corrupted": 1}, attack={"at_steps": [2, 3]}))
     assert summary["undecided_files"] == 2
     assert summary["skipped_steps"] == 0
     assert {worker: counts["timeout"] for worker, counts in summary["blamed"].items()} == {"0": 2, "5": 2}
@@ -106,7 +182,7 @@ def test_a_file_with_two_silent_workers_is_undecided_and_both_are_named(tiny_run
 def test_a_step_with_too_few_files_is_skipped_not_guessed(tiny_run: Maker) -> None:
     silent = tuple(range(10))  # two of the three copies of every file
     attack = {"at_steps": [2]}
-    _, summary = run(attacked_by(tiny_run, "Silence", silent, aggregation={"num_corrupted": 0}, attack=attack))
+    _, summary = run(attacked_by(tiny_run, "silence", silent, aggregation={"num_corrupted": 0}, attack=attack))
     assert summary["undecided_files"] == 25
     assert summary["skipped_steps"] == 1
     assert summary["steps"] == 4
@@ -114,7 +190,7 @@ def test_a_step_with_too_few_files_is_skipped_not_guessed(tiny_run: Maker) -> No
 
 def test_a_quorum_skips_the_step(tiny_run: Maker) -> None:
     config = attacked_by(
-        tiny_run, "Silence", (0, 5), aggregation={"num_corrupted": 1}, attack={"at_steps": [2]}, cluster={"quorum": 1.0}
+        tiny_run, "silence", (0, 5), aggregation={"num_corrupted": 1}, attack={"at_steps": [2]}, cluster={"quorum": 1.0}
     )
     assert run(config)[1]["skipped_steps"] == 1
 
@@ -131,7 +207,7 @@ def test_a_majority_of_colluders_wins_its_files_and_the_honest_minority_is_outvo
 def test_a_non_finite_winner_is_dropped_and_its_senders_are_counted(
     tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]]
 ) -> None:
-    path, summary = run(attacked_by(tiny_run, "NotFinite", (0, 5)))
+    path, summary = run(attacked_by(tiny_run, "fault_attacks:NotFinite", (0, 5)))
     weights = weights_of(path)
     assert all(torch.isfinite(values).all() for values in weights.values())
     assert {worker for worker, counts in summary["blamed"].items() if counts["non_finite"]} == {"0", "5"}
@@ -154,6 +230,7 @@ def test_weights_do_not_depend_on_how_many_workers_share_a_process(
     for attack in (
         {"name": "alie", "num_byzantine": 3},
         {"name": "fall_of_empires", "num_byzantine": 4, "knowledge": "own", "selection": "random"},
+        {"name": "fall_of_empires", "num_byzantine": 4, "selection": "random", "redraw_every": 3},
         {"name": "reversed_gradient", "num_byzantine": 3, "selection": "first"},
     ):
         results = []
