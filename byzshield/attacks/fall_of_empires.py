@@ -41,7 +41,7 @@ class FallOfEmpires(Attack):
         self.weighting = weighting
 
     def forge(self, gradients: Float32, situation: Situation) -> Float32:
-        copies: Sequence[int] = getattr(situation, "honest_copies", ()) if self.weighting == "honest_copies" else ()
+        copies = situation.honest_copies if self.weighting == "honest_copies" else ()
         return np.asarray(-self.epsilon * _mean(gradients, copies), dtype=gradients.dtype)
 
 

@@ -1,7 +1,6 @@
 """Every registered attack, through every property that an attack must have."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -153,15 +152,8 @@ def test_fall_of_empires_by_hand() -> None:
     assert FallOfEmpires(epsilon=0.5).forge(np.array([[1, 4], [3, 4]], np.float32), situation()).tolist() == [-1, -2]
 
 
-@dataclass(frozen=True, kw_only=True)
-class WithCopies(Situation):
-    """A situation that says how many honest workers hold each known file."""
-
-    honest_copies: tuple[int, ...] = ()
-
-
 def among(*honest_copies: int) -> Situation:
-    return WithCopies(step=1, num_rows=25, num_corrupted=3, rng=generator(0, "test", 1), honest_copies=honest_copies)
+    return Situation(step=1, num_rows=25, num_corrupted=3, rng=generator(0, "test", 1), honest_copies=honest_copies)
 
 
 def test_fall_of_empires_over_honest_copies_by_hand() -> None:
