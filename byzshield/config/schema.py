@@ -25,7 +25,10 @@ __all__ = [
 LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
 MOST_WORKERS: Final = 2**16 - 1
 LONGEST_WAIT: Final = 1_000_000  # seconds, eleven days
-FOLDER: Final = Form(pattern=r"(?!\.\.?$)[^/]+", words="the name of a folder, without a slash")
+FOLDER: Final = Form(
+    pattern=r"(?!\.\.?$)[^/\x00-\x1f\x7f]{1,200}",
+    words="a folder's name of 1 to 200 characters, no slash or control character among them",
+)
 DEVICE: Final = Form(pattern=r"cpu|cuda(:(0|[1-9]\d?))?", words="'cpu', 'cuda' or 'cuda:N'")
 
 

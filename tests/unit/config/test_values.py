@@ -17,10 +17,17 @@ SECTIONS = RunConfig.sections()
 LONG = "9223372036854775808"  # 2^63
 
 # key, bad value as TOML, the message behind the key
+NAME = "must be a folder's name of 1 to 200 characters, no slash or control character among them"
 REFUSED = [
-    ("run.name", '""', "must be the name of a folder, without a slash; got ''"),
-    ("run.name", '".."', "must be the name of a folder, without a slash; got '..'"),
-    ("run.name", '"a/b"', "must be the name of a folder, without a slash; got 'a/b'"),
+    ("run.name", '""', f"{NAME}; got ''"),
+    ("run.name", '".."', f"{NAME}; got '..'"),
+    ("run.name", '"a/b"', f"{NAME}; got 'a/b'"),
+    ("run.name", '"a\\nb"', f"{NAME}; got 'a\\nb'"),
+    (
+        "run.name",
+        f'"{"a" * 201}"',
+        f"{NAME}; got 'aaa",
+    ),
     ("run.name", "3", "must be text; got 3"),
     ("run.name", "1979-05-27", "must be text; got datetime.date(1979, 5, 27)"),
     ("run.name", '"a\\u0000"', r"must be text without NUL characters and broken UTF-8; got 'a\x00'"),
