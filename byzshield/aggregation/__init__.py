@@ -6,6 +6,7 @@ from byzshield.aggregation.pipeline import Aggregate, Pipeline
 from byzshield.aggregation.pre import ARC, NNM, PRE_AGGREGATORS, Bucketing, PreAggregator, StaticClipping
 from byzshield.aggregation.rules.aksel import Aksel
 from byzshield.aggregation.rules.bulyan import Bulyan
+from byzshield.aggregation.rules.bulyan_byzshield import BulyanByzShield
 from byzshield.aggregation.rules.bulyan_one_pass import BulyanOnePass
 from byzshield.aggregation.rules.caf import CAF
 from byzshield.aggregation.rules.centered_clipping import CenteredClipping
@@ -41,6 +42,7 @@ __all__ = [
     "Aksel",
     "Bucketing",
     "Bulyan",
+    "BulyanByzShield",
     "BulyanOnePass",
     "CenteredClipping",
     "ClippedClustering",

@@ -55,9 +55,9 @@ def median(rows: Matrix, *, index: Sequence[int] | None = None) -> Matrix:
     return _backend(rows).combine(rows, center="median", index=index)
 
 
-def trimmed_mean(rows: Matrix, trim: int) -> Matrix:
-    """Mean of each column without its `trim` least and `trim` greatest values. [d]."""
-    return _backend(rows).combine(rows, center="trimmed", trim=trim)
+def trimmed_mean(rows: Matrix, trim: int, *, index: Sequence[int] | None = None) -> Matrix:
+    """Mean of each column, over the rows `index`, without its `trim` least and `trim` greatest values. [d]."""
+    return _backend(rows).combine(rows, center="trimmed", trim=trim, index=index)
 
 
 def nearest_mean(rows: Matrix, kept: int, *, trim: int | None = None, index: Sequence[int] | None = None) -> Matrix:

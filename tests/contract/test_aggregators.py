@@ -26,6 +26,7 @@ RULES = {
     "multi_krum": ({}, EVERY - {"honest_range"}),
     "bulyan": ({}, EVERY - {"honest_range"}),
     "bulyan_one_pass": ({}, EVERY - {"honest_range"}),
+    "bulyan_byzshield": ({}, EVERY),
     "geometric_median": ({}, EVERY - {"honest_range"}),
     "mda": ({}, EVERY - {"honest_range"}),
     "smea": ({}, EVERY - {"honest_range"}),
