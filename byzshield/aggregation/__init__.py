@@ -5,6 +5,7 @@ from byzshield.aggregation.describe import describe
 from byzshield.aggregation.pipeline import Aggregate, Pipeline
 from byzshield.aggregation.pre import ARC, NNM, PRE_AGGREGATORS, Bucketing, PreAggregator, StaticClipping
 from byzshield.aggregation.rules.aksel import Aksel
+from byzshield.aggregation.rules.bucketed import Bucketed
 from byzshield.aggregation.rules.bulyan import Bulyan
 from byzshield.aggregation.rules.bulyan_byzshield import BulyanByzShield
 from byzshield.aggregation.rules.bulyan_one_pass import BulyanOnePass
@@ -40,6 +41,7 @@ __all__ = [
     "Aggregate",
     "Aggregator",
     "Aksel",
+    "Bucketed",
     "Bucketing",
     "Bulyan",
     "BulyanByzShield",

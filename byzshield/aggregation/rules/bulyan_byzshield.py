@@ -15,9 +15,9 @@ class BulyanByzShield(DistanceAggregator):
     """Krum scores pick theta = n - f - 2 rows; each coordinate is the mean of the theta - 2f picked values in the middle.
 
     Use it to compare with what DETOX and ByzShield published. Three things differ from the paper's rule, which is `Bulyan`: all
-    rows are scored once, n - f - 2 of them are picked instead of n - 2f, and the f least and f greatest values of a coordinate are
-    left out instead of the 2f that are farthest from the median. Each coordinate lies within the range of the honest rows; the
-    paper's tighter bound is proved for its own rule, with n >= 4f + 3.
+    rows are scored once, n - f - 2 of them are picked instead of n - 2f, and of each coordinate the f least and f greatest values
+    are left out instead of the 2f that are farthest from the median. Each coordinate lies within the range of the honest rows;
+    the paper's tighter bound is proved for its own rule, with n >= 4f + 3.
 
     The published code does not check n: where theta - 2f is less than 1, it averages the one or two middle values all the same
     (for n = 25 and f = 9 it asks for -4 values and averages 2). Here such sizes are refused.

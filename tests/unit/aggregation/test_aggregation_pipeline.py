@@ -133,7 +133,7 @@ def test_median_of_means_is_bucketing_before_the_rule():
     x = rows(11)
     for rule in ("median", "geometric_median", "multi_krum"):
         chain = Pipeline(AGGREGATORS.get(rule)(num_corrupted=1), [Bucketing(bucket_size=2, seed=6)])
-        whole = MedianOfMeans(num_corrupted=1, bucket_size=2, seed=6, rule=rule)
+        whole = MedianOfMeans(num_corrupted=1, bucket_size=2, seed=6, outer=rule)
         np.testing.assert_allclose(whole(x, step=3), chain(x, step=3).vector, rtol=1e-6, atol=1e-7)
     assert MedianOfMeans(num_corrupted=2, bucket_size=3).minimum_rows == 13
 
