@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from byzshield.aggregation.matrix import FLOATS, M, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
@@ -141,7 +141,15 @@ class Aggregator(RowOperation):
     robust: bool = True
     """Whether it withstands corrupted rows at all."""
     needs_row_identity: ClassVar[bool] = False
-    """Whether a position among the rows means something to the rule, so that they must not be shuffled or merged before it."""
+    """Whether it must know which row is which, so that they must not be shuffled or merged before it; it has `for_rows`."""
+
+    def for_rows(self, numbers: Sequence[int]) -> Self:
+        """The same for rows that have these numbers, of which some may be missing; only a rule that names rows differs.
+
+        Raises:
+            TooFewRowsError: it cannot do without a row that is missing.
+        """
+        return self
 
     @abstractmethod
     def _combine(self, rows: Matrix) -> Matrix:
