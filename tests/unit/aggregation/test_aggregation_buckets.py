@@ -201,6 +201,8 @@ def test_a_rule_within_draws_from_the_seed_and_the_step(rule):
     x = rows(6)
     order = [bucket[0] for bucket in whole.buckets.split(6, seed=3, step=8)]
     np.testing.assert_allclose(whole(x, step=8), inside(x[order], step=8), atol=1e-12)
+    over = Bucketed(num_corrupted=1, num_buckets=6, inner="mean", outer=rule, seed=3)
+    np.testing.assert_allclose(over(x, step=8), whole(x, step=8), atol=1e-12)
     both = Bucketed(num_corrupted=1, num_buckets=1, inner=rule, seed=3)
     np.testing.assert_allclose(both(x, step=8), inside(x, step=8), atol=1e-12)
 
@@ -224,6 +226,11 @@ def test_what_the_outer_rule_remembers_is_in_the_checkpoint(make):
     assert not np.array_equal(Pipeline(make())(y, step=2).vector, expected)
     Pipeline(fresh).load_state_dict(saved)
     np.testing.assert_array_equal(Pipeline(fresh)(y, step=2).vector, expected)
+
+
+def test_only_means_of_means_withstand_nothing():
+    assert not any(rule.robust for rule in (Mean(), MedianOfMeans(outer="mean"), Bucketed(inner="mean", outer="mean")))
+    assert all(rule.robust for rule in (Median(), MedianOfMeans(), Bucketed(inner="mean", outer="median"), Bucketed()))
 
 
 def test_rules_say_whether_they_remember():
