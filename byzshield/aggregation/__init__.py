@@ -5,7 +5,9 @@ from byzshield.aggregation.describe import describe
 from byzshield.aggregation.pipeline import Aggregate, Pipeline
 from byzshield.aggregation.pre import ARC, NNM, PRE_AGGREGATORS, Bucketing, PreAggregator, StaticClipping
 from byzshield.aggregation.rules.aksel import Aksel
+from byzshield.aggregation.rules.bucketed import Bucketed
 from byzshield.aggregation.rules.bulyan import Bulyan
+from byzshield.aggregation.rules.bulyan_byzshield import BulyanByzShield
 from byzshield.aggregation.rules.bulyan_one_pass import BulyanOnePass
 from byzshield.aggregation.rules.caf import CAF
 from byzshield.aggregation.rules.centered_clipping import CenteredClipping
@@ -39,8 +41,10 @@ __all__ = [
     "Aggregate",
     "Aggregator",
     "Aksel",
+    "Bucketed",
     "Bucketing",
     "Bulyan",
+    "BulyanByzShield",
     "BulyanOnePass",
     "CenteredClipping",
     "ClippedClustering",

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from byzshield.aggregation.matrix import FLOATS, M, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
@@ -45,7 +45,7 @@ class RowOperation(ABC):
     """Operations, in n, f and d."""
     paper: ClassVar[str] = ""
     """Where it was published."""
-    dtypes: ClassVar[tuple[str, ...]] = FLOATS
+    dtypes: tuple[str, ...] = FLOATS
     """Element types that it accepts."""
     finds_non_finite: ClassVar[bool] = False
     """Whether the first thing that it does with its rows is a primitive that raises `NonFiniteFound`; otherwise a pass over the
@@ -138,8 +138,18 @@ class Aggregator(RowOperation):
 
     coordinate_wise: bool = False
     """Whether each coordinate of the result depends on that coordinate of the rows alone."""
+    robust: bool = True
+    """Whether it withstands corrupted rows at all."""
     needs_row_identity: ClassVar[bool] = False
-    """Whether a position among the rows means something to the rule, so that they must not be shuffled or merged before it."""
+    """Whether it must know which row is which, so that they must not be shuffled or merged before it; it has `for_rows`."""
+
+    def for_rows(self, numbers: Sequence[int]) -> Self:
+        """The same for rows that have these numbers, of which some may be missing; only a rule that names rows differs.
+
+        Raises:
+            TooFewRowsError: it cannot do without a row that is missing.
+        """
+        return self
 
     @abstractmethod
     def _combine(self, rows: Matrix) -> Matrix:
@@ -162,6 +172,11 @@ class Aggregator(RowOperation):
             TooFewRowsError: n is less than `minimum_rows`, or too few finite rows are left.
         """
         return self._applied(gradients, step, lambda rule, rows: rule._combine(rows))
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what it does depends on earlier calls."""
+        return type(self).state_dict is not Aggregator.state_dict
 
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers between calls, for a checkpoint: tensors and plain containers; empty for most rules."""

@@ -61,27 +61,40 @@ class Pipeline:
                     "leave it out or use another rule"
                 )
 
-    def check_rows(self, num_rows: int) -> None:
-        """Raises TooFewRowsError if `num_rows` finite rows would not suffice for every operation of the chain."""
-        self._chain(num_rows, (), step=0)
+    def check_rows(self, num_rows: int, *, numbers: Sequence[int] | None = None) -> None:
+        """Raises TooFewRowsError if `num_rows` finite rows, with these numbers, would not suffice for the whole chain."""
+        self._chain(num_rows, (), numbers, step=0)
 
-    def __call__(self, gradients: Matrix, *, statistics: Float32 | None = None, step: int = 0) -> Aggregate:
+    def __call__(
+        self,
+        gradients: Matrix,
+        *,
+        statistics: Float32 | None = None,
+        numbers: Sequence[int] | None = None,
+        step: int = 0,
+    ) -> Aggregate:
         """Combines `gradients` [n, d], a numpy array or a torch tensor; returns the vector [d] and what was dropped.
 
         Args:
             gradients: [n, d], never written to.
             statistics: [n, s], those of the same files; a row that is not finite here is dropped there, too.
+            numbers: [n], which row is which, for a rule that names one; by default none is missing: 0 to n - 1.
             step: which step of the training this is; seeded operations draw anew at each.
+
+        Raises:
+            ParameterError: not a matrix of floats, or there are more or fewer numbers than rows.
         """
         rows, back = open_matrix(gradients, dtypes=self.rule.dtypes)
+        if numbers is not None and len(numbers) != len(rows):
+            raise ParameterError(f"numbers must tell of each row which it is; got {len(numbers)} of {len(rows)} rows")
         dropped = () if statistics is None else non_finite_rows(statistics)
         if not dropped and (self.pre[0] if self.pre else self.rule).finds_non_finite:
             with contextlib.suppress(NonFiniteFound, TooFewRowsError):
-                vector = back(self._run(rows, (), step=step))
+                vector = back(self._run(rows, (), numbers, step=step))
                 return Aggregate(vector=vector, statistics=self._combined(statistics, ()), non_finite=())
         dropped = tuple(sorted({*dropped, *non_finite_rows(rows)}))
         try:
-            vector = back(self._run(rows, dropped, step=step))
+            vector = back(self._run(rows, dropped, numbers, step=step))
         except TooFewRowsError as error:
             return Aggregate(vector=None, non_finite=dropped, reason=str(error))
         return Aggregate(vector=vector, statistics=self._combined(statistics, dropped), non_finite=dropped)
@@ -94,8 +107,8 @@ class Pipeline:
         """Takes up what `state_dict` gave."""
         self.rule.load_state_dict(state)
 
-    def _run(self, rows: Matrix, dropped: tuple[int, ...], *, step: int) -> Matrix:
-        pre, rule = self._chain(len(rows), dropped, step=step)
+    def _run(self, rows: Matrix, dropped: tuple[int, ...], numbers: Sequence[int] | None, *, step: int) -> Matrix:
+        pre, rule = self._chain(len(rows), dropped, numbers, step=step)
         if dropped:
             rows = keep_rows(rows, dropped)
         for operation in pre:
@@ -111,9 +124,13 @@ class Pipeline:
         combined: Float32 = kept.mean(axis=0, dtype=np.float64).astype(np.float32)
         return combined
 
-    def _chain(self, num_rows: int, dropped: tuple[int, ...], *, step: int) -> tuple[list[PreAggregator], Aggregator]:
-        """The operations as they are for `num_rows` rows of which those at `dropped` are gone."""
+    def _chain(
+        self, num_rows: int, dropped: tuple[int, ...], numbers: Sequence[int] | None, *, step: int
+    ) -> tuple[list[PreAggregator], Aggregator]:
+        """The operations as they are for `num_rows` rows with these numbers, of which those at `dropped` are gone."""
         rule = self.rule.for_step(step)
+        if numbers is not None:
+            rule = rule.for_rows(numbers)
         if dropped:
             rule = rule.without(dropped, num_rows)
         rows, corrupted = num_rows - len(dropped), rule.num_corrupted

@@ -30,6 +30,7 @@ __all__ = [
     "nearest_mean",
     "norms",
     "squared_distances",
+    "stack",
     "trimmed_mean",
     "weighted_sum",
     "zeros_like_row",
@@ -55,9 +56,9 @@ def median(rows: Matrix, *, index: Sequence[int] | None = None) -> Matrix:
     return _backend(rows).combine(rows, center="median", index=index)
 
 
-def trimmed_mean(rows: Matrix, trim: int) -> Matrix:
-    """Mean of each column without its `trim` least and `trim` greatest values. [d]."""
-    return _backend(rows).combine(rows, center="trimmed", trim=trim)
+def trimmed_mean(rows: Matrix, trim: int, *, index: Sequence[int] | None = None) -> Matrix:
+    """Mean of each column, over the rows `index`, without its `trim` least and `trim` greatest values. [d]."""
+    return _backend(rows).combine(rows, center="trimmed", trim=trim, index=index)
 
 
 def nearest_mean(rows: Matrix, kept: int, *, trim: int | None = None, index: Sequence[int] | None = None) -> Matrix:
@@ -137,6 +138,16 @@ def as_row(vector: Any, rows: Matrix) -> Matrix:
 def copy(values: Matrix) -> Matrix:
     """A copy of the same kind, dtype and device."""
     return values.copy() if isinstance(values, np.ndarray) else cast(Any, values).clone()
+
+
+def stack(vectors: Sequence[Matrix]) -> Matrix:
+    """Vectors [d] of one kind, dtype and device as the rows of a matrix, [m, d]."""
+    if isinstance(vectors[0], np.ndarray):
+        return np.stack(vectors)
+    import torch
+
+    rows: Matrix = torch.stack(list(vectors))
+    return rows
 
 
 def columns(rows: Matrix, index: Matrix) -> Matrix:

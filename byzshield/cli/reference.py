@@ -12,7 +12,6 @@ from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from byzshield.cli.listing import registry_of
 from byzshield.config import RunConfig
-from byzshield.config.schema import AggregationSection
 from byzshield.config.section import Constraint, Section, constraint_of
 from byzshield.config.values import alternatives, describe
 
@@ -105,13 +104,10 @@ def _section(section: type[Section]) -> str:
 def _kind(kind: str) -> str:
     registry, (heading, introduction) = registry_of(kind), KINDS[kind]
     lines = [f"### {heading}\n", introduction, ""]
-    taken = AggregationSection.known_keys() if kind == "aggregators" else frozenset()  # "rule" of median_of_means
     for name in registry.names():
         docstring = Docstring.of(registry.get(name))
         lines.append(f"- `{name}`: {docstring.summary}")
         for keyword, parameter in registry.keywords(name).items():
-            if keyword in taken:
-                continue
             default = "required" if parameter.default is parameter.empty else f"default {_default(parameter.default)}"
             lines.append(f"  - `{keyword}` ({default}): {docstring.arguments[keyword]}")
     return "\n".join([*lines, ""])

@@ -182,26 +182,34 @@ class Builder:
             pipeline = Pipeline(rule, pre)
             pipeline.check_rows(self.assignment.num_files)
         except TooFewRowsError as error:
-            raise ConfigError(f"aggregation: {error}, the files of this placement; {self._what_fits(rule, pre)}") from error
+            raise ConfigError(f"aggregation: {error}; {self._what_fits(rule, pre)}") from error
         except ParameterError as error:
             raise ConfigError(f"aggregation: {error}") from error
         return pipeline
 
     def _what_fits(self, rule: Aggregator, pre: list[PreAggregator]) -> str:
-        """What to change when the rule does not tolerate the worst case."""
+        """What to change when the rule does not tolerate `num_corrupted` files, and how to run it all the same."""
+        num_files = self.assignment.num_files
 
         def tolerates(num_corrupted: int) -> bool:
             try:
-                Pipeline(rule.against(num_corrupted), pre).check_rows(self.assignment.num_files)
-            except TooFewRowsError:
+                Pipeline(rule.against(num_corrupted), pre).check_rows(num_files)
+            except ParameterError:  # too few rows, or a number that the rule refuses for another reason
                 return False
             return True
 
-        most = next((count for count in reversed(range(self.assignment.num_files)) if tolerates(count)), -1)
+        most = next((count for count in reversed(range(num_files)) if tolerates(count)), -1)
         if most < 0:
-            return "use another rule or a placement with more files"
+            return f"use another rule or a placement with more than {num_files} files"
+        override = f"--set aggregation.num_corrupted={most}"
+        tolerated = f"with the {num_files} files of this placement it tolerates {most}"
+        if self.config.aggregation.num_corrupted != "auto":
+            return f"{tolerated}: change the rule or the placement, or use {override}"
         fits = most_byzantine(self.assignment, num_corrupted=most, time_limit=SEARCH_SECONDS)
-        return f"it tolerates {most}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement"
+        return (
+            f"{tolerated}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement, "
+            f"or, to see it fail, use {override}"
+        )
 
     def server(self) -> ParameterServer:
         """The parameter server with a model of its own."""

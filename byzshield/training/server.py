@@ -177,7 +177,7 @@ class ParameterServer:
             return Aggregate(vector=None, non_finite=(), reason=reason)
         rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
         p = self.state.model.num_parameters
-        return self._pipeline(rows[:, :p], statistics=rows[:, p:], step=self._round.step)
+        return self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=self._round.step)
 
     def close_round(self, aggregate: Aggregate) -> StepOutcome:
         """Applies an aggregate of the finished round, and counts the step."""
@@ -244,11 +244,12 @@ class ParameterServer:
         """Raises if the files that the surviving workers can still decide do not suffice for a step, since nobody comes back."""
         alive = [rank not in self._lost for rank in self._rank_of]
         holders = np.array(alive)[self._assignment.workers_of].sum(axis=1)
-        decidable = int((holders >= self._assignment.majority).sum())
+        files = np.flatnonzero(holders >= self._assignment.majority).tolist()
+        decidable = len(files)
         reason = self._quorum_missed(decidable)
         if not reason:
             try:
-                self._pipeline.check_rows(decidable)
+                self._pipeline.check_rows(decidable, numbers=files)
                 return
             except TooFewRowsError as error:
                 reason = str(error)

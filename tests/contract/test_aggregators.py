@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Pipeline, describe
+from byzshield.config.schema import AggregationSection
 from byzshield.errors import ParameterError, TooFewRowsError
 
 # For each name: keywords of an example against 2 corrupted rows of 13, and which properties hold for it.
@@ -26,6 +27,7 @@ RULES = {
     "multi_krum": ({}, EVERY - {"honest_range"}),
     "bulyan": ({}, EVERY - {"honest_range"}),
     "bulyan_one_pass": ({}, EVERY - {"honest_range"}),
+    "bulyan_byzshield": ({}, EVERY),
     "geometric_median": ({}, EVERY - {"honest_range"}),
     "mda": ({}, EVERY - {"honest_range"}),
     "smea": ({}, EVERY - {"honest_range"}),
@@ -35,6 +37,7 @@ RULES = {
     "cge": ({}, {"permutation", "scale", "bounded"}),
     "sign_majority": ({}, {"permutation", "bounded"}),
     "median_of_means": ({"bucket_size": 2, "seed": 5}, {"translation", "scale", "bounded"}),
+    "bucketed": ({"num_buckets": 2, "seed": 5}, {"translation", "scale", "bounded"}),
     "aksel": ({}, EVERY - {"honest_range"}),
     "dnc": ({"seed": 3}, EVERY - {"honest_range"}),
     "sign_guard": ({"seed": 3, "fraction": 0.5}, {"permutation", "scale", "bounded"}),
@@ -258,6 +261,11 @@ def test_a_description_is_complete_and_plain(name):
         assert facts[key], key
     assert json.loads(json.dumps(facts)) == facts
     assert "num_corrupted" in [parameter["name"] for parameter in facts["parameters"]]
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_run_file_can_set_every_keyword(name):
+    assert not AggregationSection.known_keys() & AGGREGATORS.keywords(name).keys()
 
 
 @pytest.mark.parametrize("name", sorted(RULES) + sorted(PRES))

@@ -88,6 +88,44 @@ def test_a_wrong_request_gets_one_line_and_status_2(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["attack.num_byzantine=7"],
+        ["attack.num_byzantine=5", "aggregation.rule=bulyan"],
+        ["attack.num_byzantine=6", "aggregation.rule=bulyan_byzshield"],
+        ["attack.num_byzantine=5", 'aggregation.pre=["nnm", "bucketing"]', "aggregation.rule=trimmed_mean"],
+        ["attack.num_byzantine=6", "aggregation.rule=median_of_means", "aggregation.num_buckets=7"],
+        [
+            "attack.num_byzantine=5",
+            "aggregation.rule=bucketed",
+            "aggregation.num_buckets=3",
+            "aggregation.inner=multi_krum",
+            "aggregation.outer=mean",
+        ],
+        ["aggregation.rule=smea", "aggregation.num_corrupted=13"],
+        ["aggregation.rule=krum", "aggregation.num_corrupted=2000000000"],
+    ],
+)
+def test_a_rule_that_does_not_tolerate_the_worst_case_names_the_override_that_runs_it_all_the_same(
+    settings: list[str], run_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["simulate", run_file, "--set", "run.steps=1"]
+    for setting in settings:
+        command += ["--set", setting]
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    option, override = message.split()[-2:]
+    assert option == "--set"
+    key, _, most = override.partition("=")
+    assert key == "aggregation.num_corrupted"
+    assert f"with the 25 files of this placement it tolerates {most}" in message
+    assert ("to see it fail" in message) == ("attack." in settings[0])
+    assert main([*command, option, f"{key}={int(most) + 1}"]) == 2  # it is the greatest
+    assert main([*command, option, override]) == 0
+    assert (tmp_path / "runs" / "tiny" / "summary.json").exists()
+
+
 def test_simulate_evaluate_and_report_make_what_the_interface_promises(
     run_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,8 @@ class Bulyan(DistanceAggregator):
 
     Krum picks one row at a time and scores the rows that are left anew each time, counting neighbors among them as the paper's
     loop has it; where none is counted any more (the last pick with f = 1) all rows tie and the first is picked. Some libraries
-    score only once: that is `BulyanOnePass`.
+    score only once: that is `BulyanOnePass`. The published code of DETOX and ByzShield picks another number of rows, and averages
+    others of them: that is `BulyanByzShield`.
 
     Reference: El Mhamdi, Guerraoui, Rouault, "The Hidden Vulnerability of Distributed Learning in Byzantium", ICML 2018,
     section 4.

@@ -14,7 +14,8 @@ __all__ = ["BulyanOnePass"]
 class BulyanOnePass(Bulyan):
     """As `Bulyan`, but the theta = n - 2f rows are those with the least Krum scores among all n rows.
 
-    For comparison with published results that were computed this way; it is not the rule of the paper.
+    Several libraries have it so; it is not the rule of the paper, which scores anew after each pick, nor that of the published
+    code of DETOX and ByzShield, which picks n - f - 2 rows and averages the values in the middle: that is `BulyanByzShield`.
     """
 
     cost = "O(n^2 d)"

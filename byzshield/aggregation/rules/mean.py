@@ -21,6 +21,7 @@ class Mean(Aggregator):
     paper = "the arithmetic mean"
     coordinate_wise = True
     finds_non_finite = True
+    robust = False
 
     @property
     def minimum_rows(self) -> int:

@@ -1,65 +1,98 @@
-"""Median of means, and DETOX's other bucketed rules."""
+"""Median of means."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from byzshield.aggregation import primitives
+from byzshield.aggregation.buckets import Buckets, rule_for_buckets
 from byzshield.aggregation.contract import AGGREGATORS, Aggregator, Matrix, SeededOperation
-from byzshield.aggregation.pre.bucketing import bucket_weights
-from byzshield.errors import ParameterError
+from byzshield.errors import TooFewRowsError
 
 __all__ = ["MedianOfMeans"]
 
 
 @AGGREGATORS.register("median_of_means")
 class MedianOfMeans(SeededOperation, Aggregator):
-    """Puts the rows into buckets by a seeded permutation, takes the mean of each bucket, and combines the means by another rule.
+    """Puts the rows into m buckets by a seeded permutation, takes the mean of each, and combines the means by another rule.
 
-    Each corrupted row corrupts one bucket, so the means must suffice for the inner rule against as many corrupted ones.
+    Each corrupted row corrupts one bucket, so the means must suffice for the outer rule against as many corrupted ones.
+
+    With `num_buckets` it is what the published code of DETOX and ByzShield does for the coordinate-wise median; that takes the
+    number of buckets from a flag named bucket-size, and does not check it: with one bucket its "median" is the mean.
 
     Reference: Rajput et al., "DETOX: A Redundancy-based Framework for Faster and More Robust Gradient Aggregation", NeurIPS 2019,
     section 3 (hierarchical aggregation).
 
     Args:
         num_corrupted: f.
-        bucket_size: rows a bucket; the last one may be smaller.
+        bucket_size: s, rows a bucket; the last one may be smaller. 2 if neither it nor num_buckets is given.
+        num_buckets: m, the number of buckets, whose sizes differ by one at most; where there are fewer rows, each is a bucket.
         seed: of the permutation, which is another one at each step.
-        rule: name of the inner rule ("median", "geometric_median", "multi_krum", ...) or "module:Class".
+        outer: name of the rule that combines the means ("median", "geometric_median", "multi_krum", ...) or "module:Class".
 
     Raises:
-        ParameterError: bucket_size is less than 1, or seed is negative.
+        ParameterError: bucket_size or num_buckets is less than 1, or both are given, or seed is negative, or the outer rule must
+            know which row is which.
     """
 
-    minimum = "ceil(n / s) >= 2f + 1, or what the inner rule needs"
-    breakdown = "1/(2s) for buckets of s rows"
-    cost = "O(n d) and the inner rule on n/s rows"
+    minimum = "m >= 2f + 1, or what the outer rule needs; m = ceil(n / s) for buckets of s rows"
+    breakdown = "m/(2n)"
+    cost = "O(n d) and the outer rule on m rows"
     paper = "Rajput et al., NeurIPS 2019, section 3"
 
-    def __init__(self, *, num_corrupted: int = 0, bucket_size: int = 2, seed: int = 0, rule: str = "median") -> None:
+    def __init__(
+        self,
+        *,
+        num_corrupted: int = 0,
+        bucket_size: int | None = None,
+        num_buckets: int | None = None,
+        seed: int = 0,
+        outer: str = "median",
+    ) -> None:
         super().__init__(num_corrupted=num_corrupted, seed=seed)
-        if bucket_size < 1:
-            raise ParameterError(f"bucket_size must be at least 1; got {bucket_size}")
-        self.bucket_size = bucket_size
-        self.inner = AGGREGATORS.get(rule)(num_corrupted=num_corrupted)
-        self.coordinate_wise = self.inner.coordinate_wise
+        self.buckets = Buckets.of_keywords(bucket_size, num_buckets)
+        self.outer = rule_for_buckets(outer, num_corrupted=num_corrupted, seed=seed)
+        self.coordinate_wise = self.outer.coordinate_wise
+        self.robust = self.outer.robust
 
     @property
     def minimum_rows(self) -> int:
-        return self.bucket_size * (max(1, self.inner.minimum_rows) - 1) + 1
+        return (self.buckets.size or 1) * (self._minimum_buckets - 1) + 1
+
+    @property
+    def _minimum_buckets(self) -> int:
+        return max(1, self.outer.minimum_rows)
+
+    @property
+    def remembers(self) -> bool:
+        return self.outer.remembers
 
     def check_rows(self, num_rows: int) -> None:
         super().check_rows(num_rows)
-        self.inner.check_rows(-(-num_rows // self.bucket_size))
+        count, needed = self.buckets.count(num_rows), self._minimum_buckets
+        if count < needed:
+            raise TooFewRowsError(
+                f"{type(self).__name__} against {self.num_corrupted} corrupted rows needs at least {needed} buckets; got {count}"
+            )
+        self.outer.check_rows(count)
 
     def against(self, num_corrupted: int) -> Self:
-        return self._replaced(num_corrupted=num_corrupted, inner=self.inner.against(num_corrupted))
+        return self._replaced(num_corrupted=num_corrupted, outer=self.outer.against(num_corrupted))
 
     def for_step(self, step: int) -> Self:
-        return super().for_step(step)._replaced(inner=self.inner.for_step(step))
+        return super().for_step(step)._replaced(outer=self.outer.for_step(step))
 
     def _combine(self, rows: Matrix) -> Matrix:
-        weights, sizes = bucket_weights(len(rows), self.bucket_size, seed=self.seed, step=self.step)
+        weights, sizes = self.buckets.weights(len(rows), seed=self.seed, step=self.step)
 
         def combine(block: Matrix) -> Matrix:
-            return self.inner._combine(primitives.mix(block, weights, sizes))
+            return self.outer._combine(primitives.mix(block, weights, sizes))
 
         return primitives.column_blocks(rows, combine) if self.coordinate_wise else combine(rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the outer rule remembers."""
+        return self.outer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.outer.load_state_dict(state)

@@ -12,6 +12,7 @@ from byzshield.aggregation import (
     SMEA,
     Aksel,
     Bulyan,
+    BulyanByzShield,
     BulyanOnePass,
     CenteredClipping,
     GeometricMedian,
@@ -23,6 +24,7 @@ from byzshield.aggregation import (
     TrimmedMean,
 )
 from byzshield.aggregation.rules.mda import least_diameter_subset
+from byzshield.errors import TooFewRowsError
 
 
 def sample(seed, n, d=7, *, tied=False, dtype=np.float64):
@@ -100,6 +102,26 @@ def test_bulyan_equals_its_definition(seed, one_pass):
 def test_scoring_anew_and_scoring_once_pick_different_rows():
     many = [sample(seed, 11) for seed in range(20)]
     assert any(not np.array_equal(Bulyan(num_corrupted=2)(x), BulyanOnePass(num_corrupted=2)(x)) for x in many)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_published_bulyan_averages_the_central_order_statistics_of_rows_scored_once(seed):
+    corrupted = seed % 4
+    n = 3 * corrupted + 3 + seed % 5
+    x = sample(seed, n, tied=seed % 4 == 0)
+    theta = n - corrupted - 2
+    ranked = np.sort(x[krum_order(squared(x), list(range(n)), corrupted)[:theta]], axis=0)
+    half, width = theta // 2, theta - 2 * corrupted
+    central = ranked[half - width // 2 : half + width // 2 + width % 2]  # outwards from the middle
+    assert len(central) == width
+    np.testing.assert_allclose(BulyanByzShield(num_corrupted=corrupted)(x), central.mean(axis=0), atol=1e-12)
+
+
+def test_the_published_bulyan_refuses_what_the_published_code_averages_two_values_of():
+    rule = BulyanByzShield(num_corrupted=9)
+    assert rule(sample(1, 30)).shape == (7,)
+    with pytest.raises(TooFewRowsError, match="against 9 corrupted rows needs at least 30 rows; got 25"):
+        rule(sample(1, 25))
 
 
 @pytest.mark.parametrize("seed", range(80))

@@ -133,7 +133,7 @@ def test_median_of_means_is_bucketing_before_the_rule():
     x = rows(11)
     for rule in ("median", "geometric_median", "multi_krum"):
         chain = Pipeline(AGGREGATORS.get(rule)(num_corrupted=1), [Bucketing(bucket_size=2, seed=6)])
-        whole = MedianOfMeans(num_corrupted=1, bucket_size=2, seed=6, rule=rule)
+        whole = MedianOfMeans(num_corrupted=1, bucket_size=2, seed=6, outer=rule)
         np.testing.assert_allclose(whole(x, step=3), chain(x, step=3).vector, rtol=1e-6, atol=1e-7)
     assert MedianOfMeans(num_corrupted=2, bucket_size=3).minimum_rows == 13
 
@@ -146,6 +146,44 @@ def test_a_trusted_row_keeps_its_identity_when_others_are_dropped():
     expected = MoNNA(num_corrupted=2, reference=4)(left)
     assert not np.array_equal(MoNNA(num_corrupted=2, reference=5)(left), expected)
     np.testing.assert_array_equal(Pipeline(MoNNA(num_corrupted=4, reference=5))(y).vector, expected)
+
+
+def test_a_trusted_row_is_found_by_its_number_when_rows_are_missing_and_others_are_dropped():
+    x = rows(12)
+    numbers = [0, 2, 3, 6, 7, 8, 10, 11]
+    y = x[numbers]
+    y[0], y[7] = np.nan, np.inf
+    left = x[[2, 3, 6, 7, 8, 10]]
+    expected = MoNNA(num_corrupted=1, reference=3)(left)  # number 7
+    assert not np.array_equal(MoNNA(num_corrupted=1, reference=5)(left), expected)
+    chain = Pipeline(MoNNA(num_corrupted=3, reference=7), [ARC()])
+    direct = Pipeline(MoNNA(num_corrupted=1, reference=3), [ARC()])
+    np.testing.assert_array_equal(chain(y, numbers=numbers).vector, direct(left).vector)
+    np.testing.assert_array_equal(Pipeline(MoNNA(num_corrupted=3, reference=7))(y, numbers=numbers).vector, expected)
+
+
+def test_a_trusted_row_that_is_missing_skips_the_step():
+    numbers = [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    chain = Pipeline(MoNNA(num_corrupted=1, reference=5))
+    aggregate = chain(rows(9), numbers=numbers)
+    assert aggregate.vector is None
+    assert aggregate.reason == "MoNNA cannot do without its reference, row 5, which is missing"
+    with pytest.raises(TooFewRowsError, match="row 5, which is missing"):
+        chain.check_rows(9, numbers=numbers)
+    chain.check_rows(3, numbers=[5, 8, 9])
+
+
+def test_a_trusted_row_that_is_not_finite_is_named_by_its_number():
+    x = rows(5)
+    x[1] = np.nan
+    aggregate = Pipeline(MoNNA(num_corrupted=1, reference=6))(x, numbers=[2, 6, 7, 8, 9])
+    assert aggregate.vector is None
+    assert aggregate.reason == "MoNNA cannot do without its reference, row 6, which is not finite"
+
+
+def test_numbers_are_as_many_as_rows():
+    with pytest.raises(ParameterError, match="got 3 of 9 rows"):
+        Pipeline(Mean())(rows(9), numbers=[0, 1, 2])
 
 
 def test_a_trusted_row_that_is_not_finite_skips_the_step():

@@ -41,7 +41,7 @@ def test_pre_aggregators_are_names_or_tables_and_seeds_are_the_runs(tiny_run: Ma
     assert isinstance(nearest, NNM)
     assert isinstance(bucketing, Bucketing)
     assert isinstance(pipeline.rule, MedianOfMeans)
-    assert (bucketing.bucket_size, bucketing.seed, pipeline.rule.seed) == (2, 9, 9)
+    assert (bucketing.buckets.size, bucketing.seed, pipeline.rule.seed) == (2, 9, 9)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ PARTS: dict[str, Callable[[Builder], object]] = {
         (
             "attack",
             {"optionz": 1},
-            "attack.optionz: ALIE has no such keyword; known: knowledge, name, num_byzantine, selection, ",
+            "attack.optionz: ALIE has no such keyword; known: forge_statistics, knowledge, name, ",
         ),
         ("attack", {"z": "big"}, "attack.z: must be a number; got 'big'"),
         ("attack", {"z": 0}, "attack: z must be positive"),
@@ -118,7 +118,7 @@ PARTS: dict[str, Callable[[Builder], object]] = {
         (
             "aggregation",
             {"pre": [{"name": "bucketing", "num_corrupted": 2}]},
-            "aggregation.pre[0].num_corrupted: Bucketing has no such keyword; known: bucket_size, name, seed",
+            "aggregation.pre[0].num_corrupted: Bucketing has no such keyword; known: bucket_size, name, num_buckets, seed",
         ),
         ("cluster", {"device": "cuda:99"}, "cluster.device: this machine has no 'cuda:99'"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from event_driven_server import LAYOUT, TIMEOUT, Peers, gradient, make_server, requests
 
-from byzshield.aggregation import Median
+from byzshield.aggregation import Median, MoNNA
 from byzshield.errors import CheckpointError, LostWorkersError
 from byzshield.placement import baseline, frc, mols
 from byzshield.training import ParameterServer, StepOutcome
@@ -254,6 +254,47 @@ class TestDeadlines:
         outcome = close(server)
         assert (outcome.applied, outcome.reason) == (False, "1 of 2 files were decided; the quorum is 0.6 of them")
         assert (server.step, parameters(server)) == (1, [0, 0, 0])
+
+
+class TestATrustedFile:
+    """A rule that trusts one file trusts that one, whichever other files have no winner."""
+
+    FIRST = (0.0, 1.0, 10.0, 100.0, 11.0)  # of the gradient of each file; three of them are averaged
+
+    def closed(self, silent: int, *, reference: int) -> tuple[ParameterServer, StepOutcome]:
+        """A server that has closed a round in which one worker, the only holder of its file, sent nothing."""
+        server = make_server(baseline(num_workers=5), rule=MoNNA(num_corrupted=1, reference=reference))
+        peers = opened(server)
+        for file, first in enumerate(self.FIRST):
+            if file != silent:
+                peers.vote(file, file, gradient(first, 0, 0))
+                peers.pay(file, file, gradient(first, 0, 0))
+        server.tick(TIMEOUT)
+        assert server.round_done
+        return server, close(server)
+
+    def test_an_undecided_file_before_it_does_not_put_another_in_its_place(self) -> None:
+        server, outcome = self.closed(0, reference=2)
+        assert (outcome.applied, outcome.undecided) == (True, (0,))
+        assert parameters(server)[0] == pytest.approx(-(10 + 11 + 1) / 3)
+
+    def test_without_it_the_step_is_skipped(self) -> None:
+        server, outcome = self.closed(2, reference=2)
+        assert (outcome.applied, outcome.undecided) == (False, (2,))
+        assert outcome.reason == "MoNNA cannot do without its reference, row 2, which is missing"
+        assert parameters(server) == [0, 0, 0]
+
+    def test_the_run_goes_on_as_long_as_its_worker_lives(self) -> None:
+        server = make_server(baseline(num_workers=5), rule=MoNNA(num_corrupted=1, reference=4))
+        peers = opened(server)
+        server.lose(1, 0.0)
+        for file, first in enumerate(self.FIRST[1:], 1):
+            peers.vote(file, file, gradient(first, 0, 0))
+            peers.pay(file, file, gradient(first, 0, 0))
+        server.aggregate()
+        server.lose(5, 0.0)
+        with pytest.raises(LostWorkersError, match="row 4, which is missing"):
+            server.aggregate()
 
 
 class TestLateMessages:
