@@ -18,7 +18,8 @@ from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.placement import Assignment, build
 from byzshield.runtime.components import MISFITS, make, one_line
-from byzshield.runtime.optimizers import build_optimizer, build_scheduler
+from byzshield.runtime.optimizers import build_optimizer
+from byzshield.runtime.schedules import build_scheduler
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
