@@ -4,7 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from byzshield.errors import ConfigError
@@ -27,11 +27,15 @@ class Registry(Generic[T]):
         package: the package whose modules register entries.
         base: classes named as "module:Class" must derive from it; None for registries of functions.
         given: the keywords that the program sets, so that a run file cannot.
+        only_named: those of `given` that a function gets only if its signature names them, and not through **keywords.
     """
 
-    def __init__(self, kind: str, package: str, *, base: type | None = None, given: Collection[str] = ()) -> None:
+    def __init__(
+        self, kind: str, package: str, *, base: type | None = None, given: Collection[str] = (), only_named: Collection[str] = ()
+    ) -> None:
         self.kind = kind
         self.given = frozenset(given)
+        self.only_named = frozenset(only_named)
         self._package = package
         self._base = base
         self._entries: dict[str, T] = {}
@@ -77,11 +81,18 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: the name is unknown, or nobody can tell what the entry takes.
         """
+        return {keyword: parameter for keyword, parameter in self.signature(name).items() if keyword not in self.given}
+
+    def signature(self, name: str) -> Mapping[str, inspect.Parameter]:
+        """All keywords of the entry called `name`, those that the program sets among them.
+
+        Raises:
+            ConfigError: as `keywords`.
+        """
         try:
-            parameters = inspect.signature(cast(Callable[..., Any], self.get(name))).parameters
+            return inspect.signature(cast(Callable[..., Any], self.get(name))).parameters
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{self.kind} {name!r} does not tell its keywords: {error}") from error
-        return {keyword: parameter for keyword, parameter in parameters.items() if keyword not in self.given}
 
     def owners(self, keyword: str) -> list[str]:
         """The registered entries that a run file may give `keyword` to, sorted."""

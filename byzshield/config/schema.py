@@ -244,13 +244,18 @@ class ScheduleSection(Section):
     """How the learning rate changes after each applied step: a class of torch.optim.lr_scheduler and its own keywords.
 
     Args:
-        name: a class that needs neither a metric nor functions nor other schedules; without one, the learning rate stays.
+        name: a class that needs neither a metric nor functions nor other schedules; or "exponential_steps", with keywords gamma
+            and step_size, which sets the rate to lr * gamma^floor(t / step_size) before step t = 1, 2, ..., and counts skipped
+            steps, too; or "sequence", whose parts are tables like this section, each but the last with its number of steps (also
+            the total_iters of a part that has such a keyword, unless it is given). Without one, the learning rate stays.
 
     Example:
         [schedule]
-        name = "StepLR"
-        step_size = 100            # a keyword of this class
-        gamma = 0.5
+        name = "sequence"          # or one class alone: name = "StepLR", step_size = 100, gamma = 0.5
+        parts = [
+            {name = "LinearLR", steps = 10, start_factor = 0.1},
+            {name = "CosineAnnealingLR", T_max = 290},
+        ]
     """
 
     name: str | None = None

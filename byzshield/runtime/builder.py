@@ -18,7 +18,8 @@ from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.placement import Assignment, build
 from byzshield.runtime.components import MISFITS, make, one_line
-from byzshield.runtime.optimizers import build_optimizer, build_scheduler
+from byzshield.runtime.optimizers import build_optimizer
+from byzshield.runtime.schedules import build_scheduler
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
@@ -164,6 +165,10 @@ class Builder:
                 image_shape=dataset.image_shape,
                 num_classes=dataset.num_classes,
             )
+            if not isinstance(module, torch.nn.Module):
+                raise ConfigError(f"model.name: {section.name} makes no torch.nn.Module")
+            if ":" in section.name:  # what is registered has checked the shape of the images itself
+                _require_logits(section.name, module, dataset)
         return FlatModel(module, device=self.config.cluster.device)
 
     def pipeline(self) -> Pipeline:
@@ -275,3 +280,18 @@ class Builder:
 
     def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler | None:
         return build_scheduler(self.config, optimizer)
+
+
+def _require_logits(name: str, module: torch.nn.Module, dataset: Dataset) -> None:
+    """Refuses a user's network that does not map the images of the data set to one logit a class."""
+    images = torch.zeros(2, *dataset.image_shape)
+    try:
+        with torch.no_grad():
+            logits = module.eval()(images)
+    except MISFITS as error:
+        raise ConfigError(f"model.name: {name} fails on images of shape {list(images.shape)}: {one_line(error)}") from error
+    expected = [2, dataset.num_classes]
+    found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if found != expected:
+        raise ConfigError(f"model.name: {name} must map images of shape {list(images.shape)} to {expected}; got {found}")
+    module.train()

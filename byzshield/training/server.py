@@ -192,6 +192,7 @@ class ParameterServer:
             self.state.apply(aggregate.vector, aggregate.statistics)
         else:
             LOG.warning("step %d is skipped: %s", self._round.step, aggregate.reason)
+            self.state.skip()
         self.step = self._round.step
         return StepOutcome(
             step=self.step,

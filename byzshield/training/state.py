@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from byzshield.arrays import Float32
 from byzshield.models import FlatModel
+from byzshield.training.schedules import Skips
 
 __all__ = ["TrainingState"]
 
@@ -18,7 +19,7 @@ class TrainingState:
     Args:
         model: the network; this object's copy is the one that counts.
         optimizer: over one flat parameter, which shares the memory of `model.parameters`.
-        scheduler: steps once per applied step; None for a constant learning rate.
+        scheduler: steps once per applied step, and hears of skipped ones if it `Skips`; None for a constant learning rate.
     """
 
     def __init__(self, *, model: FlatModel, optimizer: Optimizer, scheduler: LRScheduler | None) -> None:
@@ -39,6 +40,11 @@ class TrainingState:
         if self._scheduler is not None:
             self._scheduler.step()
         self.model.blend_statistics(statistics)
+
+    def skip(self) -> None:
+        """Tells the schedule of a step that is not applied; torch's own count only those that are."""
+        if isinstance(self._scheduler, Skips):
+            self._scheduler.skip()
 
     def state_dict(self) -> dict[str, Any]:
         """`model`, `optimizer` and `scheduler`, for a checkpoint."""

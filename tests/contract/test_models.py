@@ -12,11 +12,53 @@ from byzshield.errors import ParameterError
 from byzshield.models import MLP, MODELS, FlatModel, LeNet, ResNet18
 
 EXAMPLES: dict[str, list[tuple[tuple[int, int, int], dict[str, Any]]]] = {
+    "densenet121": [((3, 8, 8), {})],
+    "fc": [((1, 8, 8), {})],
     "lenet": [((1, 28, 28), {}), ((3, 32, 32), {})],
+    "lenet_byzshield": [((1, 28, 28), {}), ((3, 16, 20), {})],
     "mlp": [((1, 8, 8), {}), ((3, 4, 4), {"hidden": [5, 6], "dropout": 0.2})],
     "resnet18": [((3, 16, 16), {})],
+    "resnet50": [((3, 5, 7), {})],
+    "vgg11": [((1, 32, 32), {})],
+    "vgg11_bn": [((3, 32, 40), {})],
+}
+# Of the same layers as one above, but more of them.
+DEEPER = {
+    **dict.fromkeys(("densenet161", "densenet169", "densenet201"), (3, 8, 8)),
+    **dict.fromkeys(("resnet34", "resnet101", "resnet152"), (3, 5, 7)),
+    **dict.fromkeys(("vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"), (1, 32, 32)),
+}
+# Parameters at 10 classes: on MNIST for the first four, on CIFAR-10 for the others.
+SIZES = {
+    "mlp": 784 * 100 + 100 + 100 * 10 + 10,
+    "fc": 784 * 800 + 800 + 800 * 500 + 500 + 500 * 10 + 10,
+    "lenet": 431_080,
+    "lenet_byzshield": 431_080,
+    "resnet18": 11_173_962,
+    "resnet34": 21_282_122,
+    "resnet50": 23_520_842,
+    "resnet101": 42_512_970,
+    "resnet152": 58_156_618,
+    "vgg11": 9_225_610,
+    "vgg11_bn": 9_231_114,
+    "vgg13": 9_410_122,
+    "vgg13_bn": 9_416_010,
+    "vgg16": 14_719_818,
+    "vgg16_bn": 14_728_266,
+    "vgg19": 20_029_514,
+    "vgg19_bn": 20_040_522,
+    "densenet121": 6_956_298,
+    "densenet161": 26_482_378,
+    "densenet169": 12_493_322,
+    "densenet201": 18_104_330,
 }
 CASES = [(name, shape, options) for name, examples in EXAMPLES.items() for shape, options in examples]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Layers this small take longer with more, above all on a machine that has other things to do."""
+    torch.set_num_threads(1)
 
 
 def build(name: str, shape: tuple[int, int, int], options: dict[str, Any]) -> FlatModel:
@@ -35,7 +77,13 @@ def loss_of(shape: tuple[int, int, int]) -> Any:
 
 
 def test_every_registered_model_has_examples() -> None:
-    assert set(MODELS.names()) == set(EXAMPLES)
+    assert set(MODELS.names()) == EXAMPLES.keys() | DEEPER.keys() == SIZES.keys()
+
+
+@pytest.mark.parametrize(("name", "shape"), DEEPER.items())
+def test_a_deeper_model_gives_one_logit_a_class(name: str, shape: tuple[int, int, int]) -> None:
+    with torch.device("meta"):  # shapes without values
+        assert MODELS.get(name)(image_shape=shape, num_classes=10)(torch.zeros(2, *shape)).shape == (2, 10)
 
 
 @pytest.mark.parametrize(("name", "shape", "options"), CASES)
@@ -72,9 +120,11 @@ def test_the_same_inputs_give_the_same_bytes(name: str, shape: tuple[int, int, i
     assert ours.gradient(loss_of(shape)).tobytes() == theirs.gradient(loss_of(shape)).tobytes()
 
 
-def test_the_published_sizes() -> None:
-    assert FlatModel(LeNet()).num_parameters == 431_080
-    assert FlatModel(ResNet18()).num_parameters == 11_173_962
+@pytest.mark.parametrize(("name", "size"), SIZES.items())
+def test_the_number_of_parameters(name: str, size: int) -> None:
+    with torch.device("meta"):
+        model = MODELS.get(name)()
+    assert sum(parameter.numel() for parameter in model.parameters()) == size
 
 
 def test_batch_statistics_ride_at_the_end_and_are_those_of_the_batch() -> None:

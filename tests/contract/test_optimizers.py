@@ -7,7 +7,8 @@ import torch
 
 from byzshield.config import RunConfig, from_table
 from byzshield.errors import ConfigError
-from byzshield.runtime.optimizers import build_optimizer, build_scheduler, optimizer_classes, scheduler_classes
+from byzshield.runtime.optimizers import build_optimizer, optimizer_classes
+from byzshield.runtime.schedules import build_scheduler, scheduler_classes
 
 # What a schedule cannot be made without.
 REQUIRED: dict[str, dict[str, Any]] = {
@@ -15,10 +16,12 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "CosineAnnealingWarmRestarts": {"T_0": 2},
     "CyclicLR": {"base_lr": 0.1, "max_lr": 0.2},
     "ExponentialLR": {"gamma": 0.5},
+    "exponential_steps": {"gamma": 0.5, "step_size": 2},
     "MultiStepLR": {"milestones": [1, 2]},
     "OneCycleLR": {"max_lr": 0.1, "total_steps": 3},
     "StepLR": {"step_size": 2},
 }
+LAST = {"name": "ExponentialLR", "gamma": 0.5}
 UNFIT_OPTIMIZERS = {"LBFGS": "its step asks for a closure", "SparseAdam": "dense gradients", "Muon": "2D parameters"}
 UNFIT_SCHEDULES = {
     "ReduceLROnPlateau": "asks for metrics at every step",
@@ -93,6 +96,37 @@ def test_what_is_built_has_taken_no_step() -> None:
         ({"optimizer": {"name": "Adam", "betas": [0.9]}}, "optimizer.betas: must be a list of 2: a number, a number; got [0.9]"),
         ({"optimizer": {"differentiable": True}}, "optimizer: SGD fails with these values: "),
         ({"optimizer": {"fused": True, "foreach": True}}, "optimizer: SGD cannot be made of these values: "),
+        *(
+            ({"schedule": {"name": "sequence", **keywords}}, message)
+            for keywords, message in [
+                ({}, "schedule.parts: is required by sequence"),
+                ({"parts": 3}, "schedule.parts: must be a list, each entry a table"),
+                ({"parts": []}, "schedule.parts: must have at least one part"),
+                ({"part": []}, "schedule.part: sequence has no such keyword; did you mean 'parts'?"),
+                ({"parts": [{"steps": 3}]}, "schedule.parts[0].name: is required in each part"),
+                ({"parts": [{"name": 3}]}, "schedule.parts[0].name: must be text; got 3"),
+                ({"parts": [LAST, LAST]}, "schedule.parts[0].steps: is required in each part but the last"),
+                ({"parts": [{**LAST, "steps": 3}]}, "schedule.parts[0].steps: is required in each part but the last"),
+                ({"parts": [{**LAST, "steps": 0}, LAST]}, "schedule.parts[0].steps: must be at least 1; got 0"),
+                ({"parts": [{**LAST, "steps": 1.5}, LAST]}, "schedule.parts[0].steps: must be a whole number; got 1.5"),
+                ({"parts": [{**LAST, "gama": 1}]}, "schedule.parts[0].gama: ExponentialLR has no such keyword; did you mean"),
+                ({"parts": [{"name": "StepLR"}]}, "schedule.parts[0].step_size: is required by StepLR"),
+                ({"parts": [{"name": "StepLR", "step_size": 0}]}, "schedule.parts[0]: StepLR fails with these values: "),
+                ({"parts": [{"name": "StepRL"}]}, "schedule.parts[0].name: torch.optim.lr_scheduler has no 'StepRL'; did you"),
+                ({"parts": [{"name": "sequence"}]}, "schedule.parts[0].name: sequence cannot be a part, since it is a sequence"),
+                ({"parts": [{"name": "OneCycleLR"}]}, "schedule.parts[0].name: OneCycleLR cannot be a part, since it changes"),
+                ({"parts": [{"name": "LambdaLR"}]}, "schedule.parts[0].name: LambdaLR needs lr_lambda, which a run file cannot"),
+            ]
+        ),
+        *(
+            ({"schedule": {"name": "exponential_steps", **keywords}}, message)
+            for keywords, message in [
+                ({"gamma": 0.5}, "schedule.step_size: is required by ExponentialSteps"),
+                ({"gamma": 0.5, "step_size": 0}, "schedule: step_size must be at least 1; got 0"),
+                ({"gamma": 0, "step_size": 1}, "schedule: gamma must be positive; got 0"),
+                ({"gamma": 0.5, "step_size": 1.5}, "schedule.step_size: must be a whole number; got 1.5"),
+            ]
+        ),
         ({"schedule": {"name": "StepLR"}}, "schedule.step_size: is required by StepLR"),
         ({"schedule": {"name": "StepLR", "step_size": 0}}, "schedule: StepLR fails with these values: "),
         ({"schedule": {"name": "StepLR", "step_size": 2.5}}, "schedule.step_size: must be a whole number; got 2.5"),

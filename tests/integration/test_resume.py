@@ -32,6 +32,14 @@ RUNS = {
         "optimizer": {"momentum": 0.9},
         "schedule": {"name": "StepLR", "step_size": 2, "gamma": 0.5},
     },
+    "steps of the published code": {"schedule": {"name": "exponential_steps", "step_size": 2, "gamma": 0.5}},
+    "one schedule after another, cut in the second": {
+        "optimizer": {"momentum": 0.9},
+        "schedule": {
+            "name": "sequence",
+            "parts": [{"name": "LinearLR", "steps": 2, "start_factor": 0.1}, {"name": "CosineAnnealingLR", "T_max": 4}],
+        },
+    },
     "Adagrad and dropout": {"optimizer": {"name": "Adagrad", "lr": 0.01}, "model": {"dropout": 0.5}},
     "a rule that remembers its last result": {
         "attack": {"name": "alie", "num_byzantine": 3},

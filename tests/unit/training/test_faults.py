@@ -13,6 +13,7 @@ from byzshield.attacks import ATTACKS
 from byzshield.attacks.message_attack import MessageAttack
 from byzshield.config import RunConfig
 from byzshield.runtime import simulate
+from byzshield.runtime.checkpoint import load_checkpoint
 
 Maker = Callable[..., RunConfig]
 LIAR = 3
@@ -186,6 +187,24 @@ def test_a_step_with_too_few_files_is_skipped_not_guessed(tiny_run: Maker) -> No
     assert summary["undecided_files"] == 25
     assert summary["skipped_steps"] == 1
     assert summary["steps"] == 4
+
+
+@pytest.mark.parametrize(("schedule", "rate"), [("exponential_steps", 0.1 * 0.5**5), ("ExponentialLR", 0.1 * 0.5**3)])
+def test_only_a_schedule_of_ours_counts_a_skipped_step(tiny_run: Maker, schedule: str, rate: float) -> None:
+    options = {"step_size": 1} if schedule == "exponential_steps" else {}
+    path, summary = run(
+        attacked_by(
+            tiny_run,
+            "Silence",
+            tuple(range(10)),
+            aggregation={"num_corrupted": 0},
+            attack={"at_steps": [2]},
+            schedule={"name": schedule, "gamma": 0.5, **options},
+        )
+    )
+    assert summary["skipped_steps"] == 1
+    (checkpoint,) = (path / "checkpoints").glob("step_4.pt")
+    assert load_checkpoint(checkpoint)["optimizer"]["param_groups"][0]["lr"] == pytest.approx(rate)
 
 
 def test_a_quorum_skips_the_step(tiny_run: Maker) -> None:

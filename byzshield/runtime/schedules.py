@@ -1,0 +1,121 @@
+"""Schedules by name: those of torch.optim.lr_scheduler that need the optimizer alone, one of ours, and sequences of them."""
+
+import inspect
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from byzshield.config import RunConfig
+from byzshield.config.values import check, expressible, hints_of
+from byzshield.errors import ConfigError
+from byzshield.runtime.components import construct
+from byzshield.runtime.optimizers import public_classes, rehearse, required, twin_of
+from byzshield.suggestion import suggestion
+from byzshield.training.schedules import ExponentialSteps, ScheduleSequence
+
+__all__ = ["build_scheduler", "scheduler_classes"]
+
+SEQUENCE: Final = "sequence"
+CHANGE_THE_OPTIMIZER: Final = ("CyclicLR", "OneCycleLR")  # its initial rate and its momentum, when they are made
+
+
+def build_scheduler(config: RunConfig, optimizer: Optimizer) -> LRScheduler | None:
+    """The schedule of a run's learning rate, which takes a step after each of the optimizer's; None where none is named.
+
+    It is rehearsed as the optimizer is; of a sequence, each part is.
+
+    Raises:
+        ConfigError: the class asks for what a step does not have, a keyword is wrong, or the schedule ends before the run.
+    """
+    section = config.schedule
+    if section.name is None:
+        return None
+    if section.name == SEQUENCE:
+        return _sequence(config, optimizer)
+    return _schedule("schedule", section.name, section.options, section.known_keys(), config, optimizer)
+
+
+def scheduler_classes() -> dict[str, type[LRScheduler]]:
+    """The schedules of the installed torch and ours, by name."""
+    return {**public_classes(torch.optim.lr_scheduler, LRScheduler), "exponential_steps": ExponentialSteps}
+
+
+def _schedule(
+    dotted: str, name: str, options: Mapping[str, Any], known: Collection[str], config: RunConfig, optimizer: Optimizer
+) -> LRScheduler:
+    """A schedule that is no sequence, from the table of the run file called `dotted`, whose own keys are `known`."""
+    factory = _class_of(f"{dotted}.name", name)
+
+    def over(optimizer: Optimizer) -> LRScheduler:
+        scheduler: LRScheduler = construct(factory, dotted, options, known=known, given={"optimizer": optimizer})
+        return scheduler
+
+    twin = twin_of(config.optimizer, optimizer.param_groups[0]["params"][0].device)
+    rehearsal, steps = over(twin), config.run.steps
+    total = getattr(rehearsal, "total_steps", steps)  # OneCycleLR's step fails after them
+    if total < steps:
+        raise ConfigError(f"{dotted}: {name} ends after {total} steps, and run.steps is {steps}: give it as many")
+
+    def step() -> None:
+        twin.step()
+        rehearsal.step()
+
+    rehearse(dotted, name, step)
+    return over(optimizer)
+
+
+def _sequence(config: RunConfig, optimizer: Optimizer) -> LRScheduler:
+    section = config.schedule
+    parts = construct(sequence, "schedule", section.options, known=section.known_keys(), given={})
+    if not parts:
+        raise ConfigError("schedule.parts: must have at least one part")
+    schedules: list[LRScheduler] = []
+    lengths: list[int] = []
+    for index, part in enumerate(parts):
+        dotted, options = f"schedule.parts[{index}]", dict(part)
+        if "name" not in options:
+            raise ConfigError(f"{dotted}.name: is required in each part")
+        name = check(f"{dotted}.name", options.pop("name"), str)
+        if name == SEQUENCE or name in CHANGE_THE_OPTIMIZER:
+            reason = "is a sequence itself" if name == SEQUENCE else "changes what the other parts start from"
+            raise ConfigError(f"{dotted}.name: {name} cannot be a part, since it {reason}")
+        if (index == len(parts) - 1) is ("steps" in options):
+            raise ConfigError(f"{dotted}.steps: is required in each part but the last, which goes on to the end of the run")
+        if "steps" in options:
+            lengths.append(check(f"{dotted}.steps", options.pop("steps"), int, least=1))
+            if "total_iters" in inspect.signature(_class_of(f"{dotted}.name", name)).parameters:
+                options.setdefault("total_iters", lengths[-1])
+        schedules.append(_schedule(dotted, name, options, {"name", "steps"}, config, optimizer))
+    return ScheduleSequence(optimizer, schedules, lengths)
+
+
+def sequence(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a sequence takes from the run file, as a signature that messages name."""
+    return parts
+
+
+def _class_of(key: str, name: str) -> type[LRScheduler]:
+    """The class that the key of the run file names.
+
+    Raises:
+        ConfigError: there is none, or it asks for what a step does not have.
+    """
+    classes = scheduler_classes()
+    if name not in classes:
+        fit = [SEQUENCE, *(name for name, entry in classes.items() if not _misfit(entry))]
+        raise ConfigError(f"{key}: torch.optim.lr_scheduler has no {name!r}; {suggestion(name, fit)}")
+    if reason := _misfit(classes[name]):
+        raise ConfigError(f"{key}: {name} {reason}; use StepLR, CosineAnnealingLR or a {SEQUENCE}")
+    return classes[name]
+
+
+def _misfit(factory: Any) -> str:
+    """What a schedule asks for that a run file cannot express or a step does not have; empty if nothing."""
+    if asked := required(factory.step):
+        return f"asks for {asked[0]} at every step, and there are none"
+    hints = hints_of(factory)
+    inexpressible = [name for name in required(factory.__init__) if name != "optimizer" and not expressible(hints.get(name, Any))]
+    return f"needs {inexpressible[0]}, which a run file cannot express" if inexpressible else ""
