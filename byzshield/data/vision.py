@@ -25,7 +25,7 @@ def fetch(name: str, root: Path) -> None:
 
     published: Any = getattr(torchvision.datasets, CLASSES[name])
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr):  # older versions print what they unpack
             _fetch(published, root)
     except (OSError, RuntimeError, ValueError, EOFError, HTTPException, tarfile.TarError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -52,6 +52,7 @@ def huge(count: int) -> bytes:
         (CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]), f"is not the published file: the MD5 of its content is .* instead of {MD5}"),
         (ZIPPED[:-20], "cannot be read: Compressed file ended"),
         (ZIPPED[:500] + bytes(50) + ZIPPED[550:], "cannot be read|not the published file"),
+        (ZIPPED[:10] + b"\xff" * 50, "cannot be read: Error -3 while decompressing"),
         (ZIPPED[:-8] + bytes(4) + ZIPPED[-4:], "cannot be read: CRC check failed"),
         (b"\x1f\x8b" + CONTENT, "cannot be read: Unknown compression method"),
     ],

@@ -49,6 +49,9 @@ def patched(old: bytes, new: bytes) -> bytes:
 
 
 SIZES = struct.pack("<3i", 2, 3, 4)
+MATRIX_WITHOUT_FLAGS = (
+    struct.pack("<II", 6, 0) + struct.pack("<IIii", 5, 8, 1, 1) + struct.pack("<HH4sHH4s", 1, 1, b"X", 2, 1, b"a")
+)
 FLAGS = struct.pack("<IIII", 6, 8, 6, 0)
 
 
@@ -70,6 +73,12 @@ FLAGS = struct.pack("<IIII", 6, 8, 6, 0)
         (patched(SIZES, struct.pack("<3i", 2**31 - 1, 2**31 - 1, 2**31 - 1)), "has an array of shape"),
         (patched(FLAGS, struct.pack("<IIII", 6, 8, 6 | 0x0800, 0)), "has an array that is not of plain numbers"),  # complex
         (patched(FLAGS, struct.pack("<IIII", 6, 8, 1, 0)), "has an array that is not of plain numbers"),  # cells
+        (mat({}) + struct.pack("<II", 14, 0), "has an array that is not of plain numbers"),
+        (patched(FLAGS, struct.pack("<IIII", 6, 0, 6, 0)), "has an array that is not of plain numbers"),
+        (
+            mat({}) + struct.pack("<II", 14, len(MATRIX_WITHOUT_FLAGS)) + MATRIX_WITHOUT_FLAGS,
+            "has an array that is not of plain numbers",
+        ),
         (patched(struct.pack("<II", 2, 24), struct.pack("<II", 8, 24)), "has an array that is not of plain numbers"),
     ],
 )
