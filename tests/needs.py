@@ -2,10 +2,11 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-__all__ = ["find_tool", "need", "need_root", "skip"]
+__all__ = ["find_tool", "need", "need_fashion_mnist", "need_root", "skip"]
 
 SBIN = "/usr/sbin:/sbin"  # not on every user's path
 
@@ -20,6 +21,12 @@ def need(*tools: str) -> None:
     missing = [tool for tool in tools if find_tool(tool) is None]
     if missing:
         skip(f"missing: {', '.join(missing)} (scripts/test.sh installs them as root)")
+
+
+def need_fashion_mnist() -> None:
+    """Skips the test where the real images are missing."""
+    if not Path("/usr/share/datasets/fashion-mnist").is_dir():
+        skip("missing: Debian's package dataset-fashion-mnist (scripts/test.sh installs it as root)")
 
 
 def need_root() -> None:

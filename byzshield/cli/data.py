@@ -31,6 +31,6 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = load(arguments.name, root=root, download=True)
     print(
         f"{arguments.name}: {len(dataset.train_labels)} images to train, {len(dataset.test_labels)} to test, "
-        f"{' x '.join(map(str, dataset.image_shape))}, in {root}"
+        f"{' x '.join(map(str, dataset.image_shape))}, {dataset.location}"
     )
     return 0

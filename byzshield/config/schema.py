@@ -101,9 +101,10 @@ class DataSection(Section):
 
     Args:
         name: the data set.
-        root: the folder of its files; without one, the user's cache.
+        root: the folder of its files and of the arrays made of them, which all processes map; without one, the user's cache.
         batch_size: b, samples a step over all files; a multiple of the number of files.
-        augment: whether to crop and flip training images at random.
+        augment: whether to crop and flip training images at random, padded as is published for the data set: SVHN with zeros, the
+            others by reflection.
 
     Example:
         [data]

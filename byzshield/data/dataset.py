@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ class Dataset:
         num_classes: number of classes.
         mean: per channel, of pixels scaled to [0, 1]; subtracted.
         std: per channel, of pixels scaled to [0, 1]; divided by.
+        padding_mode: how augmentation pads, as is published for the data set: "reflect", or "constant" with zeros.
+        location: where the images are, in words that can end a sentence.
     """
 
     train_images: NDArray[np.uint8]
@@ -35,6 +37,8 @@ class Dataset:
     num_classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    padding_mode: Literal["reflect", "constant"] = "reflect"
+    location: str = "made by a function of its own"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -46,7 +50,7 @@ class Dataset:
         """uint8 [b, channels, height, width] -> float32 of the same shape, normalized per channel."""
         scale = torch.tensor([255.0 * std for std in self.std]).view(-1, 1, 1)
         shift = torch.tensor([mean / std for mean, std in zip(self.mean, self.std, strict=True)]).view(-1, 1, 1)
-        return torch.from_numpy(np.ascontiguousarray(images)).float() / scale - shift
+        return torch.from_numpy(images.astype(np.float32, order="C")) / scale - shift
 
 
 # Each entry is called as load(root=Path, download=bool, **own keywords) -> Dataset.

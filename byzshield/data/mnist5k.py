@@ -44,6 +44,7 @@ def mnist5k(*, root: Path, download: bool = False) -> Dataset:
         num_classes=10,
         mean=(0.1307,),
         std=(0.3081,),
+        location="which come with byzshield",
     )
 
 

@@ -1,5 +1,7 @@
 """Which samples are in which file of which step: the same in every process."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,19 +52,26 @@ class FileSampler:
         return self._order[start : start + self._batch_size].reshape(self._num_files, -1)
 
 
-def crop_and_flip(images: NDArray[np.uint8], rng: np.random.Generator, *, padding: int = 4) -> NDArray[np.uint8]:
-    """Reflect-pads, crops at random to the old size, and flips half of the images from left to right.
+def crop_and_flip(
+    images: NDArray[np.uint8],
+    rng: np.random.Generator,
+    *,
+    padding: int = 4,
+    mode: Literal["reflect", "constant"] = "reflect",
+) -> NDArray[np.uint8]:
+    """Pads, crops at random to the old size, and flips half of the images from left to right.
 
     Args:
         images: [b, channels, height, width].
         rng: the stream of this step and file, so that all copies of a file see the same images.
         padding: pixels on each side.
+        mode: what the padding shows: "reflect" the image, "constant" zeros.
 
     Returns:
         a new array of the same shape.
     """
     count, _, height, width = map(int, images.shape)
-    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode="reflect")
+    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode=mode)
     tops = rng.integers(0, 2 * padding + 1, count)
     lefts = rng.integers(0, 2 * padding + 1, count)
     flips = rng.random(count)

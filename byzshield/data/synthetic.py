@@ -69,4 +69,5 @@ def synthetic(
         num_classes=num_classes,
         mean=(0.5,) * image_shape[0],
         std=(0.3,) * image_shape[0],
+        location="made anew by each process",
     )

@@ -1,72 +1,60 @@
-"""MNIST and CIFAR-10 through torchvision, which is imported only when one of them is asked for."""
+"""Downloads through torchvision, which is imported only when something must be fetched; it reads none of the files."""
 
+import sys
+import tarfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from byzshield.data.dataset import DATASETS, Dataset
 from byzshield.errors import DataError
 
-__all__ = ["cifar10", "mnist"]
+__all__ = ["fetch"]
+
+CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion_mnist": "FashionMNIST", "mnist": "MNIST", "svhn": "SVHN"}
 
 
-@DATASETS.register("mnist")
-def mnist(*, root: Path, download: bool = False) -> Dataset:
-    """MNIST: 60,000 + 10,000 images of 28 x 28, read from the IDX files under `root`/MNIST/raw.
-
-    Args:
-        root: the data folder, in torchvision's layout.
-        download: whether to fetch what is missing.
+def fetch(name: str, root: Path) -> None:
+    """Fetches the files of a data set into torchvision's layout under `root`; archives that lie there already are unpacked again.
 
     Raises:
-        DataError: the files are missing or damaged.
+        DataError: something cannot be fetched, is not what was published, or cannot be written.
     """
-    train, test = _torchvision("MNIST", "mnist", root, download)
-    return Dataset(
-        train_images=np.asarray(train.data)[:, None],
-        train_labels=_labels(train),
-        test_images=np.asarray(test.data)[:, None],
-        test_labels=_labels(test),
-        num_classes=10,
-        mean=(0.1307,),
-        std=(0.3081,),
-    )
-
-
-@DATASETS.register("cifar10")
-def cifar10(*, root: Path, download: bool = False) -> Dataset:
-    """CIFAR-10: 50,000 + 10,000 images of 32 x 32 in color, read from `root`/cifar-10-batches-py.
-
-    Args:
-        root: the data folder, in torchvision's layout.
-        download: whether to fetch what is missing.
-
-    Raises:
-        DataError: the files are missing or damaged.
-    """
-    train, test = _torchvision("CIFAR10", "cifar10", root, download)
-    return Dataset(
-        train_images=np.ascontiguousarray(train.data.transpose(0, 3, 1, 2)),
-        train_labels=_labels(train),
-        test_images=np.ascontiguousarray(test.data.transpose(0, 3, 1, 2)),
-        test_labels=_labels(test),
-        num_classes=10,
-        mean=(125.3 / 255, 123.0 / 255, 113.9 / 255),
-        std=(63.0 / 255, 62.1 / 255, 66.7 / 255),
-    )
-
-
-def _torchvision(class_name: str, name: str, root: Path, download: bool) -> tuple[Any, Any]:
     import torchvision
 
-    dataset = getattr(torchvision.datasets, class_name)
+    published: Any = getattr(torchvision.datasets, CLASSES[name])
     try:
-        return dataset(root, train=True, download=download), dataset(root, train=False, download=download)
-    except (RuntimeError, OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{name} cannot be read from {root} ({error}); fetch it with: byzshield data prepare {name}") from error
+        with redirect_stdout(sys.stderr):  # older versions print what they unpack
+            _fetch(published, root)
+    except (OSError, RuntimeError, ValueError, EOFError, HTTPException, tarfile.TarError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{name} cannot be fetched ({reason}); run this where the network reaches its server, or copy its files into {root}"
+        ) from error
 
 
-def _labels(dataset: Any) -> NDArray[np.int64]:
-    return np.asarray(dataset.targets, dtype=np.int64)
+def _fetch(published: Any, root: Path) -> None:
+    from torchvision.datasets.utils import download_and_extract_archive, download_url
+
+    root.mkdir(parents=True, exist_ok=True)
+    if hasattr(published, "resources"):  # MNIST and its like: gzipped files on several mirrors
+        for filename, md5 in published.resources:
+            _unpack_from_a_mirror(published.mirrors, filename, md5, root / published.__name__ / "raw")
+    elif hasattr(published, "split_list"):  # SVHN: a file a split
+        for split in ("train", "test"):
+            url, filename, md5 = published.split_list[split]
+            download_url(url, root, filename, md5)
+    else:  # CIFAR: one archive
+        download_and_extract_archive(published.url, root, filename=published.filename, md5=published.tgz_md5)
+
+
+def _unpack_from_a_mirror(mirrors: Sequence[str], filename: str, md5: str, folder: Path) -> None:
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    *others, last = mirrors
+    for mirror in others:
+        with suppress(OSError, RuntimeError):
+            download_and_extract_archive(f"{mirror}{filename}", folder, filename=filename, md5=md5)
+            return
+    download_and_extract_archive(f"{last}{filename}", folder, filename=filename, md5=md5)

@@ -27,7 +27,7 @@ def evaluate(module: nn.Module, dataset: Dataset, *, batch_size: int = 500, devi
     with torch.no_grad():
         for start in range(0, count, batch_size):
             images = dataset.normalize(dataset.test_images[start : start + batch_size]).to(device)
-            labels = torch.from_numpy(dataset.test_labels[start : start + batch_size]).to(device)
+            labels = torch.tensor(dataset.test_labels[start : start + batch_size]).to(device)
             logits = module(images)
             correct += int((logits.argmax(dim=1) == labels).sum())
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))

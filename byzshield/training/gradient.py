@@ -56,7 +56,8 @@ class GradientComputer:
         rows = self._sampler.indices(step)[file]
         images = self._dataset.train_images[rows]
         if self._augment:
-            images = crop_and_flip(images, generator(self._seed, "augmentation", step, file))
+            stream = generator(self._seed, "augmentation", step, file)
+            images = crop_and_flip(images, stream, mode=self._dataset.padding_mode)
         inputs = self._dataset.normalize(images).to(self._device)
         labels = torch.from_numpy(self._dataset.train_labels[rows]).to(self._device)
 

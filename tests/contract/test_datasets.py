@@ -1,63 +1,33 @@
-"""Every registered data set, through every property that a data set must have; small files in the genuine formats."""
+"""Every registered data set, through every property that a data set must have; from small files in the genuine formats."""
 
 import hashlib
-import pickle  # noqa: TID251 - CIFAR-10 is published in this format
-import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from needs import need_fashion_mnist
+from published_files import write_cifar10, write_cifar100, write_mnist, write_svhn
 
-from byzshield.data import DATASETS, FileSampler, crop_and_flip, load, mnist5k
+from byzshield.data import DATASETS, FileSampler, crop_and_flip, load, mnist, mnist5k
 from byzshield.errors import ConfigError, DataError, ParameterError
 
-NAMES = ("cifar10", "mnist", "mnist5k", "synthetic")
+NAMES = ("cifar10", "cifar100", "fashion_mnist", "mnist", "mnist5k", "svhn", "synthetic")
+FROM_FILES = ("cifar10", "cifar100", "fashion_mnist", "mnist", "svhn")
 
 
-def write_idx(path: Path, values: np.ndarray) -> None:
-    """An IDX file: magic (0, 0, 8 = unsigned byte, dimensions), big-endian sizes, bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = struct.pack(">BBBB", 0, 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
-    path.write_bytes(header + values.astype(np.uint8).tobytes())
-
-
-def write_mnist(root: Path) -> None:
-    rng = np.random.default_rng(0)
-    for prefix, count in (("train", 60), ("t10k", 20)):
-        write_idx(root / "MNIST" / "raw" / f"{prefix}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28)))
-        write_idx(root / "MNIST" / "raw" / f"{prefix}-labels-idx1-ubyte", np.arange(count) % 10)
-
-
-def write_cifar10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python batches as published: pickled dicts of [n, 3072] bytes; their checksums replace the published ones."""
-    from torchvision.datasets import CIFAR10
-
-    folder = root / CIFAR10.base_folder
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    sums: dict[str, str] = {}
-    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
-    contents: dict[str, Any] = {
-        name: {"data": rng.integers(0, 256, (10, 3072), dtype=np.uint8), "labels": list(range(10))} for name in names
-    }
-    contents["batches.meta"] = {"label_names": [str(label) for label in range(10)]}
-    for name, content in contents.items():
-        data = pickle.dumps(content, protocol=2)
-        (folder / name).write_bytes(data)
-        sums[name] = hashlib.md5(data).hexdigest()
-    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name, _ in CIFAR10.train_list])
-    monkeypatch.setattr(CIFAR10, "test_list", [[name, sums[name]] for name, _ in CIFAR10.test_list])
-    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
-
-
-@pytest.fixture(params=NAMES)
-def dataset(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    if request.param == "mnist":
-        write_mnist(tmp_path)
-    elif request.param == "cifar10":
-        write_cifar10(tmp_path, monkeypatch)
-    return load(request.param, root=tmp_path)
+@pytest.fixture(params=NAMES, scope="module")
+def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    name, root = request.param, tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        if name == "fashion_mnist":
+            need_fashion_mnist()
+        elif name == "mnist":
+            write_mnist(root / "MNIST" / "raw", mnist.MNIST_MD5, monkeypatch)
+        elif name in FROM_FILES:
+            {"cifar10": write_cifar10, "cifar100": write_cifar100, "svhn": write_svhn}[name](root, monkeypatch)
+        yield load(name, root=root)
 
 
 def test_every_registered_data_set_is_tested() -> None:
@@ -77,6 +47,34 @@ def test_normalized_images_are_centered_floats(dataset: Any) -> None:
     assert images.dtype.is_floating_point
     by_hand = (dataset.train_images[0, 0, 0, 0] / 255 - dataset.mean[0]) / dataset.std[0]
     assert float(images[0, 0, 0, 0]) == pytest.approx(by_hand, rel=1e-4, abs=1e-5)
+
+
+def test_the_published_transforms_are_those_of_each_data_set(dataset: Any, request: pytest.FixtureRequest) -> None:
+    """Means and deviations in the units in which they are published: of 255 for CIFAR, of 1 for the others."""
+    cifar = ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 255, "reflect")
+    published = {
+        "cifar10": cifar,
+        "cifar100": cifar,
+        "svhn": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), 1, "constant"),
+        "mnist": ((0.1307,), (0.3081,), 1, "reflect"),
+        "mnist5k": ((0.1307,), (0.3081,), 1, "reflect"),
+        "fashion_mnist": ((0.2860,), (0.3530,), 1, "reflect"),
+        "synthetic": ((0.5,), (0.3,), 1, "reflect"),
+    }
+    mean, std, unit, padding_mode = published[request.node.callspec.params["dataset"]]
+    assert dataset.mean == tuple(value / unit for value in mean)
+    assert dataset.std == tuple(value / unit for value in std)
+    assert dataset.padding_mode == padding_mode
+
+
+def test_each_data_set_knows_where_its_images_are(dataset: Any, request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.params["dataset"]
+    if name in FROM_FILES:
+        place = Path(dataset.location.removeprefix("mapped from "))
+        assert place.name == name
+        assert (place / "train_images.npy").stat().st_size == dataset.train_images.nbytes + 128
+    else:
+        assert "mapped" not in dataset.location
 
 
 def test_mnist5k_is_split_equally_and_never_differently(tmp_path: Path) -> None:
@@ -116,9 +114,13 @@ def test_a_package_whose_images_are_damaged_says_so(place: int, tmp_path: Path, 
         load("mnist5k", root=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_missing_files_say_how_to_get_them(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"byzshield data prepare {name}"):
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_missing_files_say_how_to_get_them(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mnist, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(
+        DataError, match=f"{tmp_path}.* is missing; mend it with: byzshield data prepare {name} --root {tmp_path}$"
+    ):
         load(name, root=tmp_path)
 
 
@@ -175,3 +177,13 @@ def test_cropping_keeps_shape_and_repeats_with_the_stream() -> None:
     flipped = [bool((without[row] == images[row, :, :, ::-1]).all()) for row in range(40)]
     assert all(flip or (without[row] == images[row]).all() for row, flip in enumerate(flipped))
     assert 5 < sum(flipped) < 35
+
+
+def test_padding_with_zeros_shifts_the_same_crops_as_padding_by_reflection() -> None:
+    images = np.random.default_rng(0).integers(1, 256, (40, 3, 16, 16), dtype=np.uint8)
+    reflected = crop_and_flip(images, np.random.default_rng(5), mode="reflect")
+    zeros = crop_and_flip(images, np.random.default_rng(5), mode="constant")
+    assert (zeros == 0).any()
+    assert not (reflected == 0).any()
+    assert (zeros[zeros > 0] == reflected[zeros > 0]).all()
+    assert reflected.tobytes() == crop_and_flip(images, np.random.default_rng(5)).tobytes()
