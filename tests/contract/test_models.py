@@ -134,7 +134,7 @@ def test_batch_statistics_ride_at_the_end_and_are_those_of_the_batch() -> None:
     vector = flat.gradient(lambda network: network(samples).sum())
     assert flat.size == flat.num_parameters + 5
     assert vector[-5:-1].tolist() == [2.0, 10.0, 2.0, 0.0]  # means 2 and 10, unbiased variances 2 and 0, by hand
-    assert vector[-1] == pytest.approx(2 * module[1].bias.item(), rel=1e-5)  # normalized inputs sum to 0
+    assert vector[-1] == pytest.approx(2 * module[1].bias.item(), abs=0.01)  # normalized inputs sum to 0
 
 
 def test_blending_moves_the_running_buffers_as_batch_norm_would() -> None:
