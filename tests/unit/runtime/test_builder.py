@@ -97,7 +97,7 @@ PARTS: dict[str, Callable[[Builder], object]] = {
         (
             "attack",
             {"optionz": 1},
-            "attack.optionz: ALIE has no such keyword; known: knowledge, name, num_byzantine, selection, ",
+            "attack.optionz: ALIE has no such keyword; known: knowledge, name, num_byzantine, redraw_every, ",
         ),
         ("attack", {"z": "big"}, "attack.z: must be a number; got 'big'"),
         ("attack", {"z": 0}, "attack: z must be positive"),
