@@ -34,6 +34,15 @@ def test_auto_takes_the_worst_case_and_a_number_takes_itself(tiny_run: Maker) ->
     assert Builder(tiny_run(attack=WORST, aggregation={"num_corrupted": 7})).pipeline().rule.num_corrupted == 7
 
 
+def test_a_random_set_holds_for_the_steps_that_the_run_file_says(tiny_run: Maker) -> None:
+    def drawn(**keys: int) -> int:
+        attack = {"name": "constant", "num_byzantine": 3, "selection": "random", **keys}
+        selection = Builder(tiny_run(attack=attack)).selection
+        return len({selection.byzantine_at(step) for step in range(1, 9)})
+
+    assert (drawn(), drawn(redraw_every=4), drawn(redraw_every=0)) == (8, 2, 1)
+
+
 def test_pre_aggregators_are_names_or_tables_and_seeds_are_the_runs(tiny_run: Maker) -> None:
     pre = ["nnm", {"name": "bucketing", "bucket_size": 2}]
     pipeline = Builder(tiny_run(attack=WORST, aggregation={"rule": "median_of_means", "pre": pre}, run={"seed": 9})).pipeline()
