@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from loopback_hosts import REPOSITORY, LoopbackHosts, make_project, run_script, snapshot
+from needs import need_fashion_mnist
 
 from byzshield.config import RunConfig, dump
 
@@ -86,6 +87,7 @@ def test_results_that_are_not_there_are_an_error(hosts: LoopbackHosts, project: 
 
 
 def test_data_is_prepared_here_and_on_every_host(hosts: LoopbackHosts, project: Path) -> None:
+    need_fashion_mnist()
     without = run_script(project, "prepare_data.sh", "mnist5k")
     assert without.returncode == 1
     assert "has no .venv/bin/byzshield" in without.stderr
@@ -94,11 +96,11 @@ def test_data_is_prepared_here_and_on_every_host(hosts: LoopbackHosts, project: 
     here = run_script(project, "prepare_data.sh", "mnist5k")
     assert here.returncode == 0, here.stderr
     assert "mnist5k: " in here.stdout
-    there = run_script(project, "prepare_data.sh", *hosts.options, "--root", str(hosts.folder / "data of all"), "mnist5k")
+    there = run_script(project, "prepare_data.sh", *hosts.options, "--root", str(hosts.folder / "data of all"), "fashion_mnist")
     assert there.returncode == 0, there.stdout + there.stderr
     for alias in ("ps", "worker1"):
-        assert f"{alias}: mnist5k: " in there.stdout
-        assert f", in {hosts.folder}/data of all" in there.stdout
+        assert f"{alias}: fashion_mnist: " in there.stdout
+    assert there.stdout.count(f", mapped from {hosts.folder}/data of all/arrays/fashion_mnist") == 2
     failed = run_script(project, "prepare_data.sh", *hosts.options, "cifar11")
     assert failed.returncode == 1
     assert "2 of 2 hosts failed" in failed.stderr

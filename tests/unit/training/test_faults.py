@@ -195,7 +195,7 @@ def test_only_a_schedule_of_ours_counts_a_skipped_step(tiny_run: Maker, schedule
     path, summary = run(
         attacked_by(
             tiny_run,
-            "Silence",
+            "silence",
             tuple(range(10)),
             aggregation={"num_corrupted": 0},
             attack={"at_steps": [2]},

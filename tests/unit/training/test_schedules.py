@@ -51,7 +51,7 @@ def rates(state: TrainingState, events: str) -> list[float]:
     for event in events:
         found.append(state.learning_rate)
         if event == "a":
-            state.apply(np.ones(state.model.size, np.float32))
+            state.apply(np.ones(state.model.num_parameters, np.float32), np.zeros(state.model.num_statistics, np.float32))
         else:
             state.skip()
     return found
