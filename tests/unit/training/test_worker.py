@@ -279,6 +279,30 @@ class TestCollusion:
             file = int(ranks[rank].builder.assignment.files_of[worker][0])
             assert ranks[rank].vector(ranks[rank].receive(messages.fetch(worker, 1, file))).tobytes() == forged[file].tobytes()
 
+    def test_with_own_knowledge_they_forge_from_the_files_that_they_were_given(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack={**ALIE, "knowledge": "own"}))
+        given = sorted({file for worker in (0, 5, 11) for file in ranks[1].builder.assignment.files_of[worker].tolist()})
+        assert len(given) == 12  # three pairs of them share a file
+        frames = []
+        for rank in ranks.values():
+            rank.begin(1)
+            frames += rank.work_all()
+        cast = votes(frames + self.exchange(ranks))
+        forged = dict(zip(given, alie_of(np.stack([ranks[1].truth(1, file) for file in given])), strict=True))
+        assert cast == {(worker, file): ranks[1].layout.digests(forged[file]) for worker, file in cast}
+        assert len(cast) == 15
+
+    def test_what_was_forged_for_one_step_is_not_sent_in_the_next(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+            rank.work_all()
+        assert len(votes(self.exchange(ranks))) == 15
+        for rank in ranks.values():
+            rank.begin(2)
+            assert votes(rank.work_all()) == {}
+        assert len(votes(self.exchange(ranks))) == 15
+
     def test_nobody_votes_while_an_accomplice_is_missing(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
         for number in (1, 6):
