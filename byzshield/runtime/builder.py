@@ -220,9 +220,9 @@ class Builder:
         """The parameter server with a model of its own."""
         cluster = self.config.cluster
         model = self.model()
-        optimizer = self._optimizer(model)
+        optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
         return ParameterServer(
-            state=TrainingState(model=model, optimizer=optimizer, scheduler=self._scheduler(optimizer)),
+            state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
             pipeline=self.pipeline(),
             assignment=self.assignment,
             rank_of=self.rank_of,
@@ -274,12 +274,6 @@ class Builder:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False
-
-    def _optimizer(self, model: FlatModel) -> torch.optim.Optimizer:
-        return build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
-
-    def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler | None:
-        return build_scheduler(self.config, optimizer)
 
 
 def _require_logits(name: str, module: torch.nn.Module, dataset: Dataset) -> None:
