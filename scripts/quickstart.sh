@@ -25,7 +25,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ensure_venv ""
 
 runs=${RUNS:-runs}
-.venv/bin/byzshield data prepare mnist5k
 
 # train PROCESSES RUN_FILE NAME SCHEME [FLAG ...]: one MPI job; with fewer processes than 16, a process hosts several workers.
 train() {
