@@ -1,6 +1,7 @@
 """Objects from a configuration: the only place where both are known."""
 
 import os
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -148,6 +149,7 @@ class Builder:
             seed=self.config.run.seed,
             augment=self.config.data.augment,
             device=self.config.cluster.device,
+            clock=time.perf_counter,
         )
 
     def model(self) -> FlatModel:

@@ -1,5 +1,6 @@
 """The training loop at the server, the same for an MPI job and for a simulation."""
 
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -107,6 +108,8 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
     began = time.perf_counter()
     run_round()
     exchanged = time.perf_counter()
+    # No rank has computed for longer than the round took, whatever it says.
+    computing = [min(seconds, exchanged - began) for seconds in server.compute_seconds.values()] or [0.0]
     aggregate = server.aggregate()
     aggregated = time.perf_counter()
     with postpone_signals() as postponed:
@@ -116,6 +119,9 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
             "seconds": time.perf_counter() - began,
             "exchange_seconds": exchanged - began,
             "aggregation_seconds": aggregated - exchanged,
+            "compute_seconds_median": statistics.median(computing),
+            "compute_seconds_max": max(computing),
+            "communication_seconds": exchanged - began - max(computing),
             "bytes_received": server.bytes_received - received,
             "bytes_sent": server.bytes_sent - sent,
             "lr": learning_rate,

@@ -14,7 +14,7 @@ __all__ = ["peak_rss_bytes", "summarize"]
 def summarize(
     builder: Builder, server: ParameterServer, metrics: MetricsLog, *, worker_peak_rss_bytes: int | None
 ) -> dict[str, Any]:
-    """The contents of summary.json."""
+    """The contents of summary.json; seconds are medians over the steps, those of computing the slowest rank's."""
     config, lines = builder.config, metrics.lines
     evaluated = [line for line in lines if "test_accuracy" in line]
     if evaluated and evaluated[-1]["step"] == server.step:
@@ -32,6 +32,8 @@ def summarize(
         "server_peak_rss_bytes": peak_rss_bytes(),
         "worker_peak_rss_bytes": worker_peak_rss_bytes,
         "aggregation_seconds_median": _median(lines, "aggregation_seconds"),
+        "compute_seconds_median": _median(lines, "compute_seconds_max"),
+        "communication_seconds_median": _median(lines, "communication_seconds"),
         "corrupted_files_max": max((line["corrupted_files"] for line in lines), default=0),
         "num_files": builder.assignment.num_files,
         "undecided_files": sum(line["undecided_files"] for line in lines),
@@ -53,5 +55,6 @@ def peak_rss_bytes() -> int:
 
 
 def _median(lines: list[dict[str, Any]], key: str) -> float:
-    """The median over the steps; 0 if a resumed run finds nothing left to do and its metrics gone."""
-    return statistics.median(line[key] for line in lines) if lines else 0.0
+    """The median over the steps that have it; 0 if a resumed run finds nothing left to do and its metrics gone."""
+    values = [line[key] for line in lines if key in line]
+    return statistics.median(values) if values else 0.0

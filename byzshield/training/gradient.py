@@ -1,5 +1,7 @@
 """The gradient of one file: what a worker computes."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -25,17 +27,28 @@ class GradientComputer:
         seed: the run's seed.
         augment: whether to crop and flip at random.
         device: where the model computes.
+        clock: the time in seconds, for `seconds` alone.
     """
 
     def __init__(
-        self, model: FlatModel, dataset: Dataset, sampler: FileSampler, *, seed: int, augment: bool, device: str
+        self,
+        model: FlatModel,
+        dataset: Dataset,
+        sampler: FileSampler,
+        *,
+        seed: int,
+        augment: bool,
+        device: str,
+        clock: Callable[[], float],
     ) -> None:
+        self.seconds = 0.0  # spent on all gradients so far
         self._model = model
         self._dataset = dataset
         self._sampler = sampler
         self._seed = seed
         self._augment = augment
         self._device = torch.device(device)
+        self._clock = clock
 
     @property
     def num_parameters(self) -> int:
@@ -53,6 +66,12 @@ class GradientComputer:
 
     def __call__(self, step: int, file: int) -> Float32:
         """The gradient vector of `file` in `step`, float32 [d]."""
+        began = self._clock()
+        gradient = self._gradient(step, file)
+        self.seconds += self._clock() - began
+        return gradient
+
+    def _gradient(self, step: int, file: int) -> Float32:
         rows = self._sampler.indices(step)[file]
         images = self._dataset.train_images[rows]
         if self._augment:

@@ -85,6 +85,7 @@ class ParameterServer:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.goodbyes: dict[int, int] = {}
+        self.compute_seconds: dict[int, float] = {}  # of the current step by rank, as the ranks say
         self._pipeline = pipeline
         self._assignment = assignment
         self._rank_of = rank_of
@@ -115,6 +116,7 @@ class ParameterServer:
     def open_round(self, now: float) -> list[Message]:
         """Starts the next step; returns the parameters for every rank."""
         self._last_round = self._round
+        self.compute_seconds = {}
         self._round = self._round_type(
             step=self.step + 1,
             assignment=self._assignment,
@@ -137,7 +139,11 @@ class ParameterServer:
             if frame.worker not in suspects:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
-            return self._dispatch(frame, packet.source, now)
+            outgoing = self._dispatch(frame, packet.source, now)
+            if self._round is not None and frame.step == self._round.step:
+                claimed = self.compute_seconds.get(packet.source, 0.0)
+                self.compute_seconds[packet.source] = max(claimed, frame.compute_us / 1e6)
+            return outgoing
         except FrameError as error:
             for worker in suspects:
                 if not self.blame.count(worker, "malformed"):

@@ -1,6 +1,7 @@
 """The logical workers of one process as a state machine: frames in, one file of work at a time, frames out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,6 +61,7 @@ class Worker:
         self._queue: list[int] = []
         self._gradients: dict[int, Float32] = {}
         self._unsent: set[tuple[int, int]] = set()
+        self._seconds = 0.0  # of computing in this step
         self.accepts = messages.accepted_by_worker(computer.num_parameters)
 
     @property
@@ -92,14 +94,16 @@ class Worker:
     def work(self) -> list[Message]:
         """Computes one file; returns what to send to the server."""
         file = self._queue.pop(0)
+        before = self._computer.seconds  # of all ranks that share the model
         gradient = self._computer(self.step, file)
+        self._seconds += self._computer.seconds - before
         messages_out: list[Message] = []
         holders = [worker for worker in self._honest if file in self._assignment.files_of[worker]]
         if holders:
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
-                messages_out += _to_server(self._vote(worker, file, gradient, joined))
+                messages_out += self._to_server(self._vote(worker, file, gradient, joined))
         if self.adversary is not None:
             self.adversary.learn(file, gradient)
             messages_out += self._send_forged()
@@ -108,6 +112,7 @@ class Worker:
     def _begin(self, frame: Frame) -> None:
         messages.read_vector(frame, self._parameters)
         self._computer.load(self._parameters)
+        self._seconds = 0.0
         self.step = frame.step
         self._gradients.clear()
         wanted: list[int] = []
@@ -135,7 +140,7 @@ class Worker:
         frames = messages.gradient_chunks(
             frame.worker, frame.step, frame.file, vector, layout=self._layout, encoder=self._encoder, chunk=frame.chunk
         )
-        return self._tampered(frame.worker, frames) if byzantine else _to_server(frames)
+        return self._tampered(frame.worker, frames) if byzantine else self._to_server(frames)
 
     def _vote(self, worker: int, file: int, vector: Float32, joined: bytes) -> list[Frame]:
         if self._exchange == "digest":
@@ -161,11 +166,12 @@ class Worker:
 
     def _tampered(self, worker: int, frames: list[Frame]) -> list[Message]:
         assert self.adversary is not None
-        return _to_server(self.adversary.attack.tamper(frames, worker=worker, step=self.step))
+        return self._to_server(self.adversary.attack.tamper(frames, worker=worker, step=self.step))
 
-
-def _to_server(outgoing: Sequence[Frame | Message]) -> list[Message]:
-    return [each.to(SERVER_RANK) if isinstance(each, Frame) else each for each in outgoing]
+    def _to_server(self, outgoing: Sequence[Frame | Message]) -> list[Message]:
+        """Addresses what is sent, and says in each frame how long this rank has computed in this step."""
+        compute_us = round(1e6 * self._seconds)
+        return [replace(each, compute_us=compute_us).to(SERVER_RANK) if isinstance(each, Frame) else each for each in outgoing]
 
 
 def postponed(assignment: Assignment) -> set[tuple[int, int]]:

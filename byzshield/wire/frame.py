@@ -13,13 +13,13 @@ from byzshield.wire.envelope import Message
 __all__ = ["ALL_CHUNKS", "FLAG_BLOSC", "HEADER_BYTES", "NO_WORKER", "DType", "Frame", "Kind"]
 
 MAGIC: Final = b"BZSH"
-VERSION: Final = 2
+VERSION: Final = 3
 FLAG_BLOSC: Final = 1
 NO_WORKER: Final = 0xFFFF_FFFF  # the `worker` of a frame that concerns no single worker
 ALL_CHUNKS: Final = 0xFFFF_FFFF  # the `chunk` of a request for a whole file
 
-# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length
-_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQ")
+# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length, microseconds of computing
+_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQQ")
 HEADER_BYTES: Final = _HEADER.size
 
 
@@ -63,6 +63,7 @@ class Frame:
         count: elements of the raw payload.
         compressed: whether the payload is a blosc buffer.
         payload: the bytes that follow the header.
+        compute_us: microseconds that the sending rank has spent on gradients in this step so far, as it says.
     """
 
     kind: Kind
@@ -74,6 +75,7 @@ class Frame:
     count: int = 0
     compressed: bool = False
     payload: bytes | memoryview = b""
+    compute_us: int = 0
 
     @property
     def raw_bytes(self) -> int:
@@ -96,6 +98,7 @@ class Frame:
             self.count,
             self.raw_bytes,
             len(self.payload),
+            self.compute_us,
         )
         return b"".join((header, self.payload))
 
@@ -118,7 +121,7 @@ class Frame:
         if len(view) < HEADER_BYTES:
             raise FrameError(f"a frame has at least {HEADER_BYTES} bytes; got {len(view)}")
         fields = _HEADER.unpack_from(view)
-        magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes = fields
+        magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes, compute_us = fields
         if magic != MAGIC or version != VERSION:
             raise FrameError("not a frame of this protocol version")
         if kind not in bounds:
@@ -147,4 +150,5 @@ class Frame:
             count=count,
             compressed=compressed,
             payload=payload,
+            compute_us=compute_us,
         )

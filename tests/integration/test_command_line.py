@@ -143,6 +143,8 @@ def test_simulate_evaluate_and_report_make_what_the_interface_promises(
         "server_peak_rss_bytes",
         "worker_peak_rss_bytes",
         "aggregation_seconds_median",
+        "compute_seconds_median",
+        "communication_seconds_median",
         "corrupted_files_max",
         "num_files",
         "undecided_files",

@@ -14,6 +14,7 @@ from byzshield.attacks.message_attack import MessageAttack
 from byzshield.config import RunConfig
 from byzshield.runtime import simulate
 from byzshield.runtime.checkpoint import load_checkpoint
+from byzshield.runtime.metrics import read_metrics
 
 Maker = Callable[..., RunConfig]
 LIAR = 3
@@ -231,6 +232,18 @@ def test_a_non_finite_winner_is_dropped_and_its_senders_are_counted(
     assert all(torch.isfinite(values).all() for values in weights.values())
     assert {worker for worker, counts in summary["blamed"].items() if counts["non_finite"]} == {"0", "5"}
     assert summary["skipped_steps"] == 0
+
+
+def test_no_rank_has_computed_for_longer_than_the_step_took_whatever_it_says(tiny_run: Maker) -> None:
+    path, summary = run(attacked_by(tiny_run, "fault_attacks:Boastful", (0, 5)))
+    lines = read_metrics(path / "metrics.jsonl")
+    assert all(line["compute_seconds_max"] == line["exchange_seconds"] for line in lines)
+    assert (summary["communication_seconds_median"], summary["blamed"]) == (0, {})
+
+    lines = read_metrics(run(tiny_run(run={"name": "honest"}))[0] / "metrics.jsonl")
+    for line in lines:
+        assert 0 < line["compute_seconds_median"] <= line["compute_seconds_max"] < line["exchange_seconds"]
+        assert line["compute_seconds_max"] + line["communication_seconds"] == pytest.approx(line["exchange_seconds"])
 
 
 def test_digest_and_full_exchange_train_the_same_weights(

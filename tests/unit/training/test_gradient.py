@@ -1,7 +1,9 @@
 """What a gradient is computed from."""
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,23 +15,11 @@ from byzshield.seeding import generator
 from byzshield.training import GradientComputer
 
 
-def gradient(dataset: Dataset, *, augment: bool) -> bytes:
-    """Of file 1 of 2 in step 1, seed 1."""
-    torch.manual_seed(0)
-    model = FlatModel(MLP(image_shape=(3, 8, 8), num_classes=2, hidden=[4]))
-    sampler = FileSampler(num_samples=12, batch_size=12, num_files=2, seed=1)
-    computer = GradientComputer(model, dataset, sampler, seed=1, augment=augment, device="cpu")
-    return computer(1, 1).tobytes()
-
-
-@pytest.mark.parametrize("mode", ["reflect", "constant"])
-@pytest.mark.parametrize("read_only", [False, True])
-def test_images_are_augmented_with_the_padding_of_their_data_set(mode: Literal["reflect", "constant"], read_only: bool) -> None:
+def noise(**options: Any) -> Dataset:
+    """Twelve images of two classes."""
     images = np.random.default_rng(0).integers(1, 256, (12, 3, 8, 8), dtype=np.uint8)
     labels = np.arange(12) % 2
-    for array in (images, labels):
-        array.flags.writeable = not read_only
-    dataset = Dataset(
+    return Dataset(
         train_images=images,
         train_labels=labels,
         test_images=images,
@@ -37,10 +27,40 @@ def test_images_are_augmented_with_the_padding_of_their_data_set(mode: Literal["
         num_classes=2,
         mean=(0.5,) * 3,
         std=(0.3,) * 3,
-        padding_mode=mode,
+        **options,
     )
+
+
+def computer_of(dataset: Dataset, *, augment: bool, clock: Callable[[], float] = time.perf_counter) -> GradientComputer:
+    """With two files, seed 1."""
+    torch.manual_seed(0)
+    model = FlatModel(MLP(image_shape=(3, 8, 8), num_classes=2, hidden=[4]))
+    sampler = FileSampler(num_samples=12, batch_size=12, num_files=2, seed=1)
+    return GradientComputer(model, dataset, sampler, seed=1, augment=augment, device="cpu", clock=clock)
+
+
+def gradient(dataset: Dataset, *, augment: bool) -> bytes:
+    """Of file 1 in step 1."""
+    return computer_of(dataset, augment=augment)(1, 1).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["reflect", "constant"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_images_are_augmented_with_the_padding_of_their_data_set(mode: Literal["reflect", "constant"], read_only: bool) -> None:
+    dataset = noise(padding_mode=mode)
+    images = dataset.train_images
+    for array in (images, dataset.train_labels):
+        array.flags.writeable = not read_only
     rows = FileSampler(num_samples=12, batch_size=12, num_files=2, seed=1).indices(1)[1]
     by_hand = images.copy()
     by_hand[rows] = crop_and_flip(images[rows], generator(1, "augmentation", 1, 1), mode=mode)
     assert gradient(dataset, augment=True) == gradient(replace(dataset, train_images=by_hand), augment=False)
     assert gradient(dataset, augment=True) != gradient(dataset, augment=False)
+
+
+def test_the_time_of_all_gradients_is_added_up() -> None:
+    times = iter([10.0, 12.0, 20.0, 20.5])
+    computer = computer_of(noise(), augment=False, clock=lambda: next(times))
+    computer(1, 0)
+    computer(1, 1)
+    assert computer.seconds == 2.5

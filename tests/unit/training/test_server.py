@@ -87,6 +87,27 @@ class TestAnUndisturbedRound:
         assert parameters(server) == [-1, -2, -3]
 
 
+class TestComputeSeconds:
+    def test_the_most_that_each_rank_says_in_the_step_under_way_counts(self) -> None:
+        server = make_server(TWO_FILES, rank_of=[1, 1, 1, 2, 2, 2])
+        peers = opened(server)
+        for worker, file, microseconds in [(0, 0, 2_000_000), (1, 0, 1_500_000), (3, 1, 500_000)]:
+            peers.send(frame(worker=worker, file=file, compute_us=microseconds, count=64, payload=VOTE), source=1 + worker // 3)
+        assert server.compute_seconds == {1: 2.0, 2: 0.5}
+
+    def test_what_is_refused_or_late_does_not_count(self) -> None:
+        server = make_server(ONE_FILE)
+        peers = opened(server)
+        for worker in (0, 1):
+            peers.vote(worker, 0, TRUE)
+        peers.pay(0, 0, TRUE)
+        close(server)
+        server.open_round(0.0)
+        peers.send(frame(worker=2, step=1, count=64, payload=VOTE, compute_us=1))
+        peers.send(frame(worker=2, step=2, count=64, payload=VOTE, compute_us=1, file=7))
+        assert server.compute_seconds == {}
+
+
 class TestEquivocation:
     """Somebody says one thing here and another there."""
 

@@ -182,6 +182,17 @@ class TestAnHonestWorker:
         assert {frame.step for frame in frames} == {5}
         assert len(frames) == 5
 
+    def test_each_vote_says_how_long_the_rank_has_computed_in_this_step(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        frames = rank.work_all()
+        spent = [frame.compute_us for frame in frames]
+        assert spent == sorted(spent)
+        assert 0 < spent[0] < spent[-1]
+        assert spent[-1] == round(1e6 * rank.builder.computer.seconds)
+        rank.begin(2)
+        assert rank.work()[0].compute_us < spent[-1]
+
     def test_after_the_stop_it_computes_no_more(self, tiny_run: Maker) -> None:
         rank = Rank.of(tiny_run(), 3)
         rank.begin(1)
