@@ -63,7 +63,7 @@ class Buckets:
         return weights, weights.sum(axis=1)
 
 
-def rule_for_buckets(name: str, *, num_corrupted: int, seed: int) -> Aggregator:
+def rule_for_buckets(name: str, *, num_corrupted: int | None, seed: int) -> Aggregator:
     """Makes a rule that another one applies, with its own defaults and, where it draws, the seed of the other.
 
     Raises:

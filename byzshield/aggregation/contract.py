@@ -11,6 +11,7 @@ from byzshield.aggregation.primitives import squared_distances
 from byzshield.arrays import Float64
 from byzshield.errors import CheckpointError, ParameterError, TooFewRowsError
 from byzshield.registry import Registry
+from byzshield.representation import constructor_call
 
 __all__ = [
     "AGGREGATORS",
@@ -31,12 +32,15 @@ class RowOperation(ABC):
     than the CPU, where they stay. `byzshield.aggregation.primitives` takes both.
 
     Args:
-        num_corrupted: rows that may be arbitrary (f in the papers of the rules), >= 0.
+        num_corrupted: rows that may be arbitrary (f in the papers of the rules), >= 0. Without it, `against` sets it later,
+            as a run does; a call before that is refused, unless the number changes nothing.
 
     Raises:
         ParameterError: num_corrupted is negative.
     """
 
+    uses_num_corrupted: bool = True
+    """Whether what is done with the rows depends on `num_corrupted`, and not only how many of them there must be."""
     minimum: ClassVar[str] = ""
     """The fewest rows, as a formula in n and f."""
     breakdown: ClassVar[str] = ""
@@ -51,10 +55,14 @@ class RowOperation(ABC):
     """Whether the first thing that it does with its rows is a primitive that raises `NonFiniteFound`; otherwise a pass over the
     rows looks for such values beforehand."""
 
-    def __init__(self, *, num_corrupted: int = 0) -> None:
-        if num_corrupted < 0:
+    def __init__(self, num_corrupted: int | None = None) -> None:
+        if num_corrupted is not None and num_corrupted < 0:
             raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
-        self.num_corrupted = num_corrupted
+        self.num_corrupted = num_corrupted or 0
+        self._was_told = num_corrupted is not None
+
+    def __repr__(self) -> str:
+        return constructor_call(self, num_corrupted=self.num_corrupted if self._was_told else None)
 
     @property
     @abstractmethod
@@ -69,9 +77,16 @@ class RowOperation(ABC):
                 f"{type(self).__name__} against {self.num_corrupted} corrupted rows needs at least {needed} rows; got {num_rows}"
             )
 
+    def require_num_corrupted(self, *others: "RowOperation") -> None:
+        """Raises ParameterError if `num_corrupted` was never said, and matters here or to others that take it from here."""
+        needy = [type(operation).__name__ for operation in (self, *others) if operation.uses_num_corrupted]
+        if needy and not self._was_told:
+            call = f"{type(self).__name__}(2)"
+            raise ParameterError(f"{needy[0]} needs num_corrupted, the number of rows that may be arbitrary, as in {call}")
+
     def against(self, num_corrupted: int) -> Self:
         """The same with another `num_corrupted`; a state is shared with the original."""
-        return self._replaced(num_corrupted=num_corrupted)
+        return self._replaced(num_corrupted=num_corrupted, _was_told=True)
 
     def without(self, dropped: tuple[int, ...], num_rows: int) -> Self:
         """The same for what is left of `num_rows` rows after those at the positions `dropped`, all corrupted, are gone.
@@ -91,8 +106,9 @@ class RowOperation(ABC):
         vars(other).update(attributes)
         return other
 
-    def _applied(self, gradients: M, step: int, work: Callable[[Self, Matrix], Matrix]) -> M:
+    def _applied(self, gradients: M | Sequence[M], step: int, work: Callable[[Self, Matrix], Matrix]) -> M:
         """What a direct call does: checks, leaves out non-finite rows as corrupted ones, works, and gives back the same kind."""
+        self.require_num_corrupted()
         rows, back = open_matrix(gradients, dtypes=self.dtypes)
         operation = self.for_step(step)
         operation.check_rows(len(rows))
@@ -118,8 +134,8 @@ class SeededOperation(RowOperation):
         ParameterError: seed is negative.
     """
 
-    def __init__(self, *, num_corrupted: int = 0, seed: int = 0) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+    def __init__(self, num_corrupted: int | None = None, *, seed: int = 0) -> None:
+        super().__init__(num_corrupted)
         if seed < 0:
             raise ParameterError(f"seed must not be negative; got {seed}")
         self.seed = seed
@@ -155,13 +171,14 @@ class Aggregator(RowOperation):
     def _combine(self, rows: Matrix) -> Matrix:
         """Combines checked, finite rows of shape [n, d] that must not be written to, into shape [d]."""
 
-    def __call__(self, gradients: M, *, step: int = 0) -> M:
+    def __call__(self, gradients: M | Sequence[M], *, step: int = 0) -> M:
         """Combines the rows of `gradients`.
 
         Rows with a NaN or an infinity are left out and count as corrupted ones, as in `Pipeline`, which also reports them.
 
         Args:
-            gradients: [n, d], float32 or float64, a numpy array or a torch tensor on any device.
+            gradients: [n, d], a numpy array or a torch tensor on any device, or a list of n vectors [d]; float32, float64, or a
+                half-precision type, which is worked on as float32.
             step: which step of the training this is; seeded rules draw anew at each.
 
         Returns:
@@ -227,11 +244,12 @@ class PreAggregator(RowOperation):
         """How many of the rows that come out may be corrupted when `num_rows` go in."""
         return min(self.num_corrupted, self.rows_after(num_rows))
 
-    def __call__(self, gradients: M, *, step: int = 0) -> M:
+    def __call__(self, gradients: M | Sequence[M], *, step: int = 0) -> M:
         """Transforms the rows of `gradients`; rows with a NaN or an infinity are left out and count as corrupted ones.
 
         Args:
-            gradients: [n, d], float32 or float64, a numpy array or a torch tensor on any device.
+            gradients: [n, d], a numpy array or a torch tensor on any device, or a list of n vectors [d]; float32, float64, or a
+                half-precision type, which is worked on as float32.
             step: which step of the training this is; seeded ones draw anew at each.
 
         Returns:

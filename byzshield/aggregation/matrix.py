@@ -1,6 +1,6 @@
 """What the rules accept and what becomes of a non-finite row: the same for every rule, pre-aggregator and pipeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from byzshield.errors import ParameterError
 __all__ = ["FLOATS", "M", "Matrix", "NonFiniteFound", "keep_rows", "non_finite_rows", "open_matrix"]
 
 FLOATS = ("float32", "float64")
+HALVES = ("float16", "bfloat16")
 
 Matrix = NDArray[Any]
 """A numpy array, or a torch tensor where the rows are on another device than the CPU."""
@@ -23,39 +24,62 @@ class NonFiniteFound(Exception):
     """A primitive came upon a NaN or an infinity: a message to whoever called the rule, who drops the row."""
 
 
-def open_matrix(gradients: M, *, dtypes: tuple[str, ...] = FLOATS) -> tuple[Matrix, Callable[[Matrix], M]]:
+def open_matrix(gradients: M | Sequence[M], *, dtypes: tuple[str, ...] = FLOATS) -> tuple[Matrix, Callable[[Matrix], M]]:
     """Takes the caller's matrix apart.
 
     Args:
-        gradients: [n, d], a numpy array or a torch tensor.
-        dtypes: the element types that are accepted.
+        gradients: [n, d], a numpy array or a torch tensor, or a list or tuple of n vectors [d].
+        dtypes: the element types that are accepted; with float32 also float16 and bfloat16, which are worked on as float32.
 
     Returns:
-        The rows to work on (a numpy array; a torch tensor only on another device than the CPU; they share memory with the input,
-        so they must not be written to), and a function that gives a result the kind of the input.
+        The rows to work on (a numpy array; a torch tensor only on another device than the CPU; they may share memory with the
+        input, so they must not be written to), and a function that gives a result the kind, dtype and device of the input.
 
     Raises:
-        ParameterError: neither numpy nor torch, not a matrix, or another element type.
+        ParameterError: neither numpy nor torch, vectors of different lengths, not a matrix, or another element type.
     """
-    rows: Any = gradients
-    back: Callable[[Any], Any] = _same
-    if not isinstance(gradients, np.ndarray):
-        import torch
+    given: Any = _stacked(gradients) if isinstance(gradients, list | tuple) else gradients
+    name = str(getattr(given, "dtype", "")).removeprefix("torch.")
+    half = name in HALVES and "float32" in dtypes
+    if isinstance(given, np.ndarray):
+        _require_matrix(given, name, half, dtypes)
+        if half:
+            return given.astype(np.float32), lambda result: cast(M, result.astype(given.dtype))
+        return given, lambda result: cast(M, result)
+    import torch
 
-        if not isinstance(gradients, torch.Tensor):
-            raise ParameterError(f"gradients must be a numpy array or a torch tensor; got {type(gradients).__name__}")
-        rows = gradients.detach()
-        if gradients.device.type == "cpu":
-            rows, back = rows.numpy(), torch.from_numpy
-    if rows.ndim != 2 or str(rows.dtype).removeprefix("torch.") not in dtypes:
+    if not isinstance(given, torch.Tensor):
+        raise ParameterError(f"gradients must be a numpy array, a torch tensor or a list of vectors; got {type(given).__name__}")
+    _require_matrix(given, name, half, dtypes)
+    rows = given.detach().float() if half else given.detach()
+    on_cpu = rows.device.type == "cpu"
+
+    def back(result: Any) -> M:
+        result = torch.from_numpy(result) if on_cpu else result
+        return cast(M, result.to(given.dtype) if half else result)
+
+    return cast(Matrix, rows.numpy() if on_cpu else rows), back
+
+
+def _stacked(vectors: Sequence[Any]) -> Any:
+    """The matrix [n, d] whose rows are the vectors, all of numpy or all of torch."""
+    shapes = [tuple(getattr(vector, "shape", ())) for vector in vectors]
+    if not vectors or len(set(shapes)) > 1 or len(shapes[0]) != 1 or len({type(vector) for vector in vectors}) > 1:
         raise ParameterError(
-            f"gradients must be a [n, d] matrix of {' or '.join(dtypes)}; got shape {tuple(rows.shape)}, {rows.dtype}"
+            f"a list of gradients must hold vectors [d] of one length and kind; got {len(vectors)}, shapes {sorted(set(shapes))}"
         )
-    return cast(Matrix, rows), back
+    if isinstance(vectors[0], np.ndarray):
+        return np.stack(vectors)
+    import torch
+
+    return torch.stack(list(vectors))
 
 
-def _same(result: Matrix) -> Matrix:
-    return result
+def _require_matrix(given: Any, name: str, half: bool, dtypes: tuple[str, ...]) -> None:
+    if given.ndim != 2 or not (half or name in dtypes):
+        raise ParameterError(
+            f"gradients must be a [n, d] matrix of {' or '.join(dtypes)}; got shape {tuple(given.shape)}, {name}"
+        )
 
 
 def non_finite_rows(rows: Matrix) -> tuple[int, ...]:

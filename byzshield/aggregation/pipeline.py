@@ -48,10 +48,12 @@ class Pipeline:
         pre: pre-aggregators, the first to be applied first.
 
     Raises:
-        ParameterError: a pre-aggregator merges rows, but the rule must know which is which.
+        ParameterError: a pre-aggregator merges rows, but the rule must know which is which; or `num_corrupted` is missing where
+            the rule or a pre-aggregator needs it.
     """
 
     def __init__(self, rule: Aggregator, pre: Sequence[PreAggregator] = ()) -> None:
+        rule.require_num_corrupted(*pre)
         self.rule = rule
         self.pre = tuple(pre)
         for operation in self.pre:

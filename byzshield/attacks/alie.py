@@ -40,6 +40,10 @@ class ALIE(Attack):
         self.z = z
         self.sign = sign
 
+    @property
+    def needs_num_corrupted(self) -> bool:
+        return self.z is None
+
     def forge(self, gradients: Float32, situation: Situation) -> Float32:
         z = self.z if self.z is not None else z_max(situation.num_rows, situation.num_corrupted)
         shift = self.sign * z * gradients.std(axis=0, dtype=np.float64)

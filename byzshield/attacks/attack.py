@@ -3,13 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from byzshield.aggregation.matrix import M, open_matrix
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError
 from byzshield.registry import Registry
+from byzshield.representation import constructor_call
+from byzshield.seeding import generator
 from byzshield.wire import Frame, Message
 
 __all__ = ["ATTACKS", "Attack", "Situation", "require_positive"]
@@ -45,6 +48,53 @@ class Attack(ABC):
     """
 
     collusive: ClassVar[bool] = False
+
+    @property
+    def needs_num_corrupted(self) -> bool:
+        """Whether what it forges depends on how many rows are corrupted."""
+        return False
+
+    def __repr__(self) -> str:
+        return constructor_call(self)
+
+    def __call__(self, honest: M | Sequence[M], num_corrupted: int | None = None, *, step: int = 1, seed: int = 0) -> M:
+        """The row that colluders send who know these honest rows, outside of a run.
+
+        Args:
+            honest: [n, d], a numpy array or a torch tensor on any device, or a list of n vectors [d]. A local attack forges their
+                mean.
+            num_corrupted: rows that the adversary sends beside them; only some attacks need it.
+            step: of the training, for attacks that draw at random.
+            seed: of their draws.
+
+        Returns:
+            [d], of the same kind, dtype and device.
+
+        Raises:
+            ParameterError: not a floating-point matrix, no row, or num_corrupted is negative, or needed and missing.
+        """
+        rows, back = open_matrix(honest)
+        if len(rows) < 1:
+            raise ParameterError("an attack needs at least 1 honest row")
+        if num_corrupted is None and self.needs_num_corrupted:
+            raise ParameterError(f"{self} needs num_corrupted, how many rows the adversary sends beside the honest ones")
+        if num_corrupted is not None and num_corrupted < 0:
+            raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
+        situation = Situation(
+            step=step,
+            num_rows=len(rows) + (num_corrupted or 0),
+            num_corrupted=num_corrupted or 0,
+            rng=generator(seed, "attack", step),
+        )
+        return back(self._forged(rows, situation))
+
+    def _forged(self, rows: Any, situation: Situation) -> Any:
+        """The forged row, of the kind of `rows`: a numpy array, or a torch tensor on another device than the CPU."""
+        if not isinstance(rows, np.ndarray):
+            import torch
+
+            return torch.from_numpy(self._forged(rows.cpu().numpy(), situation)).to(rows.device)
+        return np.asarray(self.forge(rows if self.collusive else rows.mean(axis=0), situation), dtype=rows.dtype)
 
     @abstractmethod
     def forge(self, gradients: Float32, situation: Situation) -> Float32:

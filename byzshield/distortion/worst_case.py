@@ -18,8 +18,8 @@ MOST_NUMBERS = 40_000_000
 
 def worst_case(
     assignment: Assignment,
-    *,
     num_byzantine: int,
+    *,
     time_limit: float | None = None,
     at_most: int | None = None,
     use_cache: bool = True,

@@ -10,7 +10,7 @@ __all__ = ["baseline"]
 
 
 @PLACEMENTS.register("baseline")
-def baseline(*, num_workers: int | None = None) -> Assignment:
+def baseline(num_workers: int | None = None) -> Assignment:
     """K files, one a worker (r = l = 1): q Byzantine workers distort q files.
 
     Args:

@@ -14,7 +14,7 @@ __all__ = ["custom"]
 
 
 @PLACEMENTS.register("custom")
-def custom(*, path: str | None = None) -> Assignment:
+def custom(path: str | None = None) -> Assignment:
     """Reads which worker computes which file from a .json or .npy file.
 
     JSON: {"files_of": [[0, 1], ...]}, one list of files a worker (what `placement --json` writes), or {"incidence":

@@ -10,7 +10,7 @@ __all__ = ["cyclic"]
 
 
 @PLACEMENTS.register("cyclic")
-def cyclic(*, num_workers: int | None = None, replication: int | None = None, load: int | None = None) -> Assignment:
+def cyclic(num_workers: int | None = None, replication: int | None = None, load: int | None = None) -> Assignment:
     """K files on a circle; r = l = 2s + 1, the support of DRACO's cyclic code.
 
     DRACO's workers send one complex combination of their files, and its decoder recovers the sum exactly from up to s wrong

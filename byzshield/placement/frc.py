@@ -10,7 +10,7 @@ __all__ = ["frc"]
 
 
 @PLACEMENTS.register("frc")
-def frc(*, num_workers: int | None = None, replication: int | None = None) -> Assignment:
+def frc(num_workers: int | None = None, replication: int | None = None) -> Assignment:
     """K / r groups of r workers (l = 1, f = K / r); r' Byzantine workers in one group distort its file.
 
     Reference: Rajput et al., "DETOX", NeurIPS 2019; Chen et al., "DRACO", ICML 2018 (repetition code).

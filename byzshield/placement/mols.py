@@ -11,7 +11,7 @@ __all__ = ["mols"]
 
 
 @PLACEMENTS.register("mols")
-def mols(*, load: int | None = None, replication: int | None = None, num_workers: int | None = None) -> Assignment:
+def mols(load: int | None = None, replication: int | None = None, *, num_workers: int | None = None) -> Assignment:
     """r Latin squares of order l: K = r l workers, f = l^2 files.
 
     File i l + j is cell (i, j); square a = 1..r is L_a(i, j) = a i + j over GF(l); worker (a - 1) l + s holds the cells where

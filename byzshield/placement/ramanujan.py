@@ -13,7 +13,7 @@ __all__ = ["ramanujan1", "ramanujan2"]
 
 
 @PLACEMENTS.register("ramanujan1")
-def ramanujan1(*, load: int | None = None, replication: int | None = None, num_workers: int | None = None) -> Assignment:
+def ramanujan1(load: int | None = None, replication: int | None = None, *, num_workers: int | None = None) -> Assignment:
     """Case 1 (m < s): the columns of B are the workers; K = m s, f = s^2, l = s, r = m.
 
     B is the s x m array of blocks P^(i k), P the s x s cyclic shift: P^n has its ones at (t, (t + n) mod s). Workers of
@@ -42,7 +42,7 @@ def ramanujan1(*, load: int | None = None, replication: int | None = None, num_w
 
 
 @PLACEMENTS.register("ramanujan2")
-def ramanujan2(*, m: int | None = None, replication: int | None = None, num_workers: int | None = None) -> Assignment:
+def ramanujan2(m: int | None = None, replication: int | None = None, *, num_workers: int | None = None) -> Assignment:
     """Case 2 (m >= s, s divides m): the rows of B are the workers; K = s^2, f = m s, l = m, r = s.
 
     With m = s, workers of different block rows share exactly one file; with m > s they share m / s.

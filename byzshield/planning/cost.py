@@ -16,14 +16,14 @@ class Cluster:
     """The model, the machines and the network that a plan is made for.
 
     Args:
-        num_parameters: d, float32 parameters of the model.
+        num_parameters: d, float32 parameters of the model; by default those of ResNet-18 for ten classes.
         bandwidth: bits per second of the parameter server's link, each way.
         gradient_seconds: time that one worker would need for the gradient of the whole batch.
     """
 
-    num_parameters: int
-    bandwidth: float
-    gradient_seconds: float
+    num_parameters: int = 11_173_962
+    bandwidth: float = 10e9
+    gradient_seconds: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

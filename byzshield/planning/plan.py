@@ -14,6 +14,7 @@ from byzshield.planning.cost import Cluster, Cost, cost_of
 __all__ = ["Option", "Plan", "plan"]
 
 MOST_PARAMETERS = 10**15
+TYPICAL = Cluster()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +96,9 @@ class Plan:
 
 
 def plan(
-    num_workers: int,
-    num_byzantine: int,
-    cluster: Cluster,
+    workers: int,
+    byzantine: int,
+    cluster: Cluster = TYPICAL,
     *,
     most_copies: int = 7,
     slack: int | None = None,
@@ -106,9 +107,9 @@ def plan(
     """Compares the placements that fit K workers, exactly or nearly.
 
     Args:
-        num_workers: K >= 1.
-        num_byzantine: q, 0 <= q < K.
-        cluster: what to predict costs for.
+        workers: K >= 1.
+        byzantine: q, 0 <= q < K.
+        cluster: what to predict costs for; by default a ResNet-18 behind a link of 10 Gbit/s.
         most_copies: the largest replication to consider; every copy is computed anew.
         slack: by how many workers a placement may differ from K, 0 to K; None for a tenth of K, at least 1.
         time_limit: seconds of search for each placement; a row that needs more has a proved bound instead of the exact value.
@@ -117,27 +118,27 @@ def plan(
         ParameterError: K, q, the slack or a number of the cluster is out of range.
         PlacementError: K is so large that a placement cannot be analyzed.
     """
-    spare = max(1, num_workers // 10) if slack is None else slack
-    _check(num_workers, num_byzantine, cluster, most_copies, spare)
+    spare = max(1, workers // 10) if slack is None else slack
+    _check(workers, byzantine, cluster, most_copies, spare)
     options = [
         Option(
             assignment=assignment,
-            worst=worst_case(assignment, num_byzantine=num_byzantine, time_limit=time_limit),
+            worst=worst_case(assignment, num_byzantine=byzantine, time_limit=time_limit),
             cost=cost_of(assignment, cluster),
         )
-        for assignment in fitting_placements(num_workers, most_copies=most_copies, slack=spare)
-        if num_byzantine <= assignment.num_workers
+        for assignment in fitting_placements(workers, most_copies=most_copies, slack=spare)
+        if byzantine <= assignment.num_workers
     ]
     options.sort(key=lambda option: (not option.honest_majority, option.epsilon, option.cost.step_seconds_digest))
-    usable = [option for option in options if option.honest_majority and option.assignment.num_workers <= num_workers]
+    usable = [option for option in options if option.honest_majority and option.assignment.num_workers <= workers]
     recommended = usable[0] if usable else None
     return Plan(
-        num_workers=num_workers,
-        num_byzantine=num_byzantine,
+        num_workers=workers,
+        num_byzantine=byzantine,
         cluster=cluster,
         options=tuple(options),
         recommended=recommended,
-        reason=_too_many(num_workers, num_byzantine, options) if recommended is None else _why(recommended, num_byzantine),
+        reason=_too_many(workers, byzantine, options) if recommended is None else _why(recommended, byzantine),
     )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -273,6 +274,60 @@ def test_a_negative_number_of_corrupted_rows_is_refused(name):
     kind = AGGREGATORS if name in RULES else PRE_AGGREGATORS
     with pytest.raises(ParameterError, match="num_corrupted must not be negative; got -1"):
         kind.get(name)(num_corrupted=-1)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(rule, name) for name in RULES] + [(pre, name) for name in PRES])
+def test_a_list_of_vectors_is_a_matrix(kind, name):
+    matrix = rows(dtype=np.float32)
+    expected = kind(name)(matrix)
+    assert kind(name)(list(matrix)).tobytes() == expected.tobytes()
+    assert kind(name)(tuple(torch.from_numpy(matrix))).numpy().tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("kind", "name"), [(rule, name) for name in RULES] + [(pre, name) for name in PRES])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_worked_on_as_float32_and_comes_back(kind, name, dtype):
+    halves = torch.from_numpy(rows(dtype=np.float32)).to(dtype)
+    result = kind(name)(halves)
+    assert result.dtype == dtype
+    assert torch.equal(result, kind(name)(halves.float()).to(dtype))
+    if dtype is torch.float16:
+        assert np.array_equal(kind(name)(halves.numpy()), result.numpy())
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"), [(AGGREGATORS, name) for name in RULES] + [(PRE_AGGREGATORS, name) for name in PRES]
+)
+def test_a_call_without_a_number_of_corrupted_rows_that_matters_is_refused(registry, name):
+    keywords = {**PRES, **{name: example for name, (example, _) in RULES.items()}}[name]
+    make, values = partial(registry.get(name), **keywords), rows()
+    against = [make().against(count)(values).tobytes() for count in (0, 1, 2)]
+    operation = make()
+    if operation.uses_num_corrupted:
+        assert len(set(against)) > 1 or name in {"krum", "caf"}  # which may choose the same rows, and do so here
+        with pytest.raises(ParameterError, match=f"{type(operation).__name__} needs num_corrupted"):
+            operation(values)
+    else:
+        assert {operation(values).tobytes(), *against} == {against[0]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([], "must hold vectors .* got 0, shapes"),
+        ([np.zeros(3), np.zeros(4)], r"got 2, shapes \[\(3,\), \(4,\)\]"),
+        ([np.zeros((2, 3))] * 4, r"shapes \[\(2, 3\)\]"),
+        ([np.zeros(3), torch.zeros(3)], "of one length and kind"),
+        ([1.0, 2.0], "must hold vectors"),
+        ("rows", "a numpy array, a torch tensor or a list of vectors; got str"),
+        (np.zeros(3), r"\[n, d\] matrix .* got shape \(3,\), float64"),
+        (np.zeros((9, 3), dtype=np.int64), "float32 or float64; got shape .* int64"),
+        (np.zeros((9, 3), dtype=np.complex64), "complex64"),
+    ],
+)
+def test_what_is_no_matrix_of_floats_is_refused(wrong, message):
+    with pytest.raises(ParameterError, match=message):
+        rule("median")(wrong)
 
 
 @pytest.mark.parametrize("name", sorted(PRES))

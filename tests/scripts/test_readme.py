@@ -32,6 +32,12 @@ def test_each_script_explains_itself(script: str) -> None:
     assert done.stdout.startswith(f"Usage: bash scripts/{script}")
 
 
+def test_the_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(code, {})
+    assert re.fullmatch(r"tensor\(\[.*\]\) 3\n", capsys.readouterr().out)
+
+
 @pytest.mark.mpi
 def test_the_quickstart_trains_as_the_simulator_and_ends_with_the_table_and_the_report(
     tmp_path: Path, weights_of: Callable[[Path], Weights], same_weights: Callable[[Weights, Weights], bool]

@@ -27,6 +27,7 @@ class Bucketing(SeededOperation, PreAggregator):
         ParameterError: bucket_size or num_buckets is less than 1, or both are given, or seed is negative.
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 1; m rows must suffice for the rule"
     breakdown = "m/n of the rule's"
     cost = "O(n d)"
@@ -34,10 +35,11 @@ class Bucketing(SeededOperation, PreAggregator):
     keeps_rows = False
 
     def __init__(
-        self, *, num_corrupted: int = 0, bucket_size: int | None = None, num_buckets: int | None = None, seed: int = 0
+        self, num_corrupted: int | None = None, *, bucket_size: int | None = None, num_buckets: int | None = None, seed: int = 0
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted, seed=seed)
+        super().__init__(num_corrupted, seed=seed)
         self.buckets = Buckets.of_keywords(bucket_size, num_buckets)
+        self.bucket_size, self.num_buckets = self.buckets.size, self.buckets.number
 
     @property
     def minimum_rows(self) -> int:

@@ -34,14 +34,15 @@ class StaticClipping(PreAggregator):
         ParameterError: max_norm is not a positive number.
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 1"
     breakdown = "that of the rule"
     cost = "O(n d)"
     paper = "Allouah et al., 2024, arXiv:2405.14432, section 2"
     finds_non_finite = True
 
-    def __init__(self, *, num_corrupted: int = 0, max_norm: float = 1.0) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+    def __init__(self, num_corrupted: int | None = None, *, max_norm: float = 1.0) -> None:
+        super().__init__(num_corrupted)
         if not 0 < max_norm < np.inf:
             raise ParameterError(f"max_norm must be a positive number; got {max_norm}")
         self.max_norm = max_norm

@@ -17,6 +17,7 @@ class Aksel(Aggregator):
     Reference: Boussetta et al., "AKSEL: Fast Byzantine SGD", OPODIS 2020, section 3.
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 2f + 1"
     breakdown = "1/2"
     cost = "O(n log^2(n) d)"

@@ -47,9 +47,9 @@ class Bucketed(SeededOperation, Aggregator):
     paper = "Rajput et al., NeurIPS 2019, section 3"
 
     def __init__(
-        self, *, num_corrupted: int = 0, num_buckets: int = 2, inner: str = "median", outer: str = "mean", seed: int = 0
+        self, num_corrupted: int | None = None, *, num_buckets: int = 2, inner: str = "median", outer: str = "mean", seed: int = 0
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted, seed=seed)
+        super().__init__(num_corrupted, seed=seed)
         self.buckets = Buckets(number=num_buckets)
         self.num_buckets = num_buckets
         self.inner = rule_for_buckets(inner, num_corrupted=num_corrupted, seed=seed)
@@ -59,6 +59,7 @@ class Bucketed(SeededOperation, Aggregator):
                 f"{type(self.inner).__name__} remembers earlier steps, and each step has other buckets; use another inner rule"
             )
         self.coordinate_wise = self.inner.coordinate_wise and self.outer.coordinate_wise
+        self.uses_num_corrupted = self.inner.uses_num_corrupted or self.outer.uses_num_corrupted
         self.robust = self.inner.robust or self.outer.robust
         self.dtypes = tuple(dtype for dtype in self.inner.dtypes if dtype in self.outer.dtypes)
 

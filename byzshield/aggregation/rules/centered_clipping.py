@@ -30,14 +30,15 @@ class CenteredClipping(Aggregator):
         ParameterError: radius or iterations is not positive.
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 2f + 1"
     breakdown = "0.1 proved; in practice below 1/2"
     cost = "O(L n d)"
     paper = "Karimireddy, He, Jaggi, ICML 2021, algorithm 2"
     finds_non_finite = True
 
-    def __init__(self, *, num_corrupted: int = 0, radius: float = 10.0, iterations: int = 1) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+    def __init__(self, num_corrupted: int | None = None, *, radius: float = 10.0, iterations: int = 1) -> None:
+        super().__init__(num_corrupted)
         if not 0 < radius < np.inf or iterations < 1:
             raise ParameterError(f"radius and iterations must be positive; got {radius} and {iterations}")
         self.radius = radius

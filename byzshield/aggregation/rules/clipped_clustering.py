@@ -24,14 +24,15 @@ class ClippedClustering(Aggregator):
     Transactions on Big Data 2023, section 4 (ClippedClustering).
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 2f + 1"
     breakdown = "1/2, empirical"
     cost = "O(n^2 d + n^3)"
     paper = "Li, Ngai, Voigt, IEEE TBD 2023, section 4"
     finds_non_finite = True
 
-    def __init__(self, *, num_corrupted: int = 0) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+    def __init__(self, num_corrupted: int | None = None) -> None:
+        super().__init__(num_corrupted)
         self._norms: list[float] = []  # shared with the copies that `against` makes
 
     @property

@@ -38,9 +38,15 @@ class DnC(SeededOperation, Aggregator):
     paper = "Shejwalkar, Houmansadr, NDSS 2021, algorithm 2"
 
     def __init__(
-        self, *, num_corrupted: int = 0, iterations: int = 1, sample: int = 10_000, filter_fraction: float = 1.0, seed: int = 0
+        self,
+        num_corrupted: int | None = None,
+        *,
+        iterations: int = 1,
+        sample: int = 10_000,
+        filter_fraction: float = 1.0,
+        seed: int = 0,
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted, seed=seed)
+        super().__init__(num_corrupted, seed=seed)
         if iterations < 1 or sample < 1 or filter_fraction <= 0:
             raise ParameterError(
                 f"iterations, sample and filter_fraction must be positive; got {iterations}, {sample} and {filter_fraction}"

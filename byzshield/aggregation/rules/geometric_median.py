@@ -34,15 +34,16 @@ class GeometricMedian(DistanceAggregator):
         ParameterError: smoothing, tolerance or max_iterations is not positive.
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 2f + 1"
     breakdown = "1/2"
     cost = "O(n^2 d + T n^2)"
     paper = "Pillutla, Kakade, Harchaoui, IEEE TSP 2022, algorithm 2"
 
     def __init__(
-        self, *, num_corrupted: int = 0, smoothing: float = 1e-6, tolerance: float = 1e-9, max_iterations: int = 1000
+        self, num_corrupted: int | None = None, *, smoothing: float = 1e-6, tolerance: float = 1e-9, max_iterations: int = 1000
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+        super().__init__(num_corrupted)
         if smoothing <= 0 or tolerance <= 0 or max_iterations < 1:
             raise ParameterError(
                 f"smoothing, tolerance and max_iterations must be positive; got {smoothing}, {tolerance} and {max_iterations}"

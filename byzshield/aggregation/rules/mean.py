@@ -15,6 +15,7 @@ class Mean(Aggregator):
     [2.0, 4.0]
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 1"
     breakdown = "0"
     cost = "O(n d)"

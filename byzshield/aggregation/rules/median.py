@@ -19,6 +19,7 @@ class Median(Aggregator):
     [2.0]
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 2f + 1"
     breakdown = "1/2"
     cost = "O(n log^2(n) d)"

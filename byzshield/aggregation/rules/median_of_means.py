@@ -42,17 +42,19 @@ class MedianOfMeans(SeededOperation, Aggregator):
 
     def __init__(
         self,
+        num_corrupted: int | None = None,
         *,
-        num_corrupted: int = 0,
         bucket_size: int | None = None,
         num_buckets: int | None = None,
         seed: int = 0,
         outer: str = "median",
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted, seed=seed)
+        super().__init__(num_corrupted, seed=seed)
         self.buckets = Buckets.of_keywords(bucket_size, num_buckets)
+        self.bucket_size, self.num_buckets = self.buckets.size, self.buckets.number
         self.outer = rule_for_buckets(outer, num_corrupted=num_corrupted, seed=seed)
         self.coordinate_wise = self.outer.coordinate_wise
+        self.uses_num_corrupted = self.outer.uses_num_corrupted
         self.robust = self.outer.robust
 
     @property

@@ -37,8 +37,8 @@ class MoNNA(Aggregator):
     finds_non_finite = True
     needs_row_identity = True
 
-    def __init__(self, *, num_corrupted: int = 0, reference: int = 0) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+    def __init__(self, num_corrupted: int | None = None, *, reference: int = 0) -> None:
+        super().__init__(num_corrupted)
         if reference < 0:
             raise ParameterError(f"reference must be the number of a row, counted from 0; got {reference}")
         self.reference = reference

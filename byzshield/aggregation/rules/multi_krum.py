@@ -31,8 +31,8 @@ class MultiKrum(DistanceAggregator):
     cost = "O(n^2 d)"
     paper = "Blanchard et al., NeurIPS 2017, section 5"
 
-    def __init__(self, *, num_corrupted: int = 0, num_selected: int | None = None) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+    def __init__(self, num_corrupted: int | None = None, *, num_selected: int | None = None) -> None:
+        super().__init__(num_corrupted)
         if num_selected is not None and num_selected < 1:
             raise ParameterError(f"num_selected must be at least 1; got {num_selected}")
         self.num_selected = num_selected

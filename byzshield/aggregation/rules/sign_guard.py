@@ -34,6 +34,7 @@ class SignGuard(SeededOperation, Aggregator):
         ParameterError: not 0 <= lower <= 1 <= upper, fraction not in (0, 1], or seed is negative.
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 2f + 1"
     breakdown = "1/2, empirical"
     cost = "O(n d + n^3)"
@@ -41,9 +42,9 @@ class SignGuard(SeededOperation, Aggregator):
     finds_non_finite = True
 
     def __init__(
-        self, *, num_corrupted: int = 0, lower: float = 0.1, upper: float = 3.0, fraction: float = 0.1, seed: int = 0
+        self, num_corrupted: int | None = None, *, lower: float = 0.1, upper: float = 3.0, fraction: float = 0.1, seed: int = 0
     ) -> None:
-        super().__init__(num_corrupted=num_corrupted, seed=seed)
+        super().__init__(num_corrupted, seed=seed)
         if not 0 <= lower <= 1 <= upper or not 0 < fraction <= 1:
             raise ParameterError(f"lower <= 1 <= upper and 0 < fraction <= 1 must hold; got {lower}, {upper} and {fraction}")
         self.lower = lower

@@ -23,6 +23,7 @@ class SignMajority(Aggregator):
     [-1.0, 1.0]
     """
 
+    uses_num_corrupted = False
     minimum = "n >= 2f + 1"
     breakdown = "1/2"
     cost = "O(n d)"

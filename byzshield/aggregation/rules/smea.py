@@ -37,8 +37,8 @@ class SMEA(DistanceAggregator):
     cost = "O(n^2 d + C(n, f) n^3)"
     paper = "Allouah et al., ICML 2023, section 4"
 
-    def __init__(self, *, num_corrupted: int = 0, max_subsets: int = 200_000) -> None:
-        super().__init__(num_corrupted=num_corrupted)
+    def __init__(self, num_corrupted: int | None = None, *, max_subsets: int = 200_000) -> None:
+        super().__init__(num_corrupted)
         self.max_subsets = max_subsets
 
     @property

@@ -245,10 +245,12 @@ def test_signs_may_be_int8():
     assert SignMajority(num_corrupted=1)(torch.from_numpy(x)).tolist() == [-1, 1, 1]
 
 
-@pytest.mark.parametrize("bad", [[[1.0]], np.ones((2, 2), np.int64), np.ones(3), np.ones((2, 2, 2)), np.ones((3, 3), np.float16)])
-def test_what_is_no_matrix_of_floats_is_refused(bad):
-    with pytest.raises(ParameterError, match="gradients must be"):
-        Mean()(bad)
+def test_a_pipeline_must_know_the_number_of_corrupted_rows_if_one_of_its_operations_uses_it():
+    for rule, pre in ((Krum(), []), (Median(), [NNM()])):
+        with pytest.raises(ParameterError, match="needs num_corrupted"):
+            Pipeline(rule, pre)
+    assert Pipeline(Median(2), [NNM()]).rule.num_corrupted == 2
+    assert Pipeline(Median()).rule.num_corrupted == 0
 
 
 def test_a_rule_of_ones_own_needs_nothing_but_two_methods():

@@ -1,0 +1,12 @@
+"""How an object shows itself: as the call that made it."""
+
+import inspect
+
+__all__ = ["constructor_call"]
+
+
+def constructor_call(instance: object, **values: object) -> str:
+    """The constructor's name with its parameters as the object has them, or as `values` has them; the others are left out."""
+    parameters = inspect.signature(type(instance)).parameters
+    known = {**{name: getattr(instance, name) for name in parameters if hasattr(instance, name)}, **values}
+    return f"{type(instance).__name__}({', '.join(f'{name}={value!r}' for name, value in known.items())})"
