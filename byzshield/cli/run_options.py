@@ -6,12 +6,19 @@ from pathlib import Path
 
 from byzshield.config import RunConfig, load
 
-__all__ = ["StopOnSignal", "add_run_options", "config_from"]
+__all__ = ["StopOnSignal", "add_overrides", "add_run_options", "config_from"]
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Adds the run file, --set, --resume and --overwrite."""
     parser.add_argument("run_file", type=Path, metavar="RUN.toml", help="the run file; README.md shows how to write one")
+    add_overrides(parser)
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of this run, if there is one")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run of this name (default: add a suffix)")
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Adds --set."""
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -20,8 +27,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a key, e.g. attack.num_byzantine=5",
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of this run, if there is one")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run of this name (default: add a suffix)")
 
 
 def config_from(arguments: argparse.Namespace) -> RunConfig:

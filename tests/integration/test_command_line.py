@@ -210,3 +210,14 @@ def test_a_silent_terminal_stays_silent(run_file: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 3
+
+
+def test_the_doctor_says_what_is_there_and_whether_it_is_fit(run_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out.endswith("\n\nfit\n")
+    assert main(["doctor", run_file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fit"]
+    assert main(["doctor", run_file, "--set", "attack.num_byzantine=7"]) == 1
+    assert "not fit: rule (7 Byzantine workers corrupt at most 14 files): aggregation: " in capsys.readouterr().out
+    assert main(["doctor", run_file, "--set", "cluster.device='cuda'"]) == 2
+    assert "this machine has no 'cuda'" in capsys.readouterr().err

@@ -171,3 +171,16 @@ def test_pickling_over_mpi_is_switched_off(mpi_environment: dict[str, str]) -> N
     done = mpirun(1, ["-c", code], mpi_environment)
     assert done.returncode != 0
     assert "pickling over MPI is switched off" in done.stderr
+
+
+def test_the_doctor_asks_every_rank(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
+    run_file = tmp_path / "tiny.toml"
+    run_file.write_text(dump(tiny_run(attack=ALIE)))
+    done = mpirun(3, ["-m", "byzshield", "doctor", str(run_file), "--json"], mpi_environment, "--with-ft", "ulfm")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    values = {finding["topic"]: finding["value"] for finding in document["findings"]}
+    assert document["fit"]
+    assert values["ranks"] == "3 on 1 host"
+    assert "training goes on" in values["a rank that dies"]
+    assert "slowest" in values["bandwidth"]
