@@ -138,9 +138,7 @@ def answer_examination(endpoint: Endpoint, own: dict[str, Any], *, timeout: floa
         HandshakeError: rank 0 is silent for too long.
     """
     endpoint.send(messages.hello(0, own).to(SERVER_RANK))
-    for packet in _packets(endpoint, PROBE.message_bytes, timeout=timeout):
-        if packet.source != SERVER_RANK:
-            continue
+    while (packet := _next_of(endpoint, SERVER_RANK, timeout=timeout)) is not None:
         if PROBE.open(packet).kind is Kind.STOP:
             return
         assert packet.data is not None
@@ -149,16 +147,20 @@ def answer_examination(endpoint: Endpoint, own: dict[str, Any], *, timeout: floa
 
 
 def _packets(endpoint: Endpoint, bounds: Mapping[int, int], *, timeout: float) -> Iterator[Packet]:
-    """What arrives, until nothing has come for `timeout` seconds."""
+    """What arrives within so many seconds, from whomever."""
     ends, backoff = time.monotonic() + timeout, Backoff()
     while time.monotonic() < ends:
         packet = endpoint.receive(bounds)
         if packet is None:
             backoff.wait()
             continue
-        ends = time.monotonic() + timeout
         backoff.reset()
         yield packet
+
+
+def _next_of(endpoint: Endpoint, rank: int, *, timeout: float) -> Packet | None:
+    """The next message of a rank; None if none comes within so many seconds."""
+    return next((packet for packet in _packets(endpoint, PROBE.message_bytes, timeout=timeout) if packet.source == rank), None)
 
 
 def _bandwidth(endpoint: Endpoint, rank: int, *, timeout: float) -> float:
@@ -167,8 +169,7 @@ def _bandwidth(endpoint: Endpoint, rank: int, *, timeout: float) -> float:
     for trip in range(ROUND_TRIPS):
         began = time.perf_counter()
         endpoint.send(messages.parameters(trip, np.zeros(PROBE_ELEMENTS, dtype=np.float32), ArrayEncoder("off")).to(rank))
-        answers = (packet for packet in _packets(endpoint, PROBE.message_bytes, timeout=timeout) if packet.source == rank)
-        if next(answers, None) is None:
+        if _next_of(endpoint, rank, timeout=timeout) is None:
             return 0.0
         best = max(best, 2 * 4 * PROBE_ELEMENTS / (time.perf_counter() - began))
     return best
