@@ -13,6 +13,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "DivergedError",
     "FrameError",
     "HandshakeError",
     "LostWorkersError",
@@ -20,6 +21,7 @@ __all__ = [
     "PlacementError",
     "RequestError",
     "RunStopped",
+    "StalledError",
     "TooFewRowsError",
     "TransportError",
 ]
@@ -73,6 +75,14 @@ class HandshakeError(ByzShieldError):
 
 class LostWorkersError(ByzShieldError):
     """So many workers are dead that no later step can be applied."""
+
+
+class StalledError(ByzShieldError):
+    """So many steps in a row were skipped that the run ends."""
+
+
+class DivergedError(ByzShieldError):
+    """The model itself has left the range of numbers, which is nobody's fault but the run file's."""
 
 
 class RunStopped(ByzShieldError):

@@ -1,7 +1,6 @@
 """`byzshield distortion`: how many files q Byzantine workers can corrupt at worst, and which workers they would choose."""
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from byzshield.distortion.table import Row, document, rows
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment, fitting_placements, spectrum
 from byzshield.plots.distortion import check_figure_path, draw_epsilon
+from byzshield.strict_json import dumps
 
 __all__ = ["add_parser", "parse_numbers"]
 
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(_line(row), flush=True)
     complete = len(table) == len(numbers) and not table[-1].interrupted
     if arguments.json:
-        print(json.dumps(document(assignment, table)))
+        print(dumps(document(assignment, table)))
     elif not complete:
         print("interrupted: the rows above are what is known")
     if arguments.plot is not None and complete:

@@ -1,10 +1,11 @@
 """`byzshield evaluate`: the test accuracy of a run's checkpoints."""
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
+
+from byzshield.strict_json import dumps
 
 __all__ = ["add_parser"]
 
@@ -54,5 +55,5 @@ def run(arguments: argparse.Namespace) -> int:
     if not rows:
         raise ConfigError(f"{arguments.run_dir} has no checkpoint yet; --watch waits for one")
     if arguments.json:
-        print(json.dumps({"run": str(arguments.run_dir), "checkpoints": rows}))
+        print(dumps({"run": str(arguments.run_dir), "checkpoints": rows}))
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from byzshield.registry import Registry
+from byzshield.strict_json import dumps
 
 __all__ = ["add_parser", "registry_of"]
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     registry = registry_of(arguments.kind)
     rows = [_describe(arguments.kind, name, registry) for name in registry.names()]
     if arguments.json:
-        print(json.dumps({arguments.kind: rows}))
+        print(dumps({arguments.kind: rows}))
         return 0
     width = max(len(row["name"]) for row in rows)
     for row in rows:

@@ -1,10 +1,10 @@
 """`byzshield placement`: who computes which file."""
 
 import argparse
-import json
 from typing import Any
 
 from byzshield.cli.placement_options import add_placement_options, assignment_from
+from byzshield.strict_json import dumps
 
 __all__ = ["add_parser"]
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             "replication": assignment.replication,
             "files_of": assignment.files_of.tolist(),
         }
-        print(json.dumps(document))
+        print(dumps(document))
         return 0
     print(
         f"{assignment.scheme}: K = {assignment.num_workers}, f = {assignment.num_files}, load l = {assignment.load}, "

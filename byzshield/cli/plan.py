@@ -1,8 +1,9 @@
 """`byzshield plan`: which placement to take for K workers of which q may be Byzantine, and what it costs."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
+
+from byzshield.strict_json import dumps
 
 if TYPE_CHECKING:
     from byzshield.planning import Option, Plan
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         time_limit=arguments.time_limit,
     )
     if arguments.json:
-        print(json.dumps(result.as_json()))
+        print(dumps(result.as_json()))
     else:
         _print(result)
     return 0

@@ -4,7 +4,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from byzshield.causes import SUSPECTED, verdicts
+
 __all__ = ["TerminalProgress", "print_summary"]
+
+MOST_SHOWN = 12  # workers; the others are in summary.json
 
 
 class TerminalProgress:
@@ -44,14 +48,27 @@ class TerminalProgress:
 
 
 def print_summary(path: Path, summary: dict[str, Any]) -> None:
-    """Prints how a run ended, in three lines."""
+    """Prints how a run ended, in three lines, and what is held against whom."""
     print(
         f"{summary['scheme']}, {summary['num_byzantine']} of {summary['num_workers']} workers Byzantine "
         f"({summary['attack']}), {summary['aggregator']}: at most {summary['corrupted_files_max']} of {summary['num_files']} "
         f"files corrupted"
     )
+    loss = summary["test_loss"]
     print(
-        f"test accuracy {summary['test_accuracy']:.4f}, loss {summary['test_loss']:.4f} after {summary['steps']} steps, "
-        f"{summary['step_seconds_median']:.3f} s a step"
+        f"test accuracy {summary['test_accuracy']:.4f}, loss {'not finite' if loss is None else f'{loss:.4f}'} after "
+        f"{summary['steps']} steps, {summary['step_seconds_median']:.3f} s a step"
     )
+    for line in _who_did_what(summary):
+        print(line)
     print(f"results in {path}")
+
+
+def _who_did_what(summary: dict[str, Any]) -> list[str]:
+    found = verdicts(summary)
+    if not found:
+        return []
+    lines = [f"{each.name:<9}  worker {each.worker:<4} {'; '.join(each.faults)}" for each in found[:MOST_SHOWN]]
+    if len(found) > MOST_SHOWN:
+        lines.append(f"and {len(found) - MOST_SHOWN} more, in summary.json")
+    return lines if all(each.proven for each in found) else [*lines, SUSPECTED]

@@ -71,6 +71,7 @@ class ClusterSection(Section):
         device: where models compute.
         exchange: "digest" (workers vote with digests, winners travel once) or "full" (all copies travel).
         quorum: least share of the files that must have a winner for a step to count.
+        max_skipped: skipped steps in a row that end the run; 0 lets it go on for ever.
         round_timeout: seconds that the server waits for votes, and for each payload.
         startup_timeout: seconds that the server waits for the workers' greetings.
         compression: "auto" keeps what saves 1/8, "on" any saving, "off" none.
@@ -89,6 +90,7 @@ class ClusterSection(Section):
     device: str = key("cpu", form=DEVICE)
     exchange: Exchange = "digest"
     quorum: float = key(0.0, least=0, most=1)
+    max_skipped: int = key(20, least=0, most=LAST_STEP, hashed=False)
     round_timeout: float = key(60.0, least=0.001, most=LONGEST_WAIT)
     startup_timeout: float = key(300.0, least=0.001, most=LONGEST_WAIT)
     compression: Compression = "auto"

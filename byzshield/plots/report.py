@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from byzshield.errors import ConfigError, ParameterError
+from byzshield.plots.blame import blame_section
 from byzshield.storage import write_text
 
 __all__ = ["FinishedRun", "read_run", "table_rows", "write_report"]
@@ -59,7 +60,7 @@ def table_rows(runs: list[FinishedRun]) -> list[tuple[str, ...]]:
                 summary["aggregator"],
                 f"{summary['num_byzantine']} of {summary['num_workers']}",
                 f"{corrupted} of {num_files} ({corrupted / num_files:.0%})",
-                f"{summary['test_accuracy']:.1%}",
+                "none yet" if summary["test_accuracy"] is None else f"{summary['test_accuracy']:.1%}",
                 f"{summary['step_seconds_median']:.2f}",
                 f"{summary['server_bytes_received_per_step'] / 1e6:.1f}",
             )
@@ -83,7 +84,8 @@ def write_report(runs: list[FinishedRun], path: Path) -> None:
         + "".join(f"<th>{html.escape(name)}</th>" for name in head)
         + f"</tr>\n{cells}</table>\n{_accuracy_figure(runs)}\n"
         "<p>A file is corrupted when a majority of its copies is in Byzantine hands; shown is the most in any step.</p>\n"
-        "</body></html>\n"
+        + "".join(blame_section(run.name, run.summary) for run in runs)
+        + "</body></html>\n"
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from byzshield.config import RunConfig
-from byzshield.errors import STOPPED, HandshakeError, RunStopped
+from byzshield.errors import STOPPED, ByzShieldError, DivergedError, HandshakeError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.builder import Builder
@@ -46,6 +46,8 @@ def simulate(
     Raises:
         RequestError: the configuration is impossible.
         RunStopped: `stop` said so; the last finished step is in a checkpoint.
+        StalledError: cluster.max_skipped steps in a row were skipped.
+        DivergedError: the model has left the range of numbers.
     """
     builder = Builder(config, num_ranks=num_ranks)
     builder.set_threads()
@@ -55,8 +57,6 @@ def simulate(
     if resume:
         loop.resume(server, directory, config)
     metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
-    if server.step < config.run.steps:
-        raise _stopped(server.step, config)
     summary = summarize(builder, server, metrics, worker_peak_rss_bytes=peak_rss_bytes())
     directory.write_summary(summary)
     return directory, summary
@@ -87,6 +87,8 @@ def train_mpi(
         RunStopped: at rank 0, `stop` said so; the last finished step is in a checkpoint.
         HandshakeError: most workers differ from the server.
         LostWorkersError: at rank 0, too many workers died to go on; the last finished step is in a checkpoint.
+        StalledError: at rank 0, cluster.max_skipped steps in a row were skipped.
+        DivergedError: at rank 0, the model has left the range of numbers.
     """
     from byzshield.transport import mpi
 
@@ -104,35 +106,34 @@ def train_mpi(
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
     handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
+    early: ByzShieldError | None = None
     try:
         metrics = loop.train(
             builder, server, partial(pump.run_round, server, endpoint), directory, progress or loop.Silent(), stop
         )
+    except (RunStopped, StalledError, DivergedError) as error:
+        early = error  # the job itself is sound, and ends in order
     except BaseException:
         if endpoint.lost():  # both MPI_Abort and MPI_Finalize would wait for the dead
             pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
             mpi.end_without_finalize(by_force=False, status=1)
         raise
     missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
-    complete = server.step == config.run.steps
     summary: dict[str, Any] = {}
-    if complete:
+    if early is None:
         summary = summarize(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
         directory.write_summary(summary)
     if missing or endpoint.lost() or endpoint.refused:
         LOG.warning(
             "the results are stored; MPI is not finalized, since ranks %s are dead or hang", missing or sorted(endpoint.lost())
         )
-        mpi.end_without_finalize(by_force=not endpoint.lost(), status=0 if complete else STOPPED)
-    elif not complete:
+        status = 0 if early is None else STOPPED if isinstance(early, RunStopped) else 1
+        mpi.end_without_finalize(by_force=not endpoint.lost(), status=status)
+    elif early is not None:
         mpi.finalize()  # or mpi4py would take the exit status for a failure, and abort the job
-    if not complete:
-        raise _stopped(server.step, config)
+    if early is not None:
+        raise early
     return directory, summary
-
-
-def _stopped(step: int, config: RunConfig) -> RunStopped:
-    return RunStopped(f"stopped after step {step} of {config.run.steps}, which is stored; --resume goes on from there")
 
 
 def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:

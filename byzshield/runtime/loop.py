@@ -3,15 +3,18 @@
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from byzshield.config import RunConfig, configuration_hash
+from byzshield.errors import ByzShieldError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
 from byzshield.runtime.run_directory import RunDirectory
+from byzshield.runtime.summary import summarize_early_end
 from byzshield.training import ParameterServer
 
 __all__ = ["Progress", "Silent", "resume", "train"]
@@ -67,7 +70,8 @@ def train(
 ) -> MetricsLog:
     """Trains from the server's step to run.steps; evaluates, records and checkpoints on the way.
 
-    Whatever ends it early, the last finished step is in the metrics and in a checkpoint.
+    Whatever ends it early, the last finished step is in the metrics and in a checkpoint; if the steps before a failure were
+    skipped, the checkpoint is from before them, so that they are done again. No checkpoint has parameters that are not finite.
 
     Args:
         builder: the run.
@@ -79,27 +83,72 @@ def train(
 
     Returns:
         the metrics of all steps.
+
+    Raises:
+        RunStopped: `stop` said so.
+        StalledError: cluster.max_skipped steps in a row were skipped.
+        DivergedError: the model has left the range of numbers.
     """
+    directory.summary.unlink(missing_ok=True)  # until this run has ended, too
+    metrics = MetricsLog(directory.metrics, resumed_at=server.step)
+    try:
+        _train(builder, server, run_round, directory, metrics, progress, stop)
+        if server.step < builder.config.run.steps:
+            raise RunStopped(
+                f"stopped after step {server.step} of {builder.config.run.steps}, which is stored; --resume goes on from there"
+            )
+    except BaseException as error:
+        with suppress(OSError):  # a full disk, for instance, may be what has ended it
+            directory.write_summary(summarize_early_end(builder, server, metrics, error))
+        raise
+    return metrics
+
+
+def _train(
+    builder: Builder,
+    server: ParameterServer,
+    run_round: Callable[[], None],
+    directory: RunDirectory,
+    metrics: MetricsLog,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> None:
     config = builder.config
     run = config.run
-    metrics = MetricsLog(directory.metrics, resumed_at=server.step)
-    saved = server.step
+    saved, skipped = server.step, 0
+    state_to_keep = server.state_dict
     progress.start(at=server.step, steps=run.steps)
     try:
         while server.step < run.steps and not stop():
             line = _step(builder, server, run_round, metrics)
             progress.advance(line)
+            skipped = 0 if line["applied"] else skipped + 1
+            if skipped and skipped == config.cluster.max_skipped:
+                raise StalledError(
+                    f"{skipped} steps in a row were skipped, the last with {line['undecided_files']} files undecided "
+                    f"({line['reason']}); what was done up to step {server.step - skipped} is stored, and summary.json says who "
+                    "was silent: mend that and go on with --resume"
+                )
             if config.metrics.log_every and server.step % config.metrics.log_every == 0:
                 LOG.info("step %d: %s", server.step, {key: value for key, value in line.items() if key != "step"})
             if run.checkpoint_every and server.step % run.checkpoint_every == 0:
-                save_checkpoint(directory.checkpoints, server.state_dict(), configuration=configuration_hash(config))
-                saved = server.step
+                saved = _save(directory, server.state_before_skips(), config, saved)
+    except ByzShieldError:
+        state_to_keep = server.state_before_skips
+        raise
     finally:
         progress.finish()
         metrics.close()
-        if server.step > saved:
-            save_checkpoint(directory.checkpoints, server.state_dict(), configuration=configuration_hash(config))
-    return metrics
+        if server.state.finite:
+            _save(directory, state_to_keep(), config, saved)
+
+
+def _save(directory: RunDirectory, state: dict[str, Any], config: RunConfig, saved: int) -> int:
+    """Writes a checkpoint if it is of a later step than `saved`; returns the step of the newest."""
+    step: int = state["step"]
+    if step > saved:
+        save_checkpoint(directory.checkpoints, state, configuration=configuration_hash(config))
+    return max(step, saved)
 
 
 def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog) -> dict[str, Any]:
@@ -114,7 +163,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
     aggregated = time.perf_counter()
     with postpone_signals() as postponed:
         outcome = server.close_round(aggregate)
-        line = {
+        line: dict[str, Any] = {
             "step": outcome.step,
             "seconds": time.perf_counter() - began,
             "exchange_seconds": exchanged - began,
@@ -132,6 +181,10 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         }
         if outcome.loss is not None:
             line["loss"] = outcome.loss
+        if outcome.reason:
+            line["reason"] = outcome.reason
+        if outcome.blamed:
+            line["blamed"] = outcome.blamed
         run = builder.config.run
         try:
             if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from byzshield.storage import write_text
+from byzshield.strict_json import dumps, finite
 
 __all__ = ["MetricsLog", "read_metrics"]
 
@@ -19,14 +20,14 @@ class MetricsLog:
 
     def __init__(self, path: Path, *, resumed_at: int = 0) -> None:
         kept = [line for line in read_metrics(path) if line["step"] <= resumed_at]
-        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_text(path, "".join(dumps(line) + "\n" for line in kept))
         self.lines = kept
         self._file: TextIO = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open for as long as the run
 
     def write(self, line: dict[str, Any]) -> None:
-        """Appends `line`, which has a "step"."""
-        self.lines.append(line)
-        self._file.write(json.dumps(line) + "\n")
+        """Appends `line`, which has a "step"; a number that is not finite becomes null."""
+        self.lines.append(finite(line))
+        self._file.write(dumps(line) + "\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """runs/<name>/: what a run leaves behind."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from byzshield.config import RunConfig, configuration_hash, dump, load
 from byzshield.errors import CheckpointError, ConfigError
 from byzshield.storage import write_text
+from byzshield.strict_json import dumps
 
 __all__ = ["RunDirectory", "open_finished", "open_run"]
 
@@ -33,7 +33,7 @@ class RunDirectory:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Stores summary.json."""
-        write_text(self.summary, json.dumps(summary, indent=2) + "\n")
+        write_text(self.summary, dumps(summary, indent=2) + "\n")
 
 
 def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirectory:

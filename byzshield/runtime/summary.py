@@ -1,30 +1,49 @@
-"""summary.json: what a finished run came to."""
+"""summary.json: what a run came to, and how it ended."""
 
 import resource
 import statistics
-from typing import Any
+from typing import Any, Literal
 
+from byzshield.errors import RunStopped
 from byzshield.runtime.builder import Builder
+from byzshield.runtime.components import one_line
 from byzshield.runtime.metrics import MetricsLog
 from byzshield.training import ParameterServer
 
-__all__ = ["peak_rss_bytes", "summarize"]
+__all__ = ["peak_rss_bytes", "summarize", "summarize_early_end"]
 
 
 def summarize(
-    builder: Builder, server: ParameterServer, metrics: MetricsLog, *, worker_peak_rss_bytes: int | None
+    builder: Builder,
+    server: ParameterServer,
+    metrics: MetricsLog,
+    *,
+    worker_peak_rss_bytes: int | None,
+    status: Literal["complete", "stopped", "failed"] = "complete",
+    reason: str = "",
 ) -> dict[str, Any]:
-    """The contents of summary.json; seconds are medians over the steps, those of computing the slowest rank's."""
+    """The contents of summary.json; seconds are medians over the steps, those of computing the slowest rank's.
+
+    Args:
+        builder: the run.
+        server: after its last step.
+        metrics: of all steps.
+        worker_peak_rss_bytes: the most memory that a worker's process has held; None if nobody told.
+        status: whether all steps were done, the run was told to end early, or it failed.
+        reason: why it ended early.
+    """
     config, lines = builder.config, metrics.lines
-    evaluated = [line for line in lines if "test_accuracy" in line]
-    if evaluated and evaluated[-1]["step"] == server.step:
-        accuracy, loss = evaluated[-1]["test_accuracy"], evaluated[-1]["test_loss"]
-    else:
+    evaluated = next((line for line in reversed(lines) if "test_accuracy" in line), {"step": None})
+    if status == "complete" and evaluated["step"] != server.step:
         accuracy, loss = builder.evaluate(server.state.model)
+        evaluated = {"step": server.step, "test_accuracy": accuracy, "test_loss": loss}
     return {
+        "status": status,
+        "reason": reason,
         "steps": server.step,
-        "test_accuracy": accuracy,
-        "test_loss": loss,
+        "test_accuracy": evaluated.get("test_accuracy"),
+        "test_loss": evaluated.get("test_loss"),
+        "evaluated_at": evaluated["step"],
         "train_loss": next((line["loss"] for line in reversed(lines) if "loss" in line), None),
         "step_seconds_median": _median(lines, "seconds"),
         "server_bytes_received_per_step": round(_median(lines, "bytes_received")),
@@ -39,6 +58,7 @@ def summarize(
         "undecided_files": sum(line["undecided_files"] for line in lines),
         "skipped_steps": sum(not line["applied"] for line in lines),
         "blamed": server.blame.report(),
+        "asked": server.blame.asked(),
         "scheme": config.placement.scheme,
         "attack": config.attack.name if config.attack.num_byzantine else "none",
         "num_workers": builder.assignment.num_workers,
@@ -47,6 +67,19 @@ def summarize(
         "exchange": config.cluster.exchange,
         "seed": config.run.seed,
     }
+
+
+def summarize_early_end(builder: Builder, server: ParameterServer, metrics: MetricsLog, error: BaseException) -> dict[str, Any]:
+    """The contents of summary.json after `error` has ended the run."""
+    told = isinstance(error, RunStopped | KeyboardInterrupt | SystemExit)
+    return summarize(
+        builder,
+        server,
+        metrics,
+        worker_peak_rss_bytes=None,
+        status="stopped" if told else "failed",
+        reason="told to end by a signal" if told else one_line(error),
+    )
 
 
 def peak_rss_bytes() -> int:

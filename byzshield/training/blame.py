@@ -1,21 +1,24 @@
-"""What each worker has been caught at."""
+"""What is held against each worker, as a share of what it was asked for."""
 
+import logging
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from typing import Any
 
+from byzshield.causes import CAUSES, REQUESTS
 from byzshield.errors import CheckpointError
+from byzshield.log import get_logger
 
-__all__ = ["CAUSES", "Blame"]
+__all__ = ["Blame"]
 
-CAUSES: Final = ("minority", "payload_mismatch", "malformed", "timeout", "lost", "non_finite")
+LOG = get_logger(__name__)
+MOST_NAMED = 20  # workers in one line of the log
 
 
 class Blame:
-    """Counts faults by worker and cause.
+    """Counts faults by worker and cause, and what was asked of each worker; `byzshield.causes` says what each cause means.
 
-    minority: voted against a file's winner. payload_mismatch: sent a payload that is not what it voted for. malformed: sent a
-    frame that is damaged or out of place. timeout: silent past a deadline while it was waited for. lost: its process died.
-    non_finite: supported a winner with a NaN or an infinity.
+    The log hears of a worker's first fault of each kind and of no further one, so that nobody can fill it.
 
     Args:
         num_workers: K.
@@ -23,32 +26,80 @@ class Blame:
 
     def __init__(self, num_workers: int) -> None:
         self._counts = [Counter[str]() for _ in range(num_workers)]
+        self._asked = [Counter[str]() for _ in range(num_workers)]
+        self._new: dict[int, Counter[str]] = {}
+        self._first: dict[str, list[int]] = {}
 
-    def add(self, worker: int, cause: str) -> None:
-        """Counts one fault of `worker`; `cause` is one of CAUSES."""
+    def ask(self, worker: int, kind: str, number: int = 1) -> None:
+        """Notes that so many of one kind in REQUESTS are asked of `worker`."""
+        self._asked[worker][kind] += number
+
+    def add(self, worker: int, cause: str, detail: str = "") -> None:
+        """Counts one fault of `worker`.
+
+        Args:
+            worker: who.
+            cause: one of CAUSES.
+            detail: what happened, for the log; without it, the first faults of a step are logged together by `take_new`.
+        """
+        if not self._counts[worker][cause]:
+            if detail:
+                LOG.warning("worker %d: %s (%s; further ones are counted, not logged)", worker, detail, _weight(cause))
+            else:
+                self._first.setdefault(cause, []).append(worker)
         self._counts[worker][cause] += 1
+        self._new.setdefault(worker, Counter())[cause] += 1
 
     def count(self, worker: int, cause: str) -> int:
-        """How often `worker` was caught at `cause`."""
+        """How often `worker` was counted for `cause`."""
         return self._counts[worker][cause]
 
+    def take_new(self, step: int) -> dict[str, dict[str, int]]:
+        """What was counted since the last call, by worker and cause without zeros; logs who was counted for the first time."""
+        for cause, workers in self._first.items():
+            level = logging.WARNING if CAUSES[cause].proof else logging.INFO
+            LOG.log(level, "step %d: %s, for the first time: %s (%s)", step, CAUSES[cause].words, _named(workers), _weight(cause))
+        new = {str(worker): dict(counts) for worker, counts in sorted(self._new.items())}
+        self._new, self._first = {}, {}
+        return new
+
     def report(self) -> dict[str, dict[str, int]]:
-        """The counts of every worker that was caught at anything, keyed by its number as text."""
+        """The counts of every worker that was counted for anything, keyed by its number as text."""
         return {
             str(worker): {cause: counts[cause] for cause in CAUSES}
             for worker, counts in enumerate(self._counts)
             if counts.total()
         }
 
-    def restore(self, report: dict[str, dict[str, int]]) -> None:
-        """Sets the counts from a `report`.
+    def asked(self) -> dict[str, dict[str, int]]:
+        """How many requests of each kind each worker got, keyed by its number as text."""
+        return {str(worker): {kind: counts[kind] for kind in REQUESTS} for worker, counts in enumerate(self._asked)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All counts, for a checkpoint."""
+        return {"blamed": self.report(), "asked": self.asked()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave; earlier checkpoints hold the `report` alone.
 
         Raises:
             CheckpointError: it names a worker that does not exist.
         """
-        for counts in self._counts:
-            counts.clear()
-        for worker, causes in report.items():
-            if int(worker) >= len(self._counts):
-                raise CheckpointError(f"the checkpoint blames worker {worker} of {len(self._counts)}")
-            self._counts[int(worker)].update(causes)
+        blamed, asked = (state["blamed"], state["asked"]) if "blamed" in state else (state, {})
+        for counters, stored in ((self._counts, blamed), (self._asked, asked)):
+            for counter in counters:
+                counter.clear()
+            for worker, counts in stored.items():
+                if int(worker) >= len(counters):
+                    raise CheckpointError(f"the checkpoint blames worker {worker} of {len(counters)}")
+                counters[int(worker)].update(counts)
+        self._new, self._first = {}, {}
+
+
+def _weight(cause: str) -> str:
+    return "proof" if CAUSES[cause].proof else "evidence, no proof"
+
+
+def _named(workers: list[int]) -> str:
+    listed = ", ".join(str(worker) for worker in sorted(workers)[:MOST_NAMED])
+    return f"worker{'s' * (len(workers) > 1)} {listed}" + (f" and {len(workers) - MOST_NAMED} more" * (len(workers) > MOST_NAMED))

@@ -121,6 +121,7 @@ class DigestRound(Round):
             return []
         worker = min(members, key=lambda member: (self._asked_of.get(member, 0), member))
         self._asked_of[worker] = self._asked_of.get(worker, 0) + 1
+        self._blame.ask(worker, "payloads")
         fetch.asked.add(worker)
         fetch.provider = worker
         fetch.deadline = now + self._timeout

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from byzshield.aggregation import Aggregate, Pipeline
+from byzshield.aggregation.matrix import non_finite_rows
 from byzshield.choices import Exchange, require_choice
-from byzshield.errors import CheckpointError, FrameError, LostWorkersError, TooFewRowsError
+from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
@@ -34,6 +35,7 @@ class StepOutcome:
         loss: the training loss at the parameters before the step, a trimmed mean over the files' winners, so that as many
             corrupted files as the rule tolerates cannot move it out of the range of the others; None if the step was skipped.
         reason: why the step was skipped; empty if it was not.
+        blamed: what was counted since the step before, by worker and cause.
     """
 
     step: int
@@ -42,6 +44,7 @@ class StepOutcome:
     non_finite: tuple[int, ...]
     loss: float | None
     reason: str
+    blamed: dict[str, dict[str, int]]
 
 
 class ParameterServer:
@@ -98,6 +101,8 @@ class ParameterServer:
         self._encoder = encoder
         self._quorum = quorum
         self._lost: set[int] = set()
+        self._last_loss: float | None = None
+        self._before_skips: dict[str, Any] | None = None
         self._matrix = np.zeros((assignment.num_files, layout.size), dtype=np.float32)
         self._round: Round | None = None
         self._last_round: Round | None = None
@@ -128,6 +133,10 @@ class ParameterServer:
         )
         for rank in sorted(self._lost):
             self._give_up_on(rank, now)
+        for rank in self.ranks:
+            for worker in self._workers_on[rank]:
+                self.blame.ask(worker, "steps")
+                self.blame.ask(worker, "votes", self._assignment.load)
         return self._to_every_rank(messages.parameters(self._round.step, self.state.model.parameter_vector(), self._encoder))
 
     def receive(self, packet: Packet, now: float) -> list[Message]:
@@ -146,9 +155,7 @@ class ParameterServer:
             return outgoing
         except FrameError as error:
             for worker in suspects:
-                if not self.blame.count(worker, "malformed"):
-                    LOG.warning("worker %d: %s (counted; further ones are not logged)", worker, error)
-                self.blame.add(worker, "malformed")
+                self.blame.add(worker, "malformed", detail=str(error))
             return []
 
     def tick(self, now: float) -> list[Message]:
@@ -165,8 +172,7 @@ class ParameterServer:
             return []
         self._lost.add(rank)
         for worker in self._workers_on.get(rank, []):
-            LOG.warning("worker %d is lost: rank %d died", worker, rank)
-            self.blame.add(worker, "lost")
+            self.blame.add(worker, "lost", detail=f"is lost, since rank {rank} died")
         return self._give_up_on(rank, now)
 
     def aggregate(self) -> Aggregate:
@@ -174,6 +180,7 @@ class ParameterServer:
 
         Raises:
             LostWorkersError: too many workers are dead for this step or any later one.
+            DivergedError: more gradients are not finite than can be false, or their combination is not.
         """
         assert self._round is not None
         if self._lost:
@@ -183,10 +190,22 @@ class ParameterServer:
             return Aggregate(vector=None, non_finite=(), reason=reason)
         rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
         p = self.state.model.num_parameters
-        return self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=self._round.step)
+        aggregate = self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=self._round.step)
+        if len(aggregate.non_finite) > self._pipeline.rule.num_corrupted:
+            raise self._diverged(
+                f"{len(aggregate.non_finite)} of {len(files)} files have a gradient that is not finite, and at most "
+                f"{self._pipeline.rule.num_corrupted} can be false"
+            )
+        if aggregate.vector is not None and non_finite_rows(aggregate.vector[None]):
+            raise self._diverged("the combined gradient is not finite")
+        return aggregate
 
     def close_round(self, aggregate: Aggregate) -> StepOutcome:
-        """Applies an aggregate of the finished round, and counts the step."""
+        """Applies an aggregate of the finished round, and counts the step.
+
+        Raises:
+            DivergedError: the update has made parameters infinite, so that there is nothing to go on with.
+        """
         assert self._round is not None
         files = sorted(self._round.complete)
         non_finite = tuple(files[row] for row in aggregate.non_finite)
@@ -195,8 +214,15 @@ class ParameterServer:
                 self.blame.add(worker, "non_finite")
         if aggregate.vector is not None:
             assert aggregate.statistics is not None
+            learning_rate = self.state.learning_rate
             self.state.apply(aggregate.vector, aggregate.statistics)
+            if not self.state.finite:
+                raise self._diverged("the update has made parameters infinite", learning_rate=learning_rate)
+            self._last_loss = float(aggregate.statistics[-1])
+            self._before_skips = None
         else:
+            if self._before_skips is None:
+                self._before_skips = self.state_dict()
             LOG.warning("step %d is skipped: %s", self._round.step, aggregate.reason)
             self.state.skip()
         self.step = self._round.step
@@ -207,6 +233,7 @@ class ParameterServer:
             non_finite=non_finite,
             loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
             reason=aggregate.reason,
+            blamed=self.blame.take_new(self.step),
         )
 
     def stop(self) -> list[Message]:
@@ -219,8 +246,13 @@ class ParameterServer:
             "step": self.step,
             **self.state.state_dict(),
             "rule": self._pipeline.state_dict(),
-            "blame": self.blame.report(),
+            "blame": self.blame.state_dict(),
         }
+
+    def state_before_skips(self) -> dict[str, Any]:
+        """The `state_dict` after the last step that was applied, from where to do again what was skipped since."""
+        state = self.state_dict()
+        return {**(self._before_skips or state), "blame": state["blame"]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned.
@@ -231,7 +263,7 @@ class ParameterServer:
         try:
             self.state.load_state_dict(state)
             self._pipeline.load_state_dict(state["rule"])
-            self.blame.restore(state["blame"])
+            self.blame.load_state_dict(state["blame"])
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error
@@ -263,6 +295,15 @@ class ParameterServer:
         raise LostWorkersError(
             f"only {sum(alive)} of {len(alive)} workers are left, who can decide {decidable} of the {len(holders)} files "
             f"({reason}); start the job again with --resume, on hosts that work"
+        )
+
+    def _diverged(self, why: str, *, learning_rate: float | None = None) -> DivergedError:
+        assert self._round is not None
+        loss = "" if self._last_loss is None else f"loss {self._last_loss:.4g} the step before, "
+        rate = self.state.learning_rate if learning_rate is None else learning_rate
+        return DivergedError(
+            f"the model diverged at step {self._round.step} ({loss}learning rate {rate:g}): {why}; no worker is blamed for it, "
+            "start afresh with a lower optimizer.lr"
         )
 
     def _quorum_missed(self, num_files: int) -> str:

@@ -32,6 +32,13 @@ class TrainingState:
         """The learning rate of the next step."""
         return float(self._optimizer.param_groups[0]["lr"])
 
+    @property
+    def finite(self) -> bool:
+        """Whether no parameter is a NaN or an infinity."""
+        parameters = self.model.parameters
+        # A sum that is finite has finite terms; one that is not may only have overflowed.
+        return bool(parameters.sum().isfinite()) or bool(parameters.isfinite().all())
+
     def apply(self, gradient: Float32, statistics: Float32) -> None:
         """Steps the optimizer with a combined gradient, float32 [p], and moves BatchNorm's buffers by statistics, [s]."""
         (parameter,) = self._optimizer.param_groups[0]["params"]
