@@ -137,6 +137,26 @@ def test_a_job_without_enough_survivors_ends_with_its_last_step_stored(
     directory = tmp_path / "runs" / "deserted"
     assert [line["applied"] for line in read_metrics(directory / "metrics.jsonl")] == [True, True]
     assert [path.name for path in (directory / "checkpoints").iterdir()] == ["step_2.pt"]
+    assert json.loads((directory / "summary.json").read_text())["status"] == "failed"
+
+
+def test_a_job_whose_steps_are_all_skipped_ends_in_order_and_fails(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
+) -> None:
+    attack = {"name": "silence", "num_byzantine": 10, "selection": "first", "at_steps": [3, 4, 5]}
+    sections = {"aggregation": {"num_corrupted": 0}, "cluster": {"max_skipped": 2, "round_timeout": 1.0}}
+    run_file = tmp_path / "run.toml"
+    run_file.write_text(dump(tiny_run(run={"name": "stalled", "steps": 12}, attack=attack, **sections)))
+    done = mpirun(3, ["-m", "byzshield", "train", str(run_file)], mpi_environment)
+    assert done.returncode == 1, done.stderr
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("byzshield:")]
+    assert message.startswith("byzshield: 2 steps in a row were skipped, the last with 25 files undecided")
+    assert "Traceback" not in done.stderr
+    assert "MPI_ABORT" not in done.stderr
+    directory = tmp_path / "runs" / "stalled"
+    assert [line["applied"] for line in read_metrics(directory / "metrics.jsonl")] == [True, True, False, False]
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == ["step_2.pt"]
+    assert json.loads((directory / "summary.json").read_text())["status"] == "failed"
 
 
 def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
@@ -159,7 +179,7 @@ def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
     assert "Traceback" not in errors
     step = read_metrics(directory / "metrics.jsonl")[-1]["step"]
     assert f"stopped after step {step} of 40" in errors
-    assert not (directory / "summary.json").exists()
+    assert json.loads((directory / "summary.json").read_text())["status"] == "stopped"
     again = subprocess.run(words, env=mpi_environment, capture_output=True, text=True, timeout=240)
     assert again.returncode == 0, again.stderr
     whole, _ = simulate(tiny_run(run={"name": "whole", "steps": 40}, **sections))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from event_driven_server import LAYOUT, TIMEOUT, Peers, gradient, make_server, requests
 
-from byzshield.aggregation import Median, MoNNA
-from byzshield.errors import CheckpointError, LostWorkersError
+from byzshield.aggregation import Mean, Median, MoNNA
+from byzshield.errors import CheckpointError, DivergedError, LostWorkersError
 from byzshield.placement import baseline, frc, mols
 from byzshield.training import ParameterServer, StepOutcome
 from byzshield.wire import ALL_CHUNKS, DType, Frame, Kind, Packet, messages
@@ -569,7 +569,7 @@ class TestTheStepItself:
         assert outcome.loss == pytest.approx((0.1 + 0.2 + 0.3) / 3)
 
     def test_a_loss_that_is_not_finite_drops_its_file(self) -> None:
-        server = make_server(baseline(num_workers=3))
+        server = make_server(baseline(num_workers=3), rule=Median(num_corrupted=1))
         peers = opened(server)
         for worker, loss in enumerate((1.0, np.inf, 2.0)):
             values = gradient(1, 2, 3, loss=loss)
@@ -580,7 +580,7 @@ class TestTheStepItself:
         assert blamed(server) == {"1": {"non_finite": 1}}
 
     def test_a_row_that_is_not_finite_is_dropped_and_its_supporters_are_named(self) -> None:
-        server = make_server(TWO_FILES)
+        server = make_server(TWO_FILES, rule=Mean(num_corrupted=1))
         peers = opened(server)
         for worker, values in ((0, gradient(np.nan, 0, 0)), (1, gradient(np.nan, 0, 0)), (3, TRUE), (4, TRUE)):
             peers.vote(worker, worker // 3, values)
@@ -604,3 +604,105 @@ class TestTheStepItself:
             again.load_state_dict({**server.state_dict(), "model": {}})
         with pytest.raises(CheckpointError, match="does not fit this run"):
             again.load_state_dict({"step": 1})
+
+    def test_what_is_asked_of_each_worker_is_counted(self) -> None:
+        server = make_server(mols(load=5, replication=3), rank_of=[1] * 5 + [2] * 5 + [3] * 5)
+        opened(server)
+        server.lose(3, 0.0)
+        server.open_round(1.0)
+        assert server.blame.asked()["0"] == {"steps": 2, "votes": 10, "payloads": 0}
+        assert server.blame.asked()["10"] == {"steps": 1, "votes": 5, "payloads": 0}
+
+    def test_a_payload_counts_as_asked_of_everyone_who_was_asked_for_it(self) -> None:
+        server = make_server(ONE_FILE)
+        peers = opened(server)
+        peers.vote(0, 0, TRUE)
+        peers.vote(1, 0, TRUE)
+        peers.pay(0, 0, FALSE, chunks=[0])
+        peers.pay(1, 0, TRUE)
+        assert [server.blame.asked()[worker]["payloads"] for worker in "012"] == [1, 1, 0]
+        assert close(server).blamed == {"0": {"payload_mismatch": 1}}
+
+    def test_the_state_before_skipped_steps_keeps_what_was_counted_in_them(self) -> None:
+        server = make_server(ONE_FILE)
+        for step in (1, 2, 3):
+            peers = opened(server, 100.0 * step)
+            if step == 1:
+                peers.vote(0, 0, TRUE)
+                peers.vote(1, 0, TRUE)
+                peers.pay(0, 0, TRUE)
+                assert server.state_before_skips()["step"] == 0
+            else:
+                server.tick(100.0 * step + TIMEOUT)
+            assert close(server).applied == (step == 1)
+        assert server.state_dict()["step"] == 3
+        before = server.state_before_skips()
+        assert before["step"] == 1
+        again = make_server(ONE_FILE)
+        again.load_state_dict(before)
+        assert parameters(again) == [-1, -2, -3]
+        assert blamed(again) == {"0": {"timeout": 2}, "1": {"timeout": 2}, "2": {"timeout": 2}}
+
+
+class TestDivergence:
+    """The model itself leaves the range of numbers: the run ends, and nobody is blamed."""
+
+    @staticmethod
+    def played(server: ParameterServer, rows: list[np.ndarray], step: int = 1) -> None:
+        peers = opened(server)
+        for worker, row in enumerate(rows):
+            peers.vote(worker, worker, row, step=step)
+            peers.pay(worker, worker, row, step=step)
+
+    def test_more_gradients_that_are_not_finite_than_can_be_false(self) -> None:
+        server = make_server(baseline(num_workers=5), rule=Median(num_corrupted=1))
+        self.played(server, [TRUE] * 5)
+        close(server)
+        self.played(server, [gradient(np.nan, 0, 0), gradient(0, np.inf, 0), TRUE, TRUE, TRUE], step=2)
+        with pytest.raises(DivergedError) as raised:
+            server.aggregate()
+        assert str(raised.value) == (
+            "the model diverged at step 2 (loss 0.5 the step before, learning rate 1): 2 of 5 files have a gradient that is not "
+            "finite, and at most 1 can be false; no worker is blamed for it, start afresh with a lower optimizer.lr"
+        )
+        assert (server.step, server.state.finite, blamed(server)) == (1, True, {})
+
+    def test_as_many_as_can_be_false_are_dropped(self) -> None:
+        server = make_server(baseline(num_workers=5), rule=Median(num_corrupted=1))
+        self.played(server, [gradient(np.nan, 0, 0), TRUE, TRUE, TRUE, TRUE])
+        assert close(server).applied
+        assert blamed(server) == {"0": {"non_finite": 1}}
+
+    def test_all_gradients_when_too_few_are_left_for_the_rule(self) -> None:
+        server = make_server(baseline(num_workers=3), rule=Median(num_corrupted=1))
+        self.played(server, [gradient(np.nan, 0, 0)] * 3)
+        with pytest.raises(DivergedError, match="3 of 3 files"):
+            server.aggregate()
+
+    def test_finite_gradients_whose_combination_is_not(self) -> None:
+        class Sum(Mean):
+            def _combine(self, rows: np.ndarray) -> np.ndarray:
+                with np.errstate(over="ignore"):
+                    return rows.sum(axis=0)
+
+        server = make_server(baseline(num_workers=3), rule=Sum())
+        self.played(server, [gradient(3e38, 0, 0)] * 3)
+        with pytest.raises(DivergedError, match=r"at step 1 \(learning rate 1\): the combined gradient is not finite"):
+            server.aggregate()
+        assert parameters(server) == [0, 0, 0]
+
+    def test_an_update_that_makes_parameters_infinite(self) -> None:
+        server = make_server(baseline(num_workers=1))
+        self.played(server, [gradient(-3e38, 0, 0)])
+        close(server)
+        assert server.state.finite
+        self.played(server, [gradient(-3e38, 0, 0)], step=2)
+        with pytest.raises(DivergedError, match=r"loss 0.5 the step before, .* the update has made parameters infinite"):
+            close(server)
+        assert (server.step, server.state.finite, blamed(server)) == (1, False, {})
+
+    def test_large_parameters_whose_sum_overflows_are_finite(self) -> None:
+        server = make_server(baseline(num_workers=1))
+        self.played(server, [gradient(-3e38, -3e38, 0)])
+        assert close(server).applied
+        assert server.state.finite
