@@ -1,7 +1,6 @@
 """`byzshield doctor`: is this machine, or this cluster, fit to train?"""
 
 import argparse
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from byzshield.cli.run_options import add_overrides
 from byzshield.config import load
 from byzshield.extras import require
+from byzshield.strict_json import dumps
 
 if TYPE_CHECKING:
     from byzshield.runtime import Builder
@@ -90,7 +90,7 @@ def _run_rank(builder: "Builder | None", *, timeout: float, as_json: bool) -> in
 def _print(findings: "list[Finding]", *, as_json: bool) -> int:
     problems = [finding for finding in findings if finding.problem]
     if as_json:
-        print(json.dumps({"fit": not problems, "findings": [asdict(finding) for finding in findings]}))
+        print(dumps({"fit": not problems, "findings": [asdict(finding) for finding in findings]}))
         return int(bool(problems))
     width = max(len(finding.topic) for finding in findings)
     for finding in findings:

@@ -45,7 +45,8 @@ def test_a_run_whose_steps_are_all_skipped_fails_and_does_them_again_once_its_wo
     weights_of: Callable[[Path], Weights],
     same_weights: Callable[[Weights, Weights], bool],
 ) -> None:
-    sections = {"cluster": {"max_skipped": 4}, "optimizer": {"momentum": 0.9}}
+    schedule = {"name": "exponential_steps", "step_size": 2, "gamma": 0.5}  # which counts skipped steps
+    sections = {"cluster": {"max_skipped": 4}, "optimizer": {"momentum": 0.9}, "schedule": schedule}
     config = silent(tiny_run, [4, 5, 6, 7, 8], run={"steps": 12, "checkpoint_every": 5}, **sections)
     with pytest.raises(StalledError, match=r"4 steps in a row were skipped, the last with 25 files undecided .* up to step 3 is"):
         simulate(config, num_ranks=16)
