@@ -49,7 +49,7 @@ def test_a_run_whose_steps_are_all_skipped_fails_and_does_them_again_once_its_wo
     sections = {"cluster": {"max_skipped": 4}, "optimizer": {"momentum": 0.9}, "schedule": schedule}
     config = silent(tiny_run, [4, 5, 6, 7, 8], run={"steps": 12, "checkpoint_every": 5}, **sections)
     with pytest.raises(StalledError, match=r"4 steps in a row were skipped, the last with 25 files undecided .* up to step 3 is"):
-        simulate(config, num_ranks=16)
+        simulate(config)
     run = tmp_path / "runs" / "tiny"
     assert checkpoints(run) == ["step_3.pt"]
     assert [line["applied"] for line in read(run / "metrics.jsonl")] == [True] * 3 + [False] * 4
@@ -60,7 +60,7 @@ def test_a_run_whose_steps_are_all_skipped_fails_and_does_them_again_once_its_wo
     assert summary["asked"]["0"] == {"steps": 7, "votes": 35, "payloads": summary["asked"]["0"]["payloads"]}
 
     monkeypatch.setattr(MessageAttack, "attacks_at", lambda *_: False)
-    _, resumed = simulate(config, num_ranks=16, resume=True)
+    _, resumed = simulate(config, resume=True)
     assert (resumed["status"], resumed["steps"], resumed["skipped_steps"]) == ("complete", 12, 0)
     assert resumed["blamed"]["0"]["timeout"] > 0  # what was counted in the skipped steps is not forgotten
     assert [line["applied"] for line in read(run / "metrics.jsonl")] == [True] * 12
@@ -70,12 +70,12 @@ def test_a_run_whose_steps_are_all_skipped_fails_and_does_them_again_once_its_wo
 
 def test_skipped_steps_that_are_no_row_end_nothing(tiny_run: Maker) -> None:
     steps = {"run": {"steps": 9}}
-    _, summary = simulate(silent(tiny_run, [1, 2, 4, 5, 7, 8], cluster={"max_skipped": 3}, **steps), num_ranks=16)
+    _, summary = simulate(silent(tiny_run, [1, 2, 4, 5, 7, 8], cluster={"max_skipped": 3}, **steps))
     assert (summary["status"], summary["skipped_steps"]) == ("complete", 6)
 
 
 def test_max_skipped_of_0_lets_a_run_go_on(tiny_run: Maker) -> None:
-    directory, summary = simulate(silent(tiny_run, [], cluster={"max_skipped": 0}, run={"steps": 22}), num_ranks=16)
+    directory, summary = simulate(silent(tiny_run, [], cluster={"max_skipped": 0}, run={"steps": 22}))
     assert (summary["status"], summary["skipped_steps"]) == ("complete", 22)
     assert checkpoints(directory.path) == ["step_22.pt"]
 
@@ -169,7 +169,7 @@ def test_a_run_that_ends_early_leaves_a_summary_and_goes_on(
     config = tiny_run(run={"steps": 6, "eval_every": 2}, attack={"num_byzantine": 3})
     progress = Stop(error)
     with pytest.raises(RunStopped if error is None else type(error)):
-        simulate(config, num_ranks=16, progress=progress, stop=progress)
+        simulate(config, progress=progress, stop=progress)
     run = tmp_path / "runs" / "tiny"
     summary, lines = read(run / "summary.json"), read(run / "metrics.jsonl")
     assert (summary["status"], summary["reason"], summary["steps"]) == (status, reason, 3)
@@ -180,8 +180,8 @@ def test_a_run_that_ends_early_leaves_a_summary_and_goes_on(
     assert f"{status} after step 3" in (run / "report.html").read_text()
     capsys.readouterr()
 
-    _, resumed = simulate(config, num_ranks=16, resume=True)
-    _, whole = simulate(tiny_run(run={"steps": 6, "eval_every": 2, "name": "whole"}, attack={"num_byzantine": 3}), num_ranks=16)
+    _, resumed = simulate(config, resume=True)
+    _, whole = simulate(tiny_run(run={"steps": 6, "eval_every": 2, "name": "whole"}, attack={"num_byzantine": 3}))
     assert [resumed[key] for key in ("status", "reason", "steps", "blamed", "asked")] == [
         whole[key] for key in ("status", "reason", "steps", "blamed", "asked")
     ]
