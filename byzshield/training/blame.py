@@ -18,7 +18,7 @@ MOST_NAMED = 20  # workers in one line of the log
 class Blame:
     """Counts faults by worker and cause, and what was asked of each worker; `byzshield.causes` says what each cause means.
 
-    The log hears of a worker's first fault of each kind and of no further one, so that nobody can fill it.
+    The log of a process hears of a worker's first fault of each kind and of no further one, so that nobody can fill it.
 
     Args:
         num_workers: K.
@@ -29,6 +29,7 @@ class Blame:
         self._asked = [Counter[str]() for _ in range(num_workers)]
         self._new: dict[int, Counter[str]] = {}
         self._first: dict[str, list[int]] = {}
+        self._logged: set[tuple[int, str]] = set()
 
     def ask(self, worker: int, kind: str, number: int = 1) -> None:
         """Notes that so many of one kind in REQUESTS are asked of `worker`."""
@@ -42,7 +43,8 @@ class Blame:
             cause: one of CAUSES.
             detail: what happened, for the log; without it, the first faults of a step are logged together by `take_new`.
         """
-        if not self._counts[worker][cause]:
+        if (worker, cause) not in self._logged:
+            self._logged.add((worker, cause))
             if detail:
                 LOG.warning("worker %d: %s (%s; further ones are counted, not logged)", worker, detail, _weight(cause))
             else:
@@ -102,4 +104,5 @@ def _weight(cause: str) -> str:
 
 def _named(workers: list[int]) -> str:
     listed = ", ".join(str(worker) for worker in sorted(workers)[:MOST_NAMED])
-    return f"worker{'s' * (len(workers) > 1)} {listed}" + (f" and {len(workers) - MOST_NAMED} more" * (len(workers) > MOST_NAMED))
+    more = len(workers) - MOST_NAMED
+    return f"worker{'' if len(workers) == 1 else 's'} {listed}{f' and {more} more' if more > 0 else ''}"

@@ -299,7 +299,7 @@ class ParameterServer:
 
     def _diverged(self, why: str, *, learning_rate: float | None = None) -> DivergedError:
         assert self._round is not None
-        loss = "" if self._last_loss is None else f"loss {self._last_loss:.4g} the step before, "
+        loss = "" if self._last_loss is None else f"last loss {self._last_loss:.4g}, "
         rate = self.state.learning_rate if learning_rate is None else learning_rate
         return DivergedError(
             f"the model diverged at step {self._round.step} ({loss}learning rate {rate:g}): {why}; no worker is blamed for it, "

@@ -92,7 +92,7 @@ def test_a_model_that_diverges_ends_the_run_and_blames_nobody(
     message = capsys.readouterr().err.splitlines()[-1]
     lines, summary = read(run / "metrics.jsonl"), read(run / "summary.json")
     step = lines[-1]["step"]
-    assert message.startswith(f"byzshield: the model diverged at step {step + 1} (loss ")
+    assert message.startswith(f"byzshield: the model diverged at step {step + 1} (last loss ")
     assert "learning rate 1e+06): 25 of 25 files" in message
     assert (summary["status"], summary["blamed"], summary["skipped_steps"]) == ("failed", {}, 0)
     assert f"byzshield: {summary['reason']}" == message

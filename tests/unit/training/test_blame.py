@@ -58,17 +58,19 @@ def test_what_is_new_adds_up_to_the_report() -> None:
     assert {worker: counts for worker, counts in blame.report().items() if counts["minority"] == 2}.keys() == {"0"}
 
 
-def test_a_restored_book_goes_on_and_repeats_no_news(logged: pytest.LogCaptureFixture) -> None:
+def test_a_restored_book_goes_on_and_its_new_log_starts_afresh(logged: pytest.LogCaptureFixture) -> None:
     blame = Blame(2)
     blame.ask(1, "votes", 5)
     blame.add(1, "minority")
     again = Blame(2)
-    again.add(0, "lost")
+    again.add(0, "slow")
     again.load_state_dict(blame.state_dict())
     assert again.state_dict() == blame.state_dict()
     again.add(1, "minority")
     assert again.take_new(2) == {"1": {"minority": 1}}
-    assert logged.records == []
+    assert [record.getMessage() for record in logged.records] == [
+        "step 2: voted against a file's winner, for the first time: worker 1 (evidence, no proof)"
+    ]
 
 
 def test_a_checkpoint_from_before_shares_were_counted_is_taken_up() -> None:

@@ -662,7 +662,7 @@ class TestDivergence:
         with pytest.raises(DivergedError) as raised:
             server.aggregate()
         assert str(raised.value) == (
-            "the model diverged at step 2 (loss 0.5 the step before, learning rate 1): 2 of 5 files have a gradient that is not "
+            "the model diverged at step 2 (last loss 0.5, learning rate 1): 2 of 5 files have a gradient that is not "
             "finite, and at most 1 can be false; no worker is blamed for it, start afresh with a lower optimizer.lr"
         )
         assert (server.step, server.state.finite, blamed(server)) == (1, True, {})
@@ -697,7 +697,7 @@ class TestDivergence:
         close(server)
         assert server.state.finite
         self.played(server, [gradient(-3e38, 0, 0)], step=2)
-        with pytest.raises(DivergedError, match=r"loss 0.5 the step before, .* the update has made parameters infinite"):
+        with pytest.raises(DivergedError, match=r"last loss 0.5, .* the update has made parameters infinite"):
             close(server)
         assert (server.step, server.state.finite, blamed(server)) == (1, False, {})
 
