@@ -1,22 +1,25 @@
-"""The ResNets, VGGs and DenseNets against torchvision's blocks with the same weights, where they are the same function."""
+"""The ResNets, VGGs and DenseNets against torchvision's blocks with the same weights, where they are the same function.
+
+torchvision is imported where it is used: every process that collects this file would wait for it.
+"""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torchvision.models import densenet, resnet, vgg
 
 from byzshield.errors import ParameterError
 from byzshield.models import MODELS
 
-BASIC, BOTTLENECK = resnet.BasicBlock, resnet.Bottleneck
+BASIC, BOTTLENECK = "BasicBlock", "Bottleneck"
 
 
-def resnet_of(block: Any, depths: list[int]) -> nn.Module:
+def resnet_of(block: str, depths: list[int]) -> nn.Module:
     """torchvision's, with the stem for small images."""
-    network = resnet.ResNet(block, depths, num_classes=10)
+    from torchvision.models import resnet
+
+    network = resnet.ResNet(getattr(resnet, block), depths, num_classes=10)
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()
     return network
@@ -24,12 +27,16 @@ def resnet_of(block: Any, depths: list[int]) -> nn.Module:
 
 def vgg_of(configuration: str, *, batch_norm: bool) -> nn.Module:
     """torchvision's convolutions, and one linear layer over their 512 single values."""
+    from torchvision.models import vgg
+
     layers = vgg.make_layers(vgg.cfgs[configuration], batch_norm=batch_norm)
     return nn.Sequential(layers, nn.Flatten(), nn.Linear(512, 10))
 
 
 def densenet_of(growth: int, depths: tuple[int, int, int, int]) -> nn.Module:
     """torchvision's, with the stem for small images."""
+    from torchvision.models import densenet
+
     network = densenet.DenseNet(growth, depths, num_init_features=2 * growth, num_classes=10)
     network.features.conv0 = nn.Conv2d(3, 2 * growth, 3, padding=1, bias=False)
     for name in ("norm0", "relu0", "pool0"):
