@@ -1,6 +1,7 @@
 """The command line: parses, calls `runtime`, prints, and turns errors into one line and an exit status."""
 
 import argparse
+import atexit
 import gc
 import os
 import signal
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry_point() -> NoReturn:
     """What the `byzshield` script calls."""
     gc.set_threshold(10_000, 10, 10)  # an import of torch makes many objects that stay, which need not be looked through so often
+    atexit.register(gc.freeze)  # nor at the end, when the process gives all its memory back
     sys.exit(main())
 
 
