@@ -170,7 +170,7 @@ def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
     config = tiny_run(run={"name": "stopped", "steps": 40}, model=drowsy(0.002), **sections)
     run_file, directory = tmp_path / "run.toml", tmp_path / "runs" / "stopped"
     run_file.write_text(dump(config))
-    words = [MPIRUN, "-n", "4", sys.executable, "-m", "mpi4py", "-m", "byzshield", "train", str(run_file), "--resume"]
+    words = [MPIRUN, "-n", "3", sys.executable, "-m", "mpi4py", "-m", "byzshield", "train", str(run_file), "--resume"]
     job = subprocess.Popen(words, env=mpi_environment, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(read_metrics(directory / "metrics.jsonl")) >= 3, "3 steps", 120)
     job.send_signal(signal.SIGUSR1)  # mpirun passes it on to every rank
