@@ -54,6 +54,6 @@ fi
 .venv/bin/shellcheck --external-sources scripts/*.sh scripts/*/*.sh scripts/slurm/train.sbatch .ci/run
 # The tests start hundreds of Pythons: each would compile the package anew, and pytest the tests in each of its processes.
 unset PYTHONDONTWRITEBYTECODE
-# Three at a time on two cores: many tests wait for processes that they have started. They are dealt out one by one in their order, in
-# which those of milliseconds come last, so that all three end together.
-.venv/bin/python -m pytest -q -n 3 --dist load --maxschedchunk 1 "$@"
+# Four at a time on two cores: many tests wait for processes that they have started. They are dealt out one by one in their order, in
+# which those of milliseconds come last, so that all four end together.
+.venv/bin/python -m pytest -q -n 4 --dist load --maxschedchunk 1 "$@"
