@@ -5,11 +5,13 @@ set -euo pipefail
 usage() {
     cat <<'EOT'
 Usage: bash scripts/train_cluster.sh [OPTION ...] RUN.toml [FLAG ...]
+       bash scripts/train_cluster.sh [OPTION ...] --detox FLAG ...
 
 Starts mpirun over the hosts of a hostfile: the parameter server on this one, the first, and the run's workers on the others.
 Each host has this project in the same folder, with its .venv and RUN.toml (setup_nodes.sh sees to it). FLAGs go to
-`byzshield train`. A process that dies is counted as lost and training goes on; when a host dies, mpirun ends, and the job goes on
-from its newest checkpoint on the hosts that are left. A run that is there already is resumed, unless --overwrite is among the FLAGs.
+`byzshield train`, or behind --detox to `byzshield detox`. A process that dies is counted as lost and training goes on; when a host
+dies, mpirun ends, and the job goes on from its newest checkpoint on the hosts that are left. A run that is there already is resumed,
+unless --overwrite is among the FLAGs.
 Shows the log, which also stays in runs/; Ctrl-C ends the job after its step, with a checkpoint.
 
   --hostfile FILE     an address a line, the server's first (default: .cluster/hosts_address)
@@ -18,6 +20,7 @@ Shows the log, which also stays in runs/; Ctrl-C ends the job after its step, wi
   --network CIDR      the network that MPI uses, for example 10.0.0.0/16, where hosts have several
   --restarts N        how often the job is started again after a host has died (default: 3)
   --watch             end the job in order when a host gets notice that its spot instance will be interrupted
+  --time-limit MIN    end the job after the step that is under way so many minutes after its start, with a checkpoint
   --detach            return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
 
 Example:
@@ -28,7 +31,7 @@ EOT
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib/job.sh
 . "$project/scripts/lib/job.sh"
-hostfile=.cluster/hosts_address ranks=0 ssh_config='' network='' restarts=3 watch=0 detach=0
+hostfile=.cluster/hosts_address ranks=0 ssh_config='' network='' restarts=3 watch=0 detach=0 minutes='' detox=0
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
@@ -38,18 +41,26 @@ while (($#)); do
         --network) network=${2:?--network needs addresses like 10.0.0.0/16} && shift ;;
         --restarts) restarts=${2:?--restarts needs a number} && shift ;;
         --watch) watch=1 ;;
+        --time-limit) minutes=${2:?--time-limit needs a number of minutes} && shift ;;
         --detach) detach=1 ;;
+        --detox) detox=1 && shift && break ;;
         -*) refuse "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
         *) break ;;
     esac
     shift
 done
 (($#)) || { usage >&2 && exit 2; }
-run_file=$(realpath -- "$1") && shift
+limit_time "$minutes"
+if ((!detox)); then
+    run_file=$(realpath -- "$1") && shift
+    [[ -e $run_file ]] || refuse "$run_file does not exist"
+    set -- train "$run_file" "$@"
+else
+    set -- detox "$@"
+fi
 cd "$project"
 # shellcheck source=scripts/lib/mpirun.sh
 . scripts/lib/mpirun.sh
-[[ -e $run_file ]] || refuse "$run_file does not exist"
 [[ -r $hostfile ]] || refuse "no hostfile $hostfile; setup_nodes.sh or the launcher's setup writes it"
 [[ -x .venv/bin/mpirun ]] || refuse "no .venv in $PWD; bash scripts/install_node.sh makes it"
 (($(grep -cvE '^[[:space:]]*(#|$)' "$hostfile") >= 2)) || refuse "$hostfile must name the server and at least one more host"
@@ -69,5 +80,5 @@ fi
 [[ -z $network ]] || options+=(--prtemca prte_if_include "$network" --mca btl_tcp_if_include "$network")
 # A run that is there already goes on, unless it shall be replaced: so the same command starts the job again at any time.
 [[ " $* " == *" --overwrite "* || " $* " == *" --resume "* ]] || set -- "$@" --resume
-run_job "$detach" bash scripts/node/cluster_job.sh "$hostfile" "$ranks" "$restarts" "$watch" .venv/bin/mpirun "${options[@]}" -- \
-    "$PWD/.venv/bin/python" -m mpi4py -m byzshield train "$run_file" "$@"
+run_job "$detach" ${time_limit[@]+"${time_limit[@]}"} bash scripts/node/cluster_job.sh "$hostfile" "$ranks" "$restarts" "$watch" .venv/bin/mpirun "${options[@]}" -- \
+    "$PWD/.venv/bin/python" -m mpi4py -m byzshield "$@"

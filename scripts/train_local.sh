@@ -4,13 +4,16 @@ set -euo pipefail
 
 usage() {
     cat <<'EOT'
-Usage: bash scripts/train_local.sh [--ranks N] [--detach] RUN.toml [FLAG ...]
+Usage: bash scripts/train_local.sh [OPTION ...] RUN.toml [FLAG ...]
+       bash scripts/train_local.sh [OPTION ...] --detox FLAG ...
 
 Starts mpirun with N processes on this machine: the parameter server and N - 1 that share the run's workers among them
-(default: one a core and one for the server; workers + 1 gives every worker its own). FLAGs go to `byzshield train`.
-Shows the log, which also stays in runs/; Ctrl-C ends the job after its step, with a checkpoint.
+(default: one a core and one for the server; workers + 1 gives every worker its own). FLAGs go to `byzshield train`, or behind
+--detox to `byzshield detox`. Shows the log, which also stays in runs/; Ctrl-C ends the job after its step, with a checkpoint.
 
-  --detach   return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
+  --ranks N              processes
+  --time-limit MINUTES   end the job after the step that is under way then, with a checkpoint
+  --detach               return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
 
 Examples:
   bash scripts/train_local.sh configs/runs/quickstart.toml
@@ -21,12 +24,14 @@ EOT
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib/job.sh
 . "$project/scripts/lib/job.sh"
-ranks=$(($(nproc) + 1)) detach=0
+ranks=$(($(nproc) + 1)) detach=0 minutes='' detox=0
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
         --ranks) ranks=${2:?--ranks needs a number} && shift ;;
+        --time-limit) minutes=${2:?--time-limit needs a number of minutes} && shift ;;
         --detach) detach=1 ;;
+        --detox) detox=1 && shift && break ;;
         -*) refuse "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
         *) break ;;
     esac
@@ -34,12 +39,18 @@ while (($#)); do
 done
 (($#)) || { usage >&2 && exit 2; }
 [[ $ranks =~ ^[0-9]+$ && $ranks -ge 2 ]] || refuse "--ranks must be at least 2; got $ranks"
-run_file=$(realpath -- "$1") && shift
+limit_time "$minutes"
+if ((!detox)); then
+    run_file=$(realpath -- "$1") && shift
+    [[ -e $run_file ]] || refuse "$run_file does not exist"
+    set -- train "$run_file" "$@"
+else
+    set -- detox "$@"
+fi
 cd "$project"
 # shellcheck source=scripts/lib/venv.sh
 . scripts/lib/venv.sh
 # shellcheck source=scripts/lib/mpi_env.sh
 . scripts/lib/mpi_env.sh
-[[ -e $run_file ]] || refuse "$run_file does not exist"
 [[ -x .venv/bin/mpirun ]] || ensure_venv ""
-run_job "$detach" .venv/bin/mpirun -n "$ranks" .venv/bin/python -m mpi4py -m byzshield train "$run_file" "$@"
+run_job "$detach" ${time_limit[@]+"${time_limit[@]}"} .venv/bin/mpirun -n "$ranks" .venv/bin/python -m mpi4py -m byzshield "$@"

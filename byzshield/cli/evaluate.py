@@ -1,10 +1,17 @@
-"""`byzshield evaluate`: the test accuracy of a run's checkpoints."""
+"""`byzshield evaluate`: the test accuracy of a run's checkpoints, or of those that the published code has left."""
 
 import argparse
+import re
 import time
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from byzshield.cli.detox_run_file import DATASETS, NETWORKS
+from byzshield.config import RunConfig, from_table
+from byzshield.config.load import override, parse_override
+from byzshield.config.schema import LAST_STEP
+from byzshield.errors import ConfigError
 from byzshield.strict_json import dumps
 
 __all__ = ["add_parser"]
@@ -12,48 +19,120 @@ __all__ = ["add_parser"]
 POLL_SECONDS = 2.0
 
 
+class Steps(NamedTuple):
+    """Which checkpoints to evaluate, and which of them have to be there."""
+
+    wanted: Collection[int]
+    required: Collection[int]
+
+
 def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "evaluate",
         help="test accuracy of each checkpoint of a run",
-        description="Prints step, test accuracy and test loss of each checkpoint in RUN_DIR.",
+        description="Prints step, test accuracy (top-1 and top-5) and test loss of each checkpoint in DIR: a run's folder, or "
+        "one with files model_step_N of the published DETOX and ByzShield code, whose network and data set have to be named.",
         epilog="example: byzshield evaluate runs/quickstart",
     )
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
-    parser.add_argument("--watch", action="store_true", help="go on with new checkpoints until the run has its summary")
+    parser.add_argument("run_dir", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--steps",
+        type=_steps,
+        metavar="STEPS",
+        help="only the checkpoints of these steps, all of which must be there: 100,200 or first:last:distance; or "
+        "first::distance, as many as there are",
+    )
+    parser.add_argument("--network", metavar="NAME", help="of files model_step_N: LeNet, ResNet18, ..., or a model's name here")
+    parser.add_argument("--dataset", metavar="NAME", help="of files model_step_N: MNIST, Cifar10, ..., or a data set's name here")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the run file, e.g. data.root=cifar10_data",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="go on with new checkpoints until those of --steps are done, or the run has its summary",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
-    from byzshield.errors import ConfigError
-    from byzshield.runtime import Builder, open_finished
-    from byzshield.runtime.checkpoint import all_checkpoints, load_checkpoint
+    from byzshield.runtime import Builder
+    from byzshield.runtime.checkpoint import all_checkpoints
+    from byzshield.runtime.run_directory import RunDirectory
+    from byzshield.runtime.weights import load_weights, published_checkpoints
 
-    directory, config = open_finished(arguments.run_dir)
-    builder = Builder(config)
+    directory = RunDirectory(arguments.run_dir)
+    builder = Builder(_config(arguments))
     builder.set_threads()
     model = builder.model()
+    wanted, required = arguments.steps or Steps(range(LAST_STEP + 1), ())
     rows: list[dict[str, Any]] = []
     done: set[int] = set()
     while True:
         finished = directory.summary.exists()
-        for step, path in all_checkpoints(directory.checkpoints):
-            if step in done:
+        found = dict(published_checkpoints(directory.path)) | dict(all_checkpoints(directory.checkpoints))
+        for step, path in sorted(found.items()):
+            if step in done or step not in wanted:
                 continue
             done.add(step)
-            model.module.load_state_dict(load_checkpoint(path)["model"])
-            accuracy, loss = builder.evaluate(model)
-            rows.append({"step": step, "test_accuracy": accuracy, "test_loss": loss})
+            load_weights(path, model.module)
+            result = builder.evaluate(model)
+            rows.append({"step": step, **{f"test_{name}": value for name, value in result._asdict().items()}})
             if not arguments.json:
-                print(f"step {step}: test accuracy {accuracy:.4f}, loss {loss:.4f}", flush=True)
-        if finished or not arguments.watch:
+                print(
+                    f"step {step}: test accuracy {result.accuracy:.4f}, top-5 {result.top5_accuracy:.4f}, loss {result.loss:.4f}",
+                    flush=True,
+                )
+        missing = next((step for step in required if step not in done), None)
+        if not arguments.watch or finished or (required and missing is None):
             break
         time.sleep(POLL_SECONDS)
+    if missing is not None:
+        raise ConfigError(f"{arguments.run_dir} has no checkpoint of step {missing}; --watch waits for one")
     if not rows:
         raise ConfigError(f"{arguments.run_dir} has no checkpoint yet; --watch waits for one")
     if arguments.json:
         print(dumps({"run": str(arguments.run_dir), "checkpoints": rows}))
     return 0
+
+
+def _config(arguments: argparse.Namespace) -> RunConfig:
+    """The run's configuration; of model_step_N files, as much as the flags say and an evaluation needs.
+
+    Raises:
+        ConfigError: the folder is not a run's, and the flags do not name network and data set.
+    """
+    from byzshield.runtime import open_finished
+    from byzshield.runtime.weights import published_checkpoints
+
+    if arguments.network is None or arguments.dataset is None:
+        if published_checkpoints(arguments.run_dir) and not (arguments.run_dir / "config.toml").exists():
+            raise ConfigError(f"{arguments.run_dir} has no config.toml: name --network and --dataset of its files model_step_N")
+        return open_finished(arguments.run_dir, arguments.overrides)[1]
+    dataset = DATASETS.get(arguments.dataset)
+    table: dict[str, Any] = {
+        "model": {"name": NETWORKS.get(arguments.network, arguments.network)},
+        "data": {"name": dataset.name if dataset else arguments.dataset},
+    }
+    override(table, map(parse_override, arguments.overrides))
+    return from_table(table)
+
+
+def _steps(text: str) -> Steps:
+    """Reads "100,200", "52:1040:52" or "52::52"."""
+    if re.fullmatch(r"\d+(,\d+)*", text):
+        steps: Collection[int] = {int(number) for number in text.split(",")}
+        return Steps(steps, steps)
+    if match := re.fullmatch(r"(\d+):(\d*):(0*[1-9]\d*)", text):
+        steps = range(int(match[1]), int(match[2] or LAST_STEP) + 1, int(match[3]))
+        if steps:
+            return Steps(steps, steps if match[2] else ())
+    raise argparse.ArgumentTypeError(f"must be like 100,200 or 52:1040:52 or 52::52; got {text!r}")

@@ -5,8 +5,9 @@ from typing import Any
 
 from byzshield.cli.progress import TerminalProgress, print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
+from byzshield.config import RunConfig
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "run_here"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,7 +33,11 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
     stop = StopOnSignal()
-    config = config_from(arguments)
+    return run_here(config_from(arguments), arguments, stop)
+
+
+def run_here(config: RunConfig, arguments: argparse.Namespace, stop: StopOnSignal) -> int:
+    """Runs a job in this process; `arguments` says with how many ranks, and whether to resume or overwrite."""
     from byzshield.runtime import simulate
 
     directory, summary = simulate(

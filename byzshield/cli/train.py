@@ -7,9 +7,10 @@ from typing import Any
 from byzshield import log
 from byzshield.cli.progress import TerminalProgress, print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
+from byzshield.config import RunConfig
 from byzshield.extras import require
 
-__all__ = ["add_parser"]
+__all__ = ["add_exit_file", "add_parser", "run_rank"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,20 +23,29 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: mpirun -n 16 python -m mpi4py -m byzshield train configs/runs/quickstart.toml",
     )
     add_run_options(parser)
+    add_exit_file(parser)
+    parser.set_defaults(run=run)
+
+
+def add_exit_file(parser: argparse.ArgumentParser) -> None:
+    """Adds --exit-file, which `main` reads."""
     parser.add_argument(
         "--exit-file",
         type=Path,
         metavar="FILE",
         help="the server writes its exit status here when it ends by itself; mpirun's own is 0 even after it has lost a host",
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
     stop = StopOnSignal()
+    return run_rank(config_from(arguments), arguments, stop)
+
+
+def run_rank(config: RunConfig, arguments: argparse.Namespace, stop: StopOnSignal) -> int:
+    """Runs this rank's part of a job; `arguments` says whether to resume or overwrite."""
     require("mpi4py")
-    config = config_from(arguments)
     from byzshield.runtime import train_mpi
     from byzshield.transport import mpi
 

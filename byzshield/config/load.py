@@ -15,9 +15,11 @@ from byzshield.config.section import Section, constraint_of
 from byzshield.errors import ConfigError
 from byzshield.suggestion import suggestion
 
-__all__ = ["configuration_hash", "dump", "from_table", "load"]
+__all__ = ["Change", "configuration_hash", "dump", "from_table", "load", "override", "parse_override", "read_table"]
 
 _NAMES = ("name", "rule")
+Change = tuple[str, str, Any]
+"""A section, one of its keys, and the value that it is to have."""
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -31,15 +33,50 @@ def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     Raises:
         ConfigError: the file is missing, is not TOML, or a key or value is wrong.
     """
+    table = read_table(path)
+    override(table, map(parse_override, overrides))
+    return from_table(table)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        ConfigError: it is missing or not TOML.
+    """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    for section, key, value in sorted(map(_parsed, overrides), key=lambda override: override[1] not in _NAMES):
+
+
+def override(table: dict[str, Any], changes: Iterable[Change]) -> None:
+    """Changes the nested tables of a run file in place, names of components first, as `load` says.
+
+    Raises:
+        ConfigError: a section is not a table.
+    """
+    for section, key, value in sorted(changes, key=lambda change: change[1] not in _NAMES):
         _override(table, section, key, value)
-    return from_table(table)
+
+
+def parse_override(text: str) -> Change:
+    """Reads "section.key=value".
+
+    Raises:
+        ConfigError: it has another form.
+    """
+    dotted, separator, written = text.partition("=")
+    section, dot, key = dotted.strip().partition(".")
+    if not (separator and dot and section and key):
+        raise ConfigError(f"--set wants section.key=value; got {text!r}")
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except (ValueError, RecursionError):
+        value = written.strip()
+    return section, key, value
 
 
 def from_table(table: Mapping[str, Any]) -> RunConfig:
@@ -79,18 +116,6 @@ def configuration_hash(config: RunConfig) -> str:
         for name, section in RunConfig.sections().items()
     }
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
-
-
-def _parsed(override: str) -> tuple[str, str, Any]:
-    dotted, separator, text = override.partition("=")
-    section, dot, key = dotted.strip().partition(".")
-    if not (separator and dot and section and key):
-        raise ConfigError(f"--set wants section.key=value; got {override!r}")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        value = text.strip()
-    return section, key, value
 
 
 def _override(table: dict[str, Any], section: str, key: str, value: Any) -> None:

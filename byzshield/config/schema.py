@@ -43,6 +43,10 @@ class RunSection(Section):
         eval_every: steps between two evaluations on the test set; 0 evaluates only at the end.
         checkpoint_every: steps between two checkpoints; 0 writes only the last.
         output_dir: the folder of all runs.
+        start_from: a file of weights to start from instead of random ones: a checkpoint, or a bare state_dict of the same
+            network, also under the names of the published DETOX and ByzShield code. Only the server reads it. Momentum and what a
+            rule remembers start from nothing.
+        start_step: steps that count as taken with these weights: samples, draws and the learning rate go on behind them.
 
     Example:
         [run]
@@ -59,6 +63,15 @@ class RunSection(Section):
     eval_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     checkpoint_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     output_dir: str = key("runs", hashed=False)
+    start_from: str | None = key(None, hashed=False)
+    start_step: int = key(0, least=0, most=LAST_STEP, hashed=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start_step and self.start_from is None:
+            raise ConfigError("run.start_step: needs the weights of that step in run.start_from")
+        if self.start_step >= self.steps:
+            raise ConfigError(f"run.start_step: must be less than run.steps = {self.steps}; got {self.start_step}")
 
 
 @dataclass(frozen=True, kw_only=True)

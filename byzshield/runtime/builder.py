@@ -21,10 +21,11 @@ from byzshield.placement import Assignment, build
 from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.optimizers import build_optimizer
 from byzshield.runtime.schedules import build_scheduler
+from byzshield.runtime.weights import load_weights
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
-from byzshield.training.evaluation import evaluate
+from byzshield.training.evaluation import Evaluation, evaluate
 from byzshield.wire import ArrayEncoder, ChunkLayout
 
 __all__ = ["Builder"]
@@ -222,8 +223,10 @@ class Builder:
         """The parameter server with a model of its own."""
         cluster = self.config.cluster
         model = self.model()
+        if self.config.run.start_from is not None:
+            load_weights(Path(os.path.expanduser(self.config.run.start_from)), model.module)
         optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
-        return ParameterServer(
+        server = ParameterServer(
             state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
             pipeline=self.pipeline(),
             assignment=self.assignment,
@@ -234,6 +237,8 @@ class Builder:
             encoder=ArrayEncoder(cluster.compression),
             quorum=cluster.quorum,
         )
+        server.begin_behind(self.config.run.start_step)
+        return server
 
     def worker(self, rank: int) -> Worker:
         """The logical workers of `rank`; those of all ranks in this process share one model."""
@@ -262,8 +267,8 @@ class Builder:
             adversary=adversary,
         )
 
-    def evaluate(self, model: FlatModel) -> tuple[float, float]:
-        """Test accuracy and test loss of a model."""
+    def evaluate(self, model: FlatModel) -> Evaluation:
+        """What a model makes of the test set."""
         return evaluate(model.module, self.dataset, device=self.config.cluster.device)
 
     def set_threads(self) -> None:

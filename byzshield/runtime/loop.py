@@ -189,7 +189,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         try:
             if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):
                 with postponed.delivered():
-                    line["test_accuracy"], line["test_loss"] = builder.evaluate(server.state.model)
+                    line["test_accuracy"], line["test_loss"], _ = builder.evaluate(server.state.model)
         finally:
             metrics.write(line)
     return line

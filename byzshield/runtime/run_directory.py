@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class RunDirectory:
 def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirectory:
     """Chooses and makes the directory of a run.
 
-    A name that is taken gets the next free suffix (-2, -3, ...), so that no result is overwritten by accident.
+    A name that another run has gets the next free suffix (-2, -3, ...), so that no result is overwritten by accident; a folder
+    that no run has begun to fill is taken as it is.
 
     Args:
         config: its run.output_dir and run.name.
@@ -64,8 +66,12 @@ def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirector
     return directory
 
 
-def open_finished(path: Path) -> tuple[RunDirectory, RunConfig]:
+def open_finished(path: Path, overrides: Iterable[str] = ()) -> tuple[RunDirectory, RunConfig]:
     """Opens the directory of a run that exists.
+
+    Args:
+        path: the directory.
+        overrides: of its configuration, as `load` takes them.
 
     Raises:
         ConfigError: it is not a run's directory.
@@ -73,7 +79,7 @@ def open_finished(path: Path) -> tuple[RunDirectory, RunConfig]:
     directory = RunDirectory(path)
     if not directory.config.exists():
         raise ConfigError(f"{path} is not a run's directory: it has no config.toml")
-    return directory, load(directory.config)
+    return directory, load(directory.config, overrides)
 
 
 def _chosen(parent: Path, name: str, config: RunConfig, *, resume: bool, overwrite: bool) -> Path:
@@ -86,7 +92,7 @@ def _chosen(parent: Path, name: str, config: RunConfig, *, resume: bool, overwri
         if any(path.iterdir()) and not (path / "config.toml").exists():
             raise ConfigError(f"run.name: {path} is not a run's directory, so it is not overwritten")
         shutil.rmtree(path)
-    elif path.exists():
+    elif (path / "config.toml").exists():
         number = 2
         while (parent / f"{name}-{number}").exists():
             number += 1

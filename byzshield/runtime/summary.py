@@ -35,7 +35,7 @@ def summarize(
     config, lines = builder.config, metrics.lines
     evaluated = next((line for line in reversed(lines) if "test_accuracy" in line), {"step": None})
     if status == "complete" and evaluated["step"] != server.step:
-        accuracy, loss = builder.evaluate(server.state.model)
+        accuracy, loss, _ = builder.evaluate(server.state.model)
         evaluated = {"step": server.step, "test_accuracy": accuracy, "test_loss": loss}
     return {
         "status": status,

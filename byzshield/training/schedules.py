@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 
 from byzshield.errors import ParameterError
 
-__all__ = ["ExponentialSteps", "ScheduleSequence", "Skips"]
+__all__ = ["ExponentialSteps", "ScheduleSequence", "Skips", "without_optimizer_steps"]
 
 
 @runtime_checkable
@@ -54,7 +54,7 @@ class ExponentialSteps(LRScheduler):
 
     def skip(self) -> None:
         """Counts the skipped step."""
-        with _steps_without_the_optimizer():
+        with without_optimizer_steps():
             self.step()
 
 
@@ -76,7 +76,7 @@ class ScheduleSequence(SequentialLR):
 
     def step(self) -> None:  # type: ignore[override]
         """Goes on to the next step."""
-        with _steps_without_the_optimizer():
+        with without_optimizer_steps():
             super().step()
 
     def skip(self) -> None:
@@ -86,7 +86,7 @@ class ScheduleSequence(SequentialLR):
 
 
 @contextmanager
-def _steps_without_the_optimizer() -> Iterator[None]:
+def without_optimizer_steps() -> Iterator[None]:
     """No warnings that the optimizer has taken no step, or, in older torch, of how SequentialLR begins the next schedule."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -240,6 +240,11 @@ class ParameterServer:
         """Ends training; returns the news for every rank."""
         return self._to_every_rank(messages.stop())
 
+    def begin_behind(self, step: int) -> None:
+        """Counts `step` steps as taken; to be called before the first round, with the weights of that step in the model."""
+        self.state.begin_behind(step)
+        self.step = step
+
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on as if nothing had happened."""
         return {

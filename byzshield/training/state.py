@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from byzshield.arrays import Float32
 from byzshield.models import FlatModel
-from byzshield.training.schedules import Skips
+from byzshield.training.schedules import Skips, without_optimizer_steps
 
 __all__ = ["TrainingState"]
 
@@ -52,6 +52,13 @@ class TrainingState:
         """Tells the schedule of a step that is not applied; torch's own count only those that are."""
         if isinstance(self._scheduler, Skips):
             self._scheduler.skip()
+
+    def begin_behind(self, step: int) -> None:
+        """Lets the schedule go on behind `step` steps that were taken elsewhere; the optimizer remembers nothing of them."""
+        if self._scheduler is not None:
+            with without_optimizer_steps():
+                for _ in range(step):
+                    self._scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
         """`model`, `optimizer` and `scheduler`, for a checkpoint."""

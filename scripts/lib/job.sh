@@ -96,6 +96,17 @@ end_session() {
     done
 }
 
+# limit_time MINUTES: makes time_limit, the words in front of a job's command that end it after its step once its time is up (and kill
+# it ten minutes later if it has not ended); none if MINUTES is empty or 0. It signals the command alone, which knows whom to tell.
+# shellcheck disable=SC2034 # read by those who source this
+time_limit=()
+limit_time() {
+    [[ -n $1 ]] || return 0
+    [[ $1 =~ ^[0-9]{1,7}(\.[0-9]{1,3})?$ ]] || refuse "--time-limit needs a number of minutes; got $1"
+    # shellcheck disable=SC2034
+    time_limit=(timeout --foreground --preserve-status --signal USR1 --kill-after 10m "$1m")
+}
+
 # run_job DETACH COMMAND ...: starts the job; unless DETACH is 1, shows its log, and Ctrl-C ends it.
 run_job() {
     local detach=$1 status=0
