@@ -193,6 +193,8 @@ def _run(flags: argparse.Namespace, dataset: PublishedDataset, notes: list[str])
     run: Table = {"name": folder.name, "output_dir": str(folder.parent), "seed": flags.seed, "steps": steps}
     run |= {"eval_every": every, "checkpoint_every": every}
     start = _at_least("--checkpoint-step", flags.checkpoint_step, 0)
+    if start >= steps:
+        raise ConfigError(f"--checkpoint-step: must be less than the {steps} steps of the run; got {start}")
     if start:
         run |= {"start_from": str(folder / f"model_step_{start}"), "start_step": start}
     return run

@@ -66,13 +66,6 @@ class RunSection(Section):
     start_from: str | None = key(None, hashed=False)
     start_step: int = key(0, least=0, most=LAST_STEP, hashed=False)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.start_step and self.start_from is None:
-            raise ConfigError("run.start_step: needs the weights of that step in run.start_from")
-        if self.start_step >= self.steps:
-            raise ConfigError(f"run.start_step: must be less than run.steps = {self.steps}; got {self.start_step}")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSection(Section):

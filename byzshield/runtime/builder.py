@@ -221,10 +221,14 @@ class Builder:
 
     def server(self) -> ParameterServer:
         """The parameter server with a model of its own."""
-        cluster = self.config.cluster
+        cluster, run = self.config.cluster, self.config.run
+        if run.start_step and run.start_from is None:
+            raise ConfigError("run.start_step: needs the weights of that step in run.start_from")
+        if run.start_step >= run.steps:
+            raise ConfigError(f"run.start_step: must be less than run.steps = {run.steps}; got {run.start_step}")
         model = self.model()
-        if self.config.run.start_from is not None:
-            load_weights(Path(os.path.expanduser(self.config.run.start_from)), model.module)
+        if run.start_from is not None:
+            load_weights(Path(os.path.expanduser(run.start_from)), model.module)
         optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
         server = ParameterServer(
             state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
@@ -237,7 +241,7 @@ class Builder:
             encoder=ArrayEncoder(cluster.compression),
             quorum=cluster.quorum,
         )
-        server.begin_behind(self.config.run.start_step)
+        server.begin_behind(run.start_step)
         return server
 
     def worker(self, rank: int) -> Worker:

@@ -143,9 +143,13 @@ def test_a_file_that_is_no_such_checkpoint_gets_one_line(
         (["--approach", "baseline"], "--workers: is required with --approach baseline"),
         (["--mode", "krum"], "--mode: krum could not run there with --approach mols"),
         (["--set", "run.start_step=2"], "run.start_step: needs the weights of that step in run.start_from"),
+        (["--set", "run.start_from=x", "--set", "run.start_step=3"], "run.start_step: must be less than run.steps = 3; got 3"),
         (["--set", "attack.epsilonn=3"], "did you mean 'epsilon'?"),
         (["--worker-fail", "9"], "to see it fail, use --set aggregation.num_corrupted=12"),
-        (["--resume", "9", "--train-dir", "nowhere", "--dry-run"], "run.start_step: must be less than run.steps = 3; got 9"),
+        (
+            ["--resume", "9", "--train-dir", "nowhere", "--dry-run"],
+            "--checkpoint-step: must be less than the 3 steps of the run; got 9",
+        ),
         (["--resume", "2", "--train-dir", "nowhere"], "--resume: nowhere has no model_step_2 and no checkpoint of ours"),
     ],
 )
