@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     if first:
         for note in meant.notes:
             LOG.info(note)
-        if config.run.start_step:
+        if arguments.checkpoint_step:
             config, arguments.resume = _start(config, resume=arguments.resume)
     return train.run_rank(config, arguments, stop) if under_mpi else simulate.run_here(config, arguments, stop)
 
