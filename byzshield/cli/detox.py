@@ -82,6 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
     if first:
         for note in meant.notes:
             LOG.info(note)
+        folder = Path(config.run.output_dir) / config.run.name
+        if folder.is_dir() and not (folder / "config.toml").exists() and not arguments.overwrite:
+            arguments.resume = True  # the published scripts make the folder, and its weights are in it: it is taken as it is
         if arguments.checkpoint_step:
             config, arguments.resume = _start(config, resume=arguments.resume)
     return train.run_rank(config, arguments, stop) if under_mpi else simulate.run_here(config, arguments, stop)

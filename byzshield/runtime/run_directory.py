@@ -40,8 +40,7 @@ class RunDirectory:
 def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirectory:
     """Chooses and makes the directory of a run.
 
-    A name that another run has gets the next free suffix (-2, -3, ...), so that no result is overwritten by accident; a folder
-    that no run has begun to fill is taken as it is.
+    A name that is taken gets the next free suffix (-2, -3, ...), so that no result is overwritten by accident.
 
     Args:
         config: its run.output_dir and run.name.
@@ -92,7 +91,7 @@ def _chosen(parent: Path, name: str, config: RunConfig, *, resume: bool, overwri
         if any(path.iterdir()) and not (path / "config.toml").exists():
             raise ConfigError(f"run.name: {path} is not a run's directory, so it is not overwritten")
         shutil.rmtree(path)
-    elif (path / "config.toml").exists():
+    elif path.exists():
         number = 2
         while (parent / f"{name}-{number}").exists():
             number += 1

@@ -55,6 +55,7 @@ def test_a_dry_run_prints_the_run_file_of_the_run(
     printed = tmp_path / "run.toml"
     printed.write_text(capsys.readouterr().out)
     assert not (tmp_path / "job").exists()
+    (tmp_path / "job").mkdir()  # as the published scripts do before they start
     assert detox() == 0
     assert load(printed) == load(tmp_path / "job" / "config.toml")
     assert main(["simulate", str(printed), "--set", "run.name=again"]) == 0
