@@ -237,6 +237,9 @@ def _aggregation(flags: argparse.Namespace, notes: list[str]) -> Table:
     buckets = _at_least("--bucket-size", flags.bucket_size, 0)
     if approach == "maj_vote" and flags.mode == "normal":
         notes.append("the winners of the votes are averaged; there, --mode normal averages all copies without a vote")
+    if approach != "baseline" and flags.mode == "coord-median" and buckets == 1:
+        notes.append("the median of one bucket is the mean of all files, as there; --bucket-size 0 is for none")
+        return {"rule": "mean"}
     if approach != "baseline" and flags.mode in BUCKETED and buckets:
         return {**BUCKETED[flags.mode], "num_buckets": buckets}
     return {"rule": rule}

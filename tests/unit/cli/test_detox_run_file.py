@@ -46,6 +46,7 @@ def amounts_to(words: str, num_workers: int | None = 15) -> RunFile:
         ("--dataset SVHN --network VGG13", "data", {"name": "svhn", "batch_size": 250, "augment": True}),
         # the rule
         ("", "aggregation", {"rule": "median"}),
+        ("--bucket-size 1", "aggregation", {"rule": "mean"}),
         ("--bucket-size 25", "aggregation", {"rule": "median_of_means", "num_buckets": 25}),
         ("--approach baseline --bucket-size 5", "aggregation", {"rule": "median"}),
         ("--mode bulyan --bucket-size 2", "aggregation", {"rule": "bulyan_byzshield"}),

@@ -54,6 +54,8 @@ REFUSED = [
     ("cluster.device", '"cuda:-1"', "must be 'cpu', 'cuda' or 'cuda:N'; got 'cuda:-1'"),
     ("cluster.exchange", '"fast"', "must be 'digest' or 'full'; got 'fast'"),
     ("cluster.exchange", "true", "must be 'digest' or 'full'; got True"),
+    ("cluster.max_skipped", "-1", "must be at least 0; got -1"),
+    ("cluster.max_skipped", "2147483648", "must be at most 2147483647; got 2147483648"),
     ("cluster.quorum", "-0.1", "must be at least 0; got -0.1"),
     ("cluster.quorum", "5", "must be at most 1; got 5"),
     ("cluster.quorum", "nan", "must be finite; got nan"),
