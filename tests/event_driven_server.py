@@ -75,3 +75,11 @@ def requests(outgoing: list[Message]) -> list[tuple[int, int, int]]:
     """The FETCH requests among messages, as (worker, file, chunk)."""
     frames = [Frame.decode(message.data, bounds={Kind.FETCH: 0}) for message in outgoing if message.tag == Kind.FETCH]
     return [(frame.worker, frame.file, frame.chunk) for frame in frames]
+
+
+def wait(server: ParameterServer, *, until: float) -> list[tuple[int, int, int]]:
+    """Lets time pass in which nobody says anything; returns the server's requests as (worker, file, chunk)."""
+    asked = []
+    while (deadline := server.next_deadline()) is not None and deadline <= until:
+        asked += requests(server.tick(deadline))
+    return asked

@@ -1,6 +1,8 @@
 """The digest exchange: workers vote with digests, and the server fetches each winner once."""
 
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import inf
 from typing import Any
 
 from byzshield.errors import FrameError
@@ -12,32 +14,44 @@ __all__ = ["DigestRound"]
 
 @dataclass(kw_only=True)
 class _Fetch:
-    """A decided file whose payload is on its way.
+    """A decided file whose payload is on its way, or has come.
 
     Args:
         missing: chunks that have not arrived intact.
-        provider: the worker that was asked last; None while nobody is left to ask.
-        deadline: when the provider is given up.
-        asked: all workers that have been asked.
+        asked: when each worker was asked that has been asked, in seconds.
+        awaited: chunks that are to come from each of them that still may deliver.
+        heard: those of them that have sent anything.
+        late: those of them that had not sent everything in time.
+        deadline: when the next one is asked, or the file given up; infinite if that is not a matter of time.
+        ends: when those who were asked are given up if there is nobody else to ask.
     """
 
     missing: set[int]
-    provider: int | None = None
-    deadline: float = 0.0
-    asked: set[int] = field(default_factory=set)
+    asked: dict[int, float] = field(default_factory=dict)
+    awaited: dict[int, set[int]] = field(default_factory=dict)
+    heard: set[int] = field(default_factory=set)
+    late: set[int] = field(default_factory=set)
+    deadline: float = inf
+    ends: float = 0.0
+
+    @property
+    def in_time(self) -> bool:
+        """Whether somebody was asked who still may deliver and is not late."""
+        return not self.awaited.keys() <= self.late
 
 
 class DigestRound(Round):
     """Decides each file by the digests of its copies and asks one member of the majority for the payload.
 
-    Every chunk is checked against the digest that was voted for. A provider that sends anything else, or nothing, is counted
-    and replaced by the next member; one honest member suffices. Requests are spread over the members.
+    Every chunk is checked against the digest that was voted for. A provider that sends anything else is counted and replaced by
+    the next member. For one that takes longer than is usual, the next is asked as well, and what comes first is taken; one honest
+    member suffices. Requests are spread over the members, and the slow are asked last, all at once.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._fetches: dict[int, _Fetch] = {}
-        self._asked_of: dict[int, int] = {}
+        self._due: list[tuple[float, int]] = []  # a heap of deadlines and files, which may have changed since
 
     def receive(self, frame: Frame, now: float) -> list[Frame]:
         if not 0 <= frame.file < len(self.ballots):
@@ -50,84 +64,132 @@ class DigestRound(Round):
 
     def tick(self, now: float) -> list[Frame]:
         super().tick(now)
-        requests = []
-        for file, fetch in list(self._fetches.items()):
-            if fetch.provider is not None and now >= fetch.deadline:
-                self._blame.add(fetch.provider, "timeout")
-                requests += self._ask_next(file, now)
-            elif fetch.provider is None and self._voting_over:
-                self._abandon(file)
+        requests: list[Frame] = []
+        while now >= self._next_payload():
+            _, file = heappop(self._due)
+            self._fetches[file].deadline = inf
+            self._count_late(file, now)
+            requests += self._ask_next(file, now)
+        for file in self._fetches:
+            self._abandon_if_hopeless(file)
         return requests
 
-    def next_deadline(self) -> float | None:
-        deadlines = [fetch.deadline for fetch in self._fetches.values() if fetch.provider is not None]
-        votes = super().next_deadline()
-        if votes is not None:
-            deadlines.append(votes)
-        return min(deadlines, default=None)
+    def next_deadline(self) -> float:
+        return inf if self.done else min(super().next_deadline(), self._next_payload())
 
     def give_up_on(self, worker: int, now: float) -> list[Frame]:
         super().give_up_on(worker, now)
-        requests = []
-        for file, fetch in list(self._fetches.items()):
-            fetch.asked.add(worker)
-            if fetch.provider in (worker, None):
-                requests += self._ask_next(file, now)
+        requests: list[Frame] = []
+        for file, fetch in self._fetches.items():
+            fetch.asked.setdefault(worker, now)
+            fetch.awaited.pop(worker, None)
+            requests += self._ask_next(file, now)
         return requests
 
     def _receive_vote(self, frame: Frame, now: float) -> list[Frame]:
         if frame.compressed or frame.count != DIGEST_BYTES * self._layout.num_chunks:
             raise FrameError(f"a vote has {self._layout.num_chunks} digests")
-        if self._cast(frame.worker, frame.file, bytes(frame.payload)):
+        if self._cast(frame.worker, frame.file, bytes(frame.payload), now):
             self._fetches[frame.file] = _Fetch(missing=set(range(self._layout.num_chunks)))
-            return self._ask_next(frame.file, now)
-        fetch = self._fetches.get(frame.file)
-        return self._ask_next(frame.file, now) if fetch is not None and fetch.provider is None else []
+        return self._ask_next(frame.file, now) if frame.file in self._fetches else []
 
     def _receive_chunk(self, frame: Frame, now: float) -> list[Frame]:
-        fetch = self._fetches.get(frame.file)
-        if fetch is None or frame.worker != fetch.provider:
+        fetch, worker = self._fetches.get(frame.file), frame.worker
+        if fetch is not None and worker in fetch.asked:
+            self._hear(fetch, worker, now)
+        if fetch is None or worker not in fetch.awaited:
             settled = frame.file in self.complete or frame.file in self.undecided
-            if settled or (fetch is not None and frame.worker in fetch.asked):
+            if settled or (fetch is not None and worker in fetch.asked):
                 return []  # it was asked once, and is late
-            raise FrameError(f"nobody asked worker {frame.worker} for file {frame.file}")
-        if frame.chunk not in fetch.missing:
+            raise FrameError(f"nobody asked worker {worker} for file {frame.file}")
+        if frame.chunk not in fetch.awaited[worker]:
             raise FrameError(f"chunk {frame.chunk} of file {frame.file} is not awaited")
+        fetch.awaited[worker].discard(frame.chunk)
+        if frame.chunk not in fetch.missing:
+            return []  # somebody else was faster
         winner = self.ballots[frame.file].winner
         assert winner is not None
         place = self._matrix[frame.file, self._layout.slice(frame.chunk)]
         try:
             messages.read_vector(frame, place)
         except FrameError:
-            self._blame.add(frame.worker, "malformed")
-            return self._ask_next(frame.file, now)
+            return self._replace(worker, frame.file, "malformed", now)
         if digest(place) != self._layout.digest_of(winner, frame.chunk):
-            self._blame.add(frame.worker, "payload_mismatch")
-            return self._ask_next(frame.file, now)
+            return self._replace(worker, frame.file, "payload_mismatch", now)
         fetch.missing.discard(frame.chunk)
         if not fetch.missing:
-            del self._fetches[frame.file]
+            fetch.deadline = inf
             self.complete.add(frame.file)
         return []
 
+    def _replace(self, worker: int, file: int, cause: str, now: float) -> list[Frame]:
+        """Counts a provider that has sent what is useless, and asks another."""
+        self._blame.add(worker, cause)
+        self._pace.late(worker)
+        del self._fetches[file].awaited[worker]
+        return self._ask_next(file, now)
+
+    def _count_late(self, file: int, now: float) -> None:
+        """Counts those who should have delivered: as `slow` who has sent a part, as `timeout` who has sent nothing."""
+        fetch = self._fetches[file]
+        for worker in fetch.awaited:
+            if worker not in fetch.late and now >= fetch.asked[worker] + self._pace.payload_limit:
+                fetch.late.add(worker)
+                self._blame.add(worker, "slow" if worker in fetch.heard else "timeout")
+                self._pace.late(worker)
+                self._pace.delivered(worker, now - fetch.asked[worker])
+
+    def _hear(self, fetch: _Fetch, worker: int, now: float) -> None:
+        """Notes that a worker has sent a part of what it was asked for, or all of it."""
+        self._pace.delivered(worker, now - fetch.asked[worker])
+        if worker in fetch.late and worker not in fetch.heard:
+            self._blame.add(worker, "slow")
+        fetch.heard.add(worker)
+
     def _ask_next(self, file: int, now: float) -> list[Frame]:
-        """Asks the member of the majority that has been asked least for what is missing of a file."""
+        """Asks for what is missing of a file, unless it is to come in time: one who is not slow, or else all who are left."""
         fetch, ballot = self._fetches[file], self.ballots[file]
+        if not fetch.missing or file in self.undecided or fetch.in_time:
+            return []
         members = [worker for worker in ballot.supporters if worker not in fetch.asked]
         if not members:
-            fetch.provider = None
-            if not ballot.silent or self._voting_over:
-                self._abandon(file)
+            self._wait_for_the_late(file, now)
             return []
-        worker = min(members, key=lambda member: (self._asked_of.get(member, 0), member))
-        self._asked_of[worker] = self._asked_of.get(worker, 0) + 1
-        self._blame.ask(worker, "payloads")
-        fetch.asked.add(worker)
-        fetch.provider = worker
-        fetch.deadline = now + self._timeout
-        chunks = [ALL_CHUNKS] if len(fetch.missing) == self._layout.num_chunks else sorted(fetch.missing)
-        return [messages.fetch(worker, self.step, file, chunk) for chunk in chunks]
+        first = self._pace.first_to_ask(members)
+        requests = []
+        for worker in members if self._pace.is_slow(first) else [first]:
+            fetch.asked[worker] = now
+            fetch.awaited[worker] = set(fetch.missing)
+            fetch.ends = max(fetch.ends, now + self._pace.patience(worker, self._pace.payload_limit))
+            self._pace.ask(worker)
+            self._blame.ask(worker, "payloads")
+            chunks = [ALL_CHUNKS] if len(fetch.missing) == self._layout.num_chunks else sorted(fetch.missing)
+            requests += [messages.fetch(worker, self.step, file, chunk) for chunk in chunks]
+        self._schedule(file, now + self._pace.payload_limit)
+        return requests
 
-    def _abandon(self, file: int) -> None:
-        del self._fetches[file]
-        self.undecided.add(file)
+    def _wait_for_the_late(self, file: int, now: float) -> None:
+        """Waits on for those who were asked, as there is nobody else, or gives them up."""
+        fetch = self._fetches[file]
+        if fetch.awaited and now < fetch.ends:
+            self._pace.spend()
+            self._schedule(file, fetch.ends)
+        else:
+            fetch.awaited.clear()
+            self._abandon_if_hopeless(file)
+
+    def _abandon_if_hopeless(self, file: int) -> None:
+        """Gives a file up if nobody is left to deliver it, or to vote for it and deliver then."""
+        fetch = self._fetches[file]
+        if fetch.missing and not fetch.awaited and not self.ballots[file].silent:
+            self.undecided.add(file)
+
+    def _schedule(self, file: int, deadline: float) -> None:
+        self._fetches[file].deadline = deadline
+        heappush(self._due, (deadline, file))
+
+    def _next_payload(self) -> float:
+        """The earliest deadline of a payload; infinite without one."""
+        while self._due and self._due[0][0] != self._fetches[self._due[0][1]].deadline:
+            heappop(self._due)
+        return self._due[0][0] if self._due else inf

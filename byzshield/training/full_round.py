@@ -40,7 +40,7 @@ class FullRound(Round):
         if len(seen) < self._layout.num_chunks:
             return []
         vote = b"".join(seen[chunk] for chunk in range(self._layout.num_chunks))
-        if self._cast(frame.worker, frame.file, vote):
+        if self._cast(frame.worker, frame.file, vote, now):
             kept = self._kept.pop(frame.file)
             for chunk, value in seen.items():
                 self._matrix[frame.file, self._layout.slice(chunk)] = kept[chunk, value]

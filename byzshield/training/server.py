@@ -1,6 +1,7 @@
 """The parameter server as a state machine: frames in, frames out."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
 from byzshield.training.digest_round import DigestRound
 from byzshield.training.full_round import FullRound
+from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import TrainingState
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
@@ -60,7 +62,7 @@ class ParameterServer:
         rank_of: for each worker the rank that hosts it.
         layout: the chunks of a gradient.
         exchange: "digest" or "full".
-        round_timeout: seconds to wait for votes, and for each payload.
+        round_timeout: most seconds to wait for votes, and for each payload; less once it is known what is usual.
         encoder: compresses the parameters.
         quorum: least share of the files that must have a winner for a step to be applied, 0 to 1.
 
@@ -97,7 +99,10 @@ class ParameterServer:
             self._workers_on.setdefault(rank, []).append(worker)
         self._layout = layout
         self._round_type: type[Round] = DigestRound if exchange == "digest" else FullRound
-        self._timeout = round_timeout
+        # A rank computes a file once, however many of its workers hold it.
+        files_on = {rank: len(np.unique(assignment.files_of[workers])) for rank, workers in self._workers_on.items()}
+        self._pace = Pace(work=[files_on[rank] for rank in rank_of], replication=assignment.replication, ceiling=round_timeout)
+        self._not_before = 0.0
         self._encoder = encoder
         self._quorum = quorum
         self._lost: set[int] = set()
@@ -128,7 +133,7 @@ class ParameterServer:
             layout=self._layout,
             matrix=self._matrix,
             blame=self.blame,
-            timeout=self._timeout,
+            pace=self._pace,
             now=now,
         )
         for rank in sorted(self._lost):
@@ -160,11 +165,20 @@ class ParameterServer:
 
     def tick(self, now: float) -> list[Message]:
         """Acts on deadlines; returns what to send."""
-        return [] if self._round is None else self._addressed(self._round.tick(now))
+        deadline = self.next_deadline()
+        if deadline is None or now < deadline:
+            return []
+        if now > deadline + FLOOR:
+            # It was the server that could not look: what came in time has still to be read.
+            self._not_before = now + FLOOR
+            return []
+        assert self._round is not None
+        return self._addressed(self._round.tick(now))
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do next; None if never."""
-        return None if self._round is None else self._round.next_deadline()
+        deadline = inf if self._round is None else self._round.next_deadline()
+        return None if deadline == inf else max(deadline, self._not_before)
 
     def lose(self, rank: int, now: float) -> list[Message]:
         """Goes on without a rank whose process is dead; returns what to send."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from event_driven_server import LAYOUT, TIMEOUT, Peers, gradient, make_server, requests
+from event_driven_server import LAYOUT, TIMEOUT, Peers, gradient, make_server, requests, wait
 
 from byzshield.aggregation import Mean, Median, MoNNA
 from byzshield.errors import CheckpointError, DivergedError, LostWorkersError
@@ -247,8 +247,7 @@ class TestDeadlines:
         peers = opened(server)
         peers.vote(0, 0, TRUE)
         peers.vote(1, 0, TRUE)
-        server.tick(TIMEOUT)
-        assert server.tick(2 * TIMEOUT) == []
+        assert wait(server, until=2 * TIMEOUT) == [(1, 0, ALL_CHUNKS)]
         assert server.round_done
         # Worker 2 never voted, but nobody waited for it: the file was decided without it.
         assert blamed(server) == {"0": {"timeout": 1}, "1": {"timeout": 1}}
@@ -261,7 +260,7 @@ class TestDeadlines:
         for worker in (0, 1):
             peers.pay(worker, 0, FALSE, chunks=[0])
         assert not server.round_done
-        server.tick(TIMEOUT)
+        wait(server, until=TIMEOUT)
         assert server.round_done
         assert close(server).undecided == (0,)
 
@@ -290,7 +289,7 @@ class TestATrustedFile:
             if file != silent:
                 peers.vote(file, file, gradient(first, 0, 0))
                 peers.pay(file, file, gradient(first, 0, 0))
-        server.tick(TIMEOUT)
+        wait(server, until=TIMEOUT)
         assert server.round_done
         return server, close(server)
 
@@ -345,7 +344,7 @@ class TestLateMessages:
         server, peers = self.two_rounds()
         peers.vote(0, 0, TRUE, step=2)
         peers.vote(1, 0, TRUE, step=2)
-        peers.pay(0, 0, TRUE, step=2)
+        peers.pay(1, 0, TRUE, step=2)
         close(server)
         server.open_round(2.0)
         assert peers.vote(2, 0, FALSE, step=1) == []
@@ -408,10 +407,10 @@ class TestLostRanks:
         server = make_server(ONE_FILE)
         peers = opened(server)
         server.lose(3, 0.0)
-        for step in (1, 2):
+        for step, provider in ((1, 0), (2, 1)):
             peers.vote(0, 0, TRUE, step=step)
-            assert peers.vote(1, 0, TRUE, step=step) == [(0, 0, ALL_CHUNKS)]
-            peers.pay(0, 0, TRUE, step=step)
+            assert peers.vote(1, 0, TRUE, step=step) == [(provider, 0, ALL_CHUNKS)]
+            peers.pay(provider, 0, TRUE, step=step)
             assert close(server).applied
             assert [message.rank for message in server.open_round(1.0)] == [1, 2]
         peers.vote(0, 0, TRUE, step=3)

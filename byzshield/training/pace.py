@@ -1,0 +1,124 @@
+"""How long the server waits for a worker: what is usual among all of them, and who was late lately."""
+
+from collections.abc import Sequence
+from math import inf
+from statistics import median_low
+from typing import Final
+
+__all__ = ["FLOOR", "Pace", "usual"]
+
+FLOOR: Final = 0.1  # seconds; a busy operating system may keep an honest process waiting for as long
+DEVIATIONS: Final = 3.0  # median absolute deviations above the median that are still usual
+PATIENCE: Final = 4.0  # times the usual, for a worker that was not late lately and without whom a file would be lost
+MOST_CREDIT: Final = 4.0  # steps in a row that may last so long
+EARNED: Final = 1 / 32  # of such a step, by each step
+FADING: Final = 0.98  # what a step leaves of the memory of lateness
+MOST_LATENESS: Final = 4.0  # gone after about a hundred steps
+SLOW: Final = 0.5  # a worker that was late once is slow for about 34 steps
+
+
+def usual(seconds: Sequence[float], *, slack: float) -> float:
+    """What most need and a margin: median + max(3 MAD, slack * median), infinite while half of them are unknown.
+
+    Of numbers of which fewer than half are false, the median and the median absolute deviation stay within the range of the
+    true ones. Both are lower medians, so that the unknown, which are infinite, count as slow.
+
+    >>> usual([1.0, 1.0, 2.0, 1.0, 900.0], slack=0.5)
+    1.5
+    """
+    median = median_low(seconds)
+    if median == inf:
+        return inf
+    deviation = median_low([abs(each - median) for each in seconds])
+    return median + max(DEVIATIONS * deviation, slack * median)
+
+
+class Pace:
+    """Remembers across steps what workers needed and who was late; without a clock, in memory for K workers.
+
+    One worker is one number in every statistic, however much it sends, so that fewer than half of the workers cannot move a
+    limit out of the range of what the others need. Who was late is slow until that has faded: it is asked last, and nobody waits
+    for it longer than is usual. Others may once in a while take several times as long, if a file would be lost without them:
+    each step in which the server has waited so takes one credit, and the credit comes back slowly. So however many workers take
+    turns at being late, they cannot make every step long.
+
+    None of it decides which bytes win. It is no part of a checkpoint: what another job has measured, on other hosts perhaps,
+    says nothing, and what is not measured yet has the whole `ceiling`.
+
+    Args:
+        work: for each worker the files that its rank computes in a step.
+        replication: r.
+        ceiling: seconds that nothing is waited for longer.
+    """
+
+    def __init__(self, *, work: Sequence[int], replication: int, ceiling: float) -> None:
+        self.work = list(work)
+        self.replication = replication
+        self.ceiling = ceiling
+        self.payload_limit = ceiling
+        """Seconds after which a worker that was asked for a payload is late."""
+        self._lateness = [0.0] * len(work)
+        self._late_now: set[int] = set()
+        self._credit = MOST_CREDIT
+        self._spent = False
+        self._payload_seconds = [inf] * len(work)
+        self._payloads_now: dict[int, float] = {}
+        self._deciding_seconds = 0.0
+        self._step = 0
+        self._asked_now = [0] * len(work)
+        self._asked_at = [0] * len(work)
+
+    def begin_step(self) -> None:
+        """Takes up what the step before has shown, and lets what is older fade."""
+        for worker, seconds in self._payloads_now.items():
+            self._payload_seconds[worker] = seconds
+        # A worker may compute one more file before it hears that it is asked.
+        needed = usual(self._payload_seconds, slack=0.5) + self._deciding_seconds / 2
+        self.payload_limit = min(self.ceiling, max(FLOOR, needed))
+        self._lateness = [lateness * FADING for lateness in self._lateness]
+        self._credit = min(MOST_CREDIT, max(0.0, self._credit - self._spent) + EARNED)
+        self._payloads_now, self._late_now, self._spent = {}, set(), False
+        self._deciding_seconds = 0.0
+        self._step += 1
+        self._asked_now = [0] * len(self.work)
+
+    def is_slow(self, worker: int) -> bool:
+        """Whether it was late so lately that nobody should wait for it."""
+        return self._lateness[worker] >= SLOW
+
+    def patience(self, worker: int, prompt: float) -> float:
+        """Seconds to wait for a worker if a file is lost without it, where `prompt` is usual."""
+        if self.is_slow(worker):
+            return prompt
+        longest = min(self.ceiling, PATIENCE * prompt)
+        return prompt + min(1.0, self._credit) * (longest - prompt)
+
+    def late(self, worker: int) -> None:
+        """Remembers that a worker was late, or sent what is useless; once a step."""
+        if worker not in self._late_now:
+            self._late_now.add(worker)
+            self._lateness[worker] = min(MOST_LATENESS, self._lateness[worker] + 1)
+
+    def spend(self) -> None:
+        """Notes that this step has lasted longer than is usual."""
+        self._spent = True
+
+    def decided(self, seconds: float) -> None:
+        """Notes that a file was decided so long after the parameters were sent."""
+        self._deciding_seconds = seconds
+
+    def delivered(self, worker: int, seconds: float) -> None:
+        """Notes that a part of a payload came, or was overdue, so long after it was asked for; the longest of a step counts."""
+        self._payloads_now[worker] = max(seconds, self._payloads_now.get(worker, 0.0))
+
+    def first_to_ask(self, members: Sequence[int]) -> int:
+        """Whom to ask for a payload: the slow last, then by what was asked in this step, then by when it was asked before.
+
+        So in time every worker is measured.
+        """
+        return min(members, key=lambda one: (self.is_slow(one), self._asked_now[one], self._asked_at[one], one))
+
+    def ask(self, worker: int) -> None:
+        """Notes that a worker is asked for a payload."""
+        self._asked_now[worker] += 1
+        self._asked_at[worker] = self._step
