@@ -34,11 +34,6 @@ class _Fetch:
     deadline: float = inf
     ends: float = 0.0
 
-    @property
-    def in_time(self) -> bool:
-        """Whether somebody was asked who still may deliver and is not late."""
-        return not self.awaited.keys() <= self.late
-
 
 class DigestRound(Round):
     """Decides each file by the digests of its copies and asks one member of the majority for the payload.
@@ -147,13 +142,15 @@ class DigestRound(Round):
         fetch.heard.add(worker)
 
     def _ask_next(self, file: int, now: float) -> list[Frame]:
-        """Asks for what is missing of a file, unless it is to come in time: one who is not slow, or else all who are left."""
+        """Asks for what is missing of a file, unless one who is not slow still has time: such a one, or else all who are left."""
         fetch, ballot = self._fetches[file], self.ballots[file]
-        if not fetch.missing or file in self.undecided or fetch.in_time:
+        in_time = fetch.awaited.keys() - fetch.late
+        if not fetch.missing or file in self.undecided or not all(map(self._pace.is_slow, in_time)):
             return []
         members = [worker for worker in ballot.supporters if worker not in fetch.asked]
         if not members:
-            self._wait_for_the_late(file, now)
+            if not in_time:
+                self._wait_for_the_late(file, now)
             return []
         first = self._pace.first_to_ask(members)
         requests = []

@@ -18,7 +18,7 @@ SLOW: Final = 0.5  # a worker that was late once is slow for about 34 steps
 
 
 def usual(seconds: Sequence[float], *, slack: float) -> float:
-    """What most need and a margin: median + max(3 MAD, slack * median), infinite while half of them are unknown.
+    """What most need and a margin: median + 3 MAD, from 1 + slack to 2 medians; infinite while half of them are unknown.
 
     Of numbers of which fewer than half are false, the median and the median absolute deviation stay within the range of the
     true ones. Both are lower medians, so that the unknown, which are infinite, count as slow.
@@ -30,7 +30,7 @@ def usual(seconds: Sequence[float], *, slack: float) -> float:
     if median == inf:
         return inf
     deviation = median_low([abs(each - median) for each in seconds])
-    return median + max(DEVIATIONS * deviation, slack * median)
+    return min(2 * median, median + max(DEVIATIONS * deviation, slack * median))
 
 
 class Pace:

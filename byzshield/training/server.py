@@ -126,6 +126,7 @@ class ParameterServer:
     def open_round(self, now: float) -> list[Message]:
         """Starts the next step; returns the parameters for every rank."""
         self._last_round = self._round
+        self._pace.begin_step()
         self.compute_seconds = {}
         self._round = self._round_type(
             step=self.step + 1,
