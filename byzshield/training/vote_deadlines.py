@@ -46,8 +46,8 @@ class VoteDeadlines:
             self._measure()
 
     def late(self, worker: int, now: float) -> bool:
-        """Whether a worker that is waited for takes longer than is usual."""
-        return worker in self._waiting and now > self._began + self._prompt(worker)
+        """Whether a worker that is waited for takes longer than is usual; not if the server could not look for so long."""
+        return worker in self._waiting and self._began + self._prompt(worker) < now <= self.next + FLOOR
 
     def expire(self, now: float) -> list[int]:
         """Stops waiting for those whose time is over, and returns them, ascending."""
