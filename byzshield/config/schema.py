@@ -78,7 +78,7 @@ class ClusterSection(Section):
         exchange: "digest" (workers vote with digests, winners travel once) or "full" (all copies travel).
         quorum: least share of the files that must have a winner for a step to count.
         max_skipped: skipped steps in a row that end the run; 0 lets it go on for ever.
-        round_timeout: seconds that the server waits for votes, and for each payload.
+        round_timeout: most seconds that the server waits for votes, and for each payload; less once it has seen what is usual.
         startup_timeout: seconds that the server waits for the workers' greetings.
         compression: "auto" keeps what saves 1/8, "on" any saving, "off" none.
         chunk_elements: float32 values a chunk.
