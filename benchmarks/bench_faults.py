@@ -286,11 +286,13 @@ class Play:
             delay = 0.0 if not self._byzantine(worker) else self._fault.chunk(self, worker, file, number)  # type: ignore[union-attr]
             if delay == NEVER:
                 continue
-            self._link_free = max(self._now, self._link_free) + self._needs(self.case.deliver) / LAYOUT.num_chunks
+            arrives = self._now + delay
+            if not delay:  # what is held back takes nothing of the link meanwhile
+                arrives = self._link_free = max(self._now, self._link_free) + self._needs(self.case.deliver) / LAYOUT.num_chunks
             (frame,) = messages.gradient_chunks(
                 worker, self.step, file, TRUE, layout=LAYOUT, encoder=ArrayEncoder("off"), chunk=chunk
             )
-            self._at(max(self._now, self._link_free + delay), partial(self._received, frame))
+            self._at(max(self._now, arrives), partial(self._received, frame))
         return []
 
     def _received(self, frame: Frame) -> list[Message]:
