@@ -1,26 +1,19 @@
 """Measures how long a step lasts under each way in which q workers can keep the server waiting, against an undisturbed one.
 
-    python benchmarks/bench_faults.py --preset smoke|full [--mpi] [--json]
+    python benchmarks/bench_faults.py --preset smoke|full [--json]
 
 The server is the real one; workers are played by a model in simulated time, so that a figure depends on no machine: each computes
 its files one after the other, votes, and answers requests between two files, over the server's one link. Byzantine workers know
 all that the server knows, its deadlines included. smoke plays a few cases of K = 15 in seconds, full more sizes and placements.
-With --mpi, a few of the faults are also played by real processes under mpirun, in real time.
 """
 
 import argparse
 import heapq
 import json
 import logging
-import os
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,11 +21,8 @@ import torch
 from torch import nn
 
 from byzshield.aggregation import Mean, Pipeline
-from byzshield.attacks.message_attack import MessageAttack
-from byzshield.config import dump, from_table
 from byzshield.models import FlatModel
 from byzshield.placement import Assignment, baseline, frc, mols
-from byzshield.runtime.metrics import read_metrics
 from byzshield.seeding import generator
 from byzshield.training import ParameterServer, TrainingState
 from byzshield.training.worker import postponed
@@ -385,78 +375,6 @@ def _cases(preset: str) -> list[Case]:
     return cases
 
 
-class Nap(MessageAttack):
-    """Under mpirun: keeps its rank asleep before each gradient that it is asked for.
-
-    Args:
-        seconds: for how long.
-        at_steps: the steps in which it does so; empty for all.
-    """
-
-    def __init__(self, *, seconds: float, at_steps: tuple[int, ...] = ()) -> None:
-        super().__init__(at_steps=at_steps)
-        self.seconds = seconds
-
-    def rewrite(self, frames: list[Frame], worker: int, step: int) -> list[Frame | Message]:
-        if any(frame.kind is Kind.GRADIENT for frame in frames):
-            time.sleep(self.seconds)
-        return list(frames)
-
-
-def _real_processes() -> dict[str, Any]:
-    """Plays some faults of two workers that share a file under mpirun, 15 workers on 3 ranks; medians after the warm-up."""
-    timeout = 5.0
-    attacks: dict[str, dict[str, Any]] = {
-        "undisturbed": {"num_byzantine": 0},
-        "silence": {"name": "silence"},
-        "no delivery": {"name": "no_delivery"},
-        "nap": {"name": "bench_faults:Nap", "seconds": 0.9 * timeout},
-    }
-    found: dict[str, Any] = {"round_timeout": timeout}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, attack in attacks.items():
-            if attack.get("name"):
-                attack = {"num_byzantine": 2, "selection": "fixed", "workers": [0, 5], **attack}
-            found[name] = _real_seconds(Path(folder), name.replace(" ", "_"), attack, timeout)
-    for name in list(attacks)[1:]:
-        found[name]["ratio"] = round(found[name]["median"] / found["undisturbed"]["median"], 2)
-    return found
-
-
-def _real_seconds(folder: Path, name: str, attack: dict[str, Any], timeout: float) -> dict[str, float]:
-    config = from_table(
-        {
-            "run": {"name": name, "steps": 3 * WARM_UP, "output_dir": str(folder)},
-            "cluster": {"num_workers": 15, "round_timeout": timeout},
-            "data": {"name": "synthetic", "batch_size": 75, "image_shape": [1, 8, 8], "num_train": 300, "num_test": 50},
-            "model": {"name": "mlp", "hidden": [8]},
-            "placement": {"scheme": "mols", "replication": 3},
-            "aggregation": {"rule": "median", "num_corrupted": 1},
-            "attack": attack,
-            "optimizer": {"name": "SGD", "lr": 0.1},
-        }
-    )
-    run_file = folder / f"{name}.toml"
-    run_file.write_text(dump(config))
-    words = [str(Path(sys.executable).parent / "mpirun"), "-n", "4", sys.executable, "-m", "mpi4py", "-m", "byzshield", "train"]
-    environment = {**_mpi_environment(), "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path.cwd())])}
-    subprocess.run([*words, str(run_file)], env=environment, check=True, capture_output=True, timeout=300)
-    seconds = [line["seconds"] for line in read_metrics(folder / name / "metrics.jsonl")]
-    return {
-        "median": round(float(np.median(seconds[WARM_UP:])), 4),
-        "mean": round(float(np.mean(seconds[WARM_UP:])), 4),
-        "longest": round(max(seconds[WARM_UP:]), 4),
-        "longest_of_warm_up": round(max(seconds[:WARM_UP]), 4),
-    }
-
-
-def _mpi_environment() -> dict[str, str]:
-    """What scripts/lib/mpi_env.sh sets for an mpirun on this machine."""
-    library = Path(__file__).parent.parent / "scripts" / "lib" / "mpi_env.sh"
-    output = subprocess.run(["bash", "-c", f". '{library}' && env -0"], check=True, capture_output=True, text=True).stdout
-    return dict(entry.split("=", 1) for entry in output.split("\0") if "=" in entry)
-
-
 def _summary(document: dict[str, Any]) -> str:
     lines = []
     for case in document["cases"]:
@@ -467,8 +385,6 @@ def _summary(document: dict[str, Any]) -> str:
                 f"{found['longest_of_warm_up']:8.3f} s; undecided {found['undecided_a_step']:5.2f} a step; "
                 f"late: {found['late_byzantine']} Byzantine, {found['late_honest']} honest"
             )
-    for name, found in document.get("real_processes", {}).items():
-        lines.append(f"  under mpirun, {name}: {found}")
     return "\n".join(lines)
 
 
@@ -476,15 +392,12 @@ def main() -> None:
     """Runs a preset and prints its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=["smoke", "full"], default="smoke")
-    parser.add_argument("--mpi", action="store_true", help="play some faults by real processes, too")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
     logging.getLogger("byzshield").setLevel(logging.ERROR)
     steps = {"smoke": 20, "full": 100}[arguments.preset]
     document: dict[str, Any] = {"preset": arguments.preset, "warm_up": WARM_UP, "steps": steps, "round_timeout": ROUND_TIMEOUT}
     document["cases"] = [_measure(case, steps) for case in _cases(arguments.preset)]
-    if arguments.mpi:
-        document["real_processes"] = _real_processes()
     print(json.dumps(document) if arguments.json else _summary(document))
 
 

@@ -10,6 +10,7 @@ __all__ = ["FLOOR", "Pace", "usual"]
 FLOOR: Final = 0.1  # seconds; a busy operating system may keep an honest process waiting for as long
 DEVIATIONS: Final = 3.0  # median absolute deviations above the median that are still usual
 PATIENCE: Final = 4.0  # times the usual, for a worker that was not late lately and without whom a file would be lost
+LEAST_PATIENCE: Final = 2.0  # seconds, if that is longer: a host with more processes than cores keeps some of them waiting
 MOST_CREDIT: Final = 4.0  # steps in a row that may last so long
 EARNED: Final = 1 / 32  # of such a step, by each step
 FADING: Final = 0.98  # what a step leaves of the memory of lateness
@@ -88,10 +89,9 @@ class Pace:
 
     def patience(self, worker: int, prompt: float) -> float:
         """Seconds to wait for a worker if a file is lost without it, where `prompt` is usual."""
-        if self.is_slow(worker):
+        if self.is_slow(worker) or self._credit < 1:
             return prompt
-        longest = min(self.ceiling, PATIENCE * prompt)
-        return prompt + min(1.0, self._credit) * (longest - prompt)
+        return min(self.ceiling, max(LEAST_PATIENCE, PATIENCE * prompt))
 
     def late(self, worker: int) -> None:
         """Remembers that a worker was late, or sent what is useless; once a step."""
