@@ -5,6 +5,8 @@ any other `ByzShieldError` says that the run failed (exit status 1). What a peer
 by the end that received it, and makes only that peer suspect.
 """
 
+import traceback
+from pathlib import PurePath
 from typing import Final
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "ByzShieldError",
     "CheckpointError",
     "ConfigError",
+    "DamagedCheckpointError",
     "DataError",
     "DivergedError",
     "FrameError",
@@ -22,8 +25,10 @@ __all__ = [
     "RequestError",
     "RunStopped",
     "StalledError",
+    "StorageError",
     "TooFewRowsError",
     "TransportError",
+    "explain",
 ]
 
 STOPPED: Final = 143  # exit status of a run that was asked to end early, as after SIGTERM
@@ -57,12 +62,20 @@ class CheckpointError(RequestError):
     """A checkpoint is missing, damaged, or belongs to another run."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint is not what was written."""
+
+
 class TooFewRowsError(ParameterError):
     """An aggregator was given fewer rows than its guarantee needs."""
 
 
 class FrameError(ByzShieldError):
     """Bytes from a peer are not the frame that the receiver expects."""
+
+
+class StorageError(ByzShieldError, OSError):
+    """A file cannot be written, for want of space for instance; the message names it."""
 
 
 class TransportError(ByzShieldError):
@@ -87,3 +100,12 @@ class DivergedError(ByzShieldError):
 
 class RunStopped(ByzShieldError):
     """The run was asked to end before its last step, and has stored what it did (exit status STOPPED)."""
+
+
+def explain(error: BaseException) -> str:
+    """What an exception out of a user's own code says, and where it was raised, in one line."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
+    if isinstance(error, SyntaxError) or error.__traceback__ is None:  # the former says where by itself
+        return text
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{text} ({PurePath(place.filename).name}, line {place.lineno})"

@@ -5,9 +5,10 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, cast
 
-from byzshield.errors import ConfigError
+from byzshield.errors import ByzShieldError, ConfigError, explain
 from byzshield.suggestion import suggestion
 
 __all__ = ["Registry"]
@@ -98,6 +99,22 @@ class Registry(Generic[T]):
         """The registered entries that a run file may give `keyword` to, sorted."""
         return [name for name in self.names() if keyword in self.keywords(name)]
 
+    @contextmanager
+    def calling(self, name: str) -> Iterator[None]:
+        """For the call of the entry called `name`: what a user's own code raises is that user's mistake, and is told in one line.
+
+        Raises:
+            ConfigError: in place of what "module:attribute" raises; what registered entries raise passes.
+        """
+        try:
+            yield
+        except ByzShieldError:
+            raise
+        except Exception as error:
+            if ":" not in name:
+                raise
+            raise ConfigError(f"{self.kind} {name!r} fails: {explain(error)}") from error
+
     def _load(self) -> None:
         if self._complete:
             return
@@ -114,8 +131,10 @@ class Registry(Generic[T]):
             sys.path.append("")
         try:
             entry = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError, ValueError) as error:  # ValueError: the part before the colon is empty
+        except (ImportError, AttributeError) as error:
             raise ConfigError(f"{self.kind} {name!r} cannot be imported: {error}") from error
+        except (Exception, SystemExit) as error:  # whatever the user's module raises; it may not even parse
+            raise ConfigError(f"{self.kind} {name!r} cannot be imported: {explain(error)}") from error
         if self._base is not None and not (isinstance(entry, type) and issubclass(entry, self._base)):
             raise ConfigError(f"{self.kind} {name!r} must be a subclass of {self._base.__name__}")
         if not callable(entry):

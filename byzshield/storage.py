@@ -1,40 +1,86 @@
 """Files that are whole or absent, and the folder of what can be made again."""
 
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-__all__ = ["atomic_write", "cache_directory", "write_text"]
+from byzshield.errors import StorageError
+
+__all__ = ["atomic_write", "cache_directory", "named_errors", "parts_of", "read_json_lines", "write_text"]
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Opens a new file that takes the place of `path` once the block has ended; if the block raises, nothing changes.
 
+    A device or a pipe is written to directly.
+
     Raises:
-        OSError: the folder is missing or cannot be written to, or the disk is full.
+        StorageError: the folder is missing or cannot be written to, or the disk is full.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    with named_errors(path):
+        if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/null, whose place a file must not take
+            with open(path, "wb") as file:
+                yield file
+            return
+        try:
+            with open(part, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
     _sync_directory(path.parent)
 
 
+def parts_of(path: Path) -> Iterator[Path]:
+    """What writers of `path` that were killed have left; its name may be a pattern, as "step_*.pt"."""
+    return path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}.part")
+
+
 def write_text(path: Path, text: str) -> None:
-    """Writes a whole file in UTF-8, as `atomic_write` does."""
+    """Writes a whole file in UTF-8, as `atomic_write` does; names of files that are not UTF-8 stay as they are."""
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="surrogateescape"))
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file that has one a line; what a crash has cut short or damage made unreadable is left out.
+
+    A missing file has none.
+    """
+    if not path.exists():
+        return []
+    objects: list[dict[str, Any]] = []
+    for text in path.read_bytes().splitlines():
+        with suppress(ValueError, RecursionError):
+            value = json.loads(text)
+            if isinstance(value, dict):
+                objects.append(value)
+    return objects
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Names `path` in errors of the operating system: that of a write to a full disk says nothing of a file.
+
+    Raises:
+        StorageError: in place of any other `OSError`.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def cache_directory() -> Path:

@@ -11,10 +11,13 @@ from byzshield.cli.detox_run_file import DATASETS, NETWORKS
 from byzshield.config import RunConfig, from_table
 from byzshield.config.load import override, parse_override
 from byzshield.config.schema import LAST_STEP
-from byzshield.errors import ConfigError
+from byzshield.errors import CheckpointError, ConfigError
+from byzshield.log import get_logger
 from byzshield.strict_json import dumps
 
 __all__ = ["add_parser"]
+
+LOG = get_logger(__name__)
 
 POLL_SECONDS = 2.0
 
@@ -75,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = builder.model()
     wanted, required = arguments.steps or Steps(range(LAST_STEP + 1), ())
     rows: list[dict[str, Any]] = []
+    left_out: list[CheckpointError] = []
     done: set[int] = set()
     while True:
         finished = directory.summary.exists()
@@ -83,7 +87,12 @@ def run(arguments: argparse.Namespace) -> int:
             if step in done or step not in wanted:
                 continue
             done.add(step)
-            load_weights(path, model.module)
+            try:
+                load_weights(path, model.module)
+            except CheckpointError as error:
+                if path.exists():  # and has not just been removed, as run.keep_checkpoints may ask
+                    left_out.append(error)
+                continue
             result = builder.evaluate(model)
             rows.append({"step": step, **{f"test_{name}": value for name, value in result._asdict().items()}})
             if not arguments.json:
@@ -91,10 +100,14 @@ def run(arguments: argparse.Namespace) -> int:
                     f"step {step}: test accuracy {result.accuracy:.4f}, top-5 {result.top5_accuracy:.4f}, loss {result.loss:.4f}",
                     flush=True,
                 )
+        while rows and left_out:
+            LOG.warning("left out: %s", left_out.pop(0))
         missing = next((step for step in required if step not in done), None)
         if not arguments.watch or finished or (required and missing is None):
             break
         time.sleep(POLL_SECONDS)
+    if left_out:
+        raise left_out[-1]
     if missing is not None:
         raise ConfigError(f"{arguments.run_dir} has no checkpoint of step {missing}; --watch waits for one")
     if not rows:

@@ -2,7 +2,9 @@
 
 import argparse
 import atexit
+import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -14,7 +16,7 @@ from typing import NoReturn
 import byzshield
 from byzshield import log
 from byzshield.cli import data, detox, distortion, doctor, evaluate, listing, placement, plan, report, simulate, train
-from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped
+from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped, StorageError
 from byzshield.storage import write_text
 
 __all__ = ["entry_point", "main"]
@@ -46,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _end)
     status = _run(arguments)
     if "exit_file" in arguments and arguments.exit_file is not None and RANK == "0":
-        write_text(arguments.exit_file, f"{status}\n")
+        try:
+            write_text(arguments.exit_file, f"{status}\n")
+        except StorageError as error:
+            return _fail(str(error), status or 1)
     return status
 
 
@@ -54,6 +59,8 @@ def entry_point() -> NoReturn:
     """What the `byzshield` script calls."""
     gc.set_threshold(10_000, 10, 10)  # an import of torch makes many objects that stay, which need not be looked through so often
     atexit.register(gc.freeze)  # nor at the end, when the process gives all its memory back
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
     sys.exit(main())
 
 
@@ -66,6 +73,7 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()
     except RequestError as error:
         return _fail(str(error), 2)
     except RunStopped as error:
@@ -77,6 +85,13 @@ def _run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.filename is not None:
+            return _fail(f"{error.filename}: {error.strerror}", 2)
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it flushes at the end
+        return _fail(f"the output cannot be written: {error.strerror}", 1)
     return status
 
 
@@ -86,5 +101,7 @@ def _fail(message: str, status: int) -> int:
         # Whoever is still here after that has a problem of its own.
         time.sleep(GRACE_SECONDS)
         message = f"rank {RANK}: {message}"
-    print(f"byzshield: {message}", file=sys.stderr, flush=True)
+    # Names of files may have line breaks in them.
+    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
+    print(f"byzshield: {line}", file=sys.stderr, flush=True)
     return status

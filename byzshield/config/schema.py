@@ -42,6 +42,8 @@ class RunSection(Section):
         steps: training steps.
         eval_every: steps between two evaluations on the test set; 0 evaluates only at the end.
         checkpoint_every: steps between two checkpoints; 0 writes only the last.
+        keep_checkpoints: how many of the newest stay; 0 keeps all, for `byzshield evaluate`. With 1, there is none to go back
+            to if it is damaged.
         output_dir: the folder of all runs.
         start_from: a file of weights to start from instead of random ones: a checkpoint, or a bare state_dict of the same
             network, also under the names of the published DETOX and ByzShield code. Only the server reads it. Momentum and what a
@@ -62,6 +64,7 @@ class RunSection(Section):
     steps: int = key(100, least=1, most=LAST_STEP, hashed=False)
     eval_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     checkpoint_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
+    keep_checkpoints: int = key(0, least=0, most=LAST_STEP, hashed=False)
     output_dir: str = key("runs", hashed=False)
     start_from: str | None = key(None, hashed=False)
     start_step: int = key(0, least=0, most=LAST_STEP, hashed=False)

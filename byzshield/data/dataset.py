@@ -1,5 +1,6 @@
 """Images in memory: what every data set is once it is loaded."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from byzshield.choices import require_choice
+from byzshield.errors import ConfigError, DataError
 from byzshield.registry import Registry
 
 __all__ = ["DATASETS", "Dataset", "load"]
+
+
+Padding = Literal["reflect", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +34,9 @@ class Dataset:
         std: per channel, of pixels scaled to [0, 1]; divided by.
         padding_mode: how augmentation pads, as is published for the data set: "reflect", or "constant" with zeros.
         location: where the images are, in words that can end a sentence.
+
+    Raises:
+        DataError: an array has another type or shape, lengths differ, or a label is no class.
     """
 
     train_images: NDArray[np.uint8]
@@ -37,8 +46,22 @@ class Dataset:
     num_classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    padding_mode: Literal["reflect", "constant"] = "reflect"
+    padding_mode: Padding = "reflect"
     location: str = "made by a function of its own"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.num_classes, int | np.integer) or self.num_classes < 1:
+            raise DataError(f"num_classes must be a whole number of at least 1; got {self.num_classes!r}")
+        _check_part("train", self.train_images, self.train_labels, self.num_classes)
+        _check_part("test", self.test_images, self.test_labels, self.num_classes)
+        shape, of_test = list(self.train_images.shape[1:]), list(self.test_images.shape[1:])
+        if shape != of_test:
+            raise DataError(f"test_images must have the shape of train_images, [n, *{shape}]; got [n, *{of_test}]")
+        if len(_finite(self.mean)) != shape[0]:
+            raise DataError(f"mean must have a number for each of the {shape[0]} channels; got {self.mean!r}")
+        if len(_finite(self.std)) != shape[0] or min(_finite(self.std)) <= 0:
+            raise DataError(f"std must have a positive number for each of the {shape[0]} channels; got {self.std!r}")
+        require_choice("padding_mode", self.padding_mode, Padding)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -62,5 +85,41 @@ def load(name: str, *, root: Path, download: bool = False, **options: Any) -> Da
 
     Raises:
         DataError: its files are missing or damaged.
+        ConfigError: there is no such data set, or the user's own function fails or makes something else.
     """
-    return DATASETS.get(name)(root=root, download=download, **options)
+    parameters = DATASETS.signature(name)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    given = {"root": root, "download": download}
+    with DATASETS.calling(name):  # a user's own function may have no use for what the program gives
+        dataset = DATASETS.get(name)(**{key: given[key] for key in given if takes_any or key in parameters}, **options)
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(f"data set {name!r} must be a Dataset; got {type(dataset).__name__}")
+    return dataset
+
+
+def _check_part(part: str, images: Any, labels: Any, num_classes: int) -> None:
+    """Refuses arrays that a user's own data set may have got wrong, and that would fail in the middle of a step."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or not images.size:
+        raise DataError(
+            f"{part}_images must be a NumPy array of uint8, [n, channels, height, width], none of them 0; got {_describe(images)}"
+        )
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+        raise DataError(
+            f"{part}_labels must be a NumPy array of int64, [{len(images)}] as {part}_images has so many; got {_describe(labels)}"
+        )
+    least, most = int(labels.min()), int(labels.max())
+    if least < 0 or most >= num_classes:
+        raise DataError(f"{part}_labels must be 0 to {num_classes - 1}, as num_classes is {num_classes}; got {least} to {most}")
+
+
+def _finite(values: Any) -> tuple[float, ...]:
+    """The numbers of a sequence; () if it is none, or one of them is not finite."""
+    try:
+        numbers = tuple(map(float, values))
+    except (TypeError, ValueError):
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
+
+
+def _describe(value: Any) -> str:
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -129,6 +129,7 @@ def build(scheme: str, **sizes: int | str | None) -> Assignment:
 
     Raises:
         PlacementError: no such placement exists; the message says which rule is broken.
+        ConfigError: there is no such scheme, or the user's own function fails.
     """
     function = PLACEMENTS.get(scheme)
     try:
@@ -137,7 +138,8 @@ def build(scheme: str, **sizes: int | str | None) -> Assignment:
         signature.bind(**known)
     except (TypeError, ValueError) as error:  # it cannot be called, or needs more than the sizes that are known
         raise PlacementError(f"scheme {scheme!r} cannot be built: {error}") from error
-    assignment = function(**known)
+    with PLACEMENTS.calling(scheme):
+        assignment = function(**known)
     if not isinstance(assignment, Assignment):
         raise PlacementError(f"scheme {scheme!r} must return an Assignment; got {type(assignment).__name__}")
     return assignment

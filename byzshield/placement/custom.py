@@ -63,7 +63,7 @@ def _rectangle(rows: Any, name: str) -> NDArray[np.int64]:
 
 
 def _from_incidence(matrix: NDArray[Any]) -> NDArray[np.int64]:
-    if matrix.ndim != 2 or matrix.size == 0 or not np.isin(matrix, (0, 1)).all():
+    if matrix.ndim != 2 or matrix.size == 0 or matrix.dtype.kind not in "biuf" or not np.isin(matrix, (0, 1)).all():
         raise PlacementError(f"an incidence matrix holds 0 and 1, a row a worker and a column a file; got shape {matrix.shape}")
     loads = np.count_nonzero(matrix, axis=1)
     if loads.min() != loads.max():

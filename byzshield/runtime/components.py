@@ -60,7 +60,8 @@ def make(
     if not isinstance(factory, type):
         named = registry.signature(name)
         given = {keyword: value for keyword, value in given.items() if keyword in named or keyword not in registry.only_named}
-    return construct(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners)
+    with registry.calling(name):
+        return construct(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners)
 
 
 def construct(

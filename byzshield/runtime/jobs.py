@@ -53,13 +53,13 @@ def simulate(
     builder.set_threads()
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
-    directory = open_run(config, resume=resume, overwrite=overwrite)
-    if resume:
-        loop.resume(server, directory, config)
-    metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
-    summary = summarize(builder, server, metrics, worker_peak_rss_bytes=peak_rss_bytes())
-    directory.write_summary(summary)
-    return directory, summary
+    with open_run(config, resume=resume, overwrite=overwrite) as directory:
+        if resume:
+            loop.resume(server, directory, config)
+        metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
+        summary = summarize(builder, server, metrics, worker_peak_rss_bytes=peak_rss_bytes())
+        directory.write_summary(summary)
+        return directory, summary
 
 
 def train_mpi(
@@ -101,7 +101,7 @@ def train_mpi(
         return None
     server = builder.server()
     own = handshake.facts(config, builder.computer)
-    directory = open_run(config, resume=resume, overwrite=overwrite)
+    directory = open_run(config, resume=resume, overwrite=overwrite)  # locked until this process ends
     if resume:
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()

@@ -10,7 +10,7 @@ from byzshield.config import RunConfig, configuration_hash
 from byzshield.errors import ByzShieldError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime.builder import Builder
-from byzshield.runtime.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from byzshield.runtime.checkpoint import newest_sound, save_checkpoint
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
 from byzshield.runtime.run_directory import RunDirectory
@@ -49,14 +49,15 @@ class Silent:
 
 
 def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) -> None:
-    """Restores the newest checkpoint of the run, if it has one.
+    """Restores the newest checkpoint of the run that is not damaged, if it has one.
 
     Raises:
-        CheckpointError: it is damaged or belongs to another run.
+        CheckpointError: all are damaged, or it belongs to another run.
     """
-    path = latest_checkpoint(directory.checkpoints)
-    if path is not None:
-        server.load_state_dict(load_checkpoint(path, configuration=configuration_hash(config)))
+    found = newest_sound(directory.checkpoints, configuration=configuration_hash(config))
+    if found is not None:
+        path, state = found
+        server.load_state_dict(state)
         LOG.info("resumed from %s", path)
 
 
@@ -88,6 +89,7 @@ def train(
         RunStopped: `stop` said so.
         StalledError: cluster.max_skipped steps in a row were skipped.
         DivergedError: the model has left the range of numbers.
+        StorageError: the disk is full, for instance; what was stored before is whole.
     """
     directory.summary.unlink(missing_ok=True)  # until this run has ended, too
     metrics = MetricsLog(directory.metrics, resumed_at=server.step)
@@ -132,23 +134,30 @@ def _train(
             if config.metrics.log_every and server.step % config.metrics.log_every == 0:
                 LOG.info("step %d: %s", server.step, {key: value for key, value in line.items() if key != "step"})
             if run.checkpoint_every and server.step % run.checkpoint_every == 0:
-                saved = _save(directory, server.state_before_skips(), config, saved)
+                saved = _save(directory, metrics, server.state_before_skips(), config, saved)
     except ByzShieldError:
         state_to_keep = server.state_before_skips
         raise
     finally:
         progress.finish()
-        metrics.close()
-        if server.state.finite:
-            _save(directory, state_to_keep(), config, saved)
+        try:
+            if server.state.finite:
+                _save(directory, metrics, state_to_keep(), config, saved)
+        finally:
+            metrics.close()
 
 
-def _save(directory: RunDirectory, state: dict[str, Any], config: RunConfig, saved: int) -> int:
-    """Writes a checkpoint if it is of a later step than `saved`; returns the step of the newest."""
+def _save(directory: RunDirectory, metrics: MetricsLog, state: dict[str, Any], config: RunConfig, saved: int) -> int:
+    """Writes a checkpoint if it is of a later step than `saved`; returns the step of the newest.
+
+    A step whose line could not be written gets none: the run goes on from the step before, and does it again.
+    """
     step: int = state["step"]
-    if step > saved:
-        save_checkpoint(directory.checkpoints, state, configuration=configuration_hash(config))
-    return max(step, saved)
+    if not saved < step <= metrics.last_step:
+        return saved
+    metrics.sync()
+    save_checkpoint(directory.checkpoints, state, configuration=configuration_hash(config), keep=config.run.keep_checkpoints)
+    return step
 
 
 def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog) -> dict[str, Any]:

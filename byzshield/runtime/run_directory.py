@@ -1,21 +1,26 @@
 """runs/<name>/: what a run leaves behind."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from byzshield.config import RunConfig, configuration_hash, dump, load
-from byzshield.errors import CheckpointError, ConfigError
-from byzshield.storage import write_text
+from byzshield.errors import CheckpointError, ConfigError, StorageError
+from byzshield.runtime.directory_lock import LOCK_NAME, DirectoryLock
+from byzshield.storage import parts_of, write_text
 from byzshield.strict_json import dumps
 
 __all__ = ["RunDirectory", "open_finished", "open_run"]
 
 
 class RunDirectory:
-    """The paths of a run's directory, and its writers.
+    """The paths of a run's directory, its writers, and the lock that keeps others from writing.
+
+    As a context manager it releases the lock at the end.
 
     Args:
         path: the directory.
@@ -27,6 +32,47 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.checkpoints = path / "checkpoints"
         self.summary = path / "summary.json"
+        self._lock: DirectoryLock | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def lock(self) -> None:
+        """Keeps other jobs out until `release` or the end of this process.
+
+        Raises:
+            ConfigError: another job is using the directory.
+            OSError: it cannot be written to.
+        """
+        self._lock = DirectoryLock(self.path)
+
+    def release(self) -> None:
+        """Lets other jobs in."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def is_foreign(self) -> bool:
+        """Whether files are in it that no run has left."""
+        return not self.config.exists() and any(
+            entry.name != LOCK_NAME and entry not in parts_of(self.config) for entry in self.path.iterdir()
+        )
+
+    def remove_parts(self) -> None:
+        """Removes what a job that was killed had half written; needs the lock."""
+        for path in (self.config, self.metrics, self.summary, self.checkpoints / "step_*.pt"):
+            for part in parts_of(path):
+                part.unlink(missing_ok=True)
+
+    def empty(self) -> None:
+        """Removes all but the lock and the configuration, without which the directory would be foreign; needs the lock."""
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry not in (self.config, self.path / LOCK_NAME):
+                entry.unlink()
 
     def write_config(self, config: RunConfig) -> None:
         """Stores the resolved run file."""
@@ -38,7 +84,7 @@ class RunDirectory:
 
 
 def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirectory:
-    """Chooses and makes the directory of a run.
+    """Chooses, makes and locks the directory of a run.
 
     A name that is taken gets the next free suffix (-2, -3, ...), so that no result is overwritten by accident.
 
@@ -48,20 +94,29 @@ def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirector
         overwrite: empty the existing directory, if there is one.
 
     Raises:
-        ConfigError: the directory cannot be made or replaced, or both flags are given.
+        ConfigError: the directory cannot be made or replaced, another job is using it, or both flags are given.
         CheckpointError: to resume, the existing run has another configuration.
     """
-    name = config.run.name
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other")
-    parent = Path(os.path.expanduser(config.run.output_dir))
+    path = Path(os.path.expanduser(config.run.output_dir)) / config.run.name
     try:
-        path = _chosen(parent, name, config, resume=resume, overwrite=overwrite)
-        path.mkdir(parents=True, exist_ok=True)
-        directory = RunDirectory(path)
-        directory.write_config(config)
+        directory = RunDirectory(_existing(path, overwrite=overwrite) if resume or overwrite else _new(path))
+        directory.lock()
+        try:
+            directory.remove_parts()
+            if overwrite:
+                directory.empty()
+            elif resume:
+                _require_same_configuration(directory, config)
+            directory.write_config(config)
+        except BaseException:
+            directory.release()
+            raise
+    except StorageError as error:
+        raise ConfigError(f"run.output_dir: {error}") from error
     except OSError as error:
-        raise ConfigError(f"run.output_dir: {parent / name} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"run.output_dir: {path} cannot be written: {error.strerror}") from error
     return directory
 
 
@@ -81,19 +136,27 @@ def open_finished(path: Path, overrides: Iterable[str] = ()) -> tuple[RunDirecto
     return directory, load(directory.config, overrides)
 
 
-def _chosen(parent: Path, name: str, config: RunConfig, *, resume: bool, overwrite: bool) -> Path:
-    path = parent / name
-    if path.exists() and resume:
-        stored = path / "config.toml"
-        if stored.exists() and configuration_hash(load(stored)) != configuration_hash(config):
-            raise CheckpointError(f"{path} belongs to a run with another configuration; resume with {stored}, or start afresh")
-    elif path.exists() and overwrite:
-        if any(path.iterdir()) and not (path / "config.toml").exists():
-            raise ConfigError(f"run.name: {path} is not a run's directory, so it is not overwritten")
-        shutil.rmtree(path)
-    elif path.exists():
-        number = 2
-        while (parent / f"{name}-{number}").exists():
-            number += 1
-        path = parent / f"{name}-{number}"
+def _new(path: Path) -> Path:
+    """Makes a directory that was not there: of jobs that start at once, each gets its own."""
+    for number in itertools.count(1):
+        chosen = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with suppress(FileExistsError):
+            chosen.mkdir(parents=True)
+            return chosen
+    raise AssertionError("there are numbers enough")
+
+
+def _existing(path: Path, *, overwrite: bool) -> Path:
+    """Makes the directory if it is missing; refuses to empty one that is no run's."""
+    path.mkdir(parents=True, exist_ok=True)
+    if overwrite and RunDirectory(path).is_foreign():
+        raise ConfigError(f"run.name: {path} is not a run's directory, so it is not overwritten")
     return path
+
+
+def _require_same_configuration(directory: RunDirectory, config: RunConfig) -> None:
+    stored = directory.config
+    if stored.exists() and configuration_hash(load(stored)) != configuration_hash(config):
+        raise CheckpointError(
+            f"{directory.path} belongs to a run with another configuration; resume with {stored}, or start afresh"
+        )

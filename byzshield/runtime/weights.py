@@ -1,15 +1,19 @@
 """A network's weights from a file: one of our checkpoints, or a bare state_dict."""
 
+import io
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from byzshield.errors import CheckpointError, ParameterError
 from byzshield.models.published import adopt
+from byzshield.runtime.checkpoint import check_digest
 
 __all__ = ["load_weights", "published_checkpoints"]
+
+ARCHIVE: Final = b"PK\x03\x04"  # of torch 1.6 and later; older files have no place for a digest
 
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:
@@ -36,9 +40,13 @@ def published_checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
-        state: Any = torch.load(path, weights_only=True, map_location="cpu")
+        content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    if content.startswith(ARCHIVE):
+        check_digest(path, content)
+    try:
+        state: Any = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as error:  # whatever the bytes of a damaged or hostile file lead to
         raise CheckpointError(f"{path} is no file of weights alone, as torch.save(model.state_dict(), path) writes it") from error
     if isinstance(state, dict) and "configuration" in state:

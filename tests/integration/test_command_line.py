@@ -1,6 +1,7 @@
 """The commands as users type them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,7 +72,26 @@ def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) ->
         (["simulate", "RUN", "--ranks", "17"], "17 processes are more than"),
         (["simulate", "RUN", "--ranks", "1"], "one process cannot train"),
         (["simulate", "RUN", "--resume", "--overwrite"], "exclude each other"),
+        (
+            ["simulate", "RUN", "--set", "attack.name=broken_modules.raises:Attack"],
+            "RuntimeError: no GPU here (raises.py",
+        ),
+        (["simulate", "no\nfile.toml"], r"no\nfile.toml cannot be read: No such file"),
+        (["simulate", "\udcff.toml"], r"\udcff.toml cannot be read: No such file"),
         (["evaluate", "nowhere"], "not a run's directory"),
+        (["evaluate", "a" * 300], "File name too long"),
+        (["placement", "--scheme", "custom", "--assignment", "a\nb.txt"], r"a .json or .npy file; got a\nb.txt"),
+        (
+            ["placement", "--scheme", "own_data:failing"],
+            "'own_data:failing' fails: KeyError: 'nothing' (own_data.py",
+        ),
+        (["data", "prepare", "own_data:failing"], "data set 'own_data:failing' fails: KeyError: 'nothing' (own_data.py, line"),
+        (["data", "prepare", "own_data:nothing"], "data set 'own_data:nothing' must be a Dataset; got NoneType"),
+        (["simulate", "RUN", "--set", "data.name=own_data:failing"], "data: failing cannot be made of these values: 'nothing'"),
+        (
+            ["simulate", "RUN", "--set", "data.name=own_data:unlabeled"],
+            "data: train_labels must be a NumPy array of int64",
+        ),
         (["report", "nowhere"], "not the directory of a finished run"),
         (["data", "prepare", "cifar"], "unknown data set 'cifar'; did you mean 'cifar10'?"),
     ],
@@ -224,3 +244,49 @@ def test_the_doctor_says_what_is_there_and_whether_it_is_fit(run_file: str, caps
     assert "not fit: rule (7 Byzantine workers corrupt at most 14 files): aggregation: " in capsys.readouterr().out
     assert main(["doctor", run_file, "--set", "cluster.device='cuda'"]) == 2
     assert "this machine has no 'cuda'" in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf_8_are_no_obstacle(run_file: str, tmp_path: Path) -> None:
+    odd = tmp_path / "\udcff"
+    command = [sys.executable, "-m", "byzshield", "data", "prepare", "own_data:small", "--root", str(odd)]
+    done = subprocess.run(
+        command, capture_output=True, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
+    )
+    assert done.returncode == 0, done.stderr
+    assert os.fsencode(odd) in done.stdout
+
+
+def test_a_folder_that_no_file_system_can_have_is_one_line(run_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", run_file, "--set", "run.name=" + "\u65e5" * 200]) == 2
+    assert capsys.readouterr().err.endswith("\u65e5 cannot be written: File name too long\n")
+
+
+def test_output_that_finds_no_room_is_one_line() -> None:
+    command = [sys.executable, "-m", "byzshield", "placement", "--scheme", "frc", "--workers", "6", "--replication", "3"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert (done.returncode, done.stderr) == (1, "byzshield: the output cannot be written: No space left on device\n")
+
+
+def test_an_exit_file_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "nothing.toml", "--exit-file", "/dev/null/exit"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "byzshield: /dev/null/exit cannot be written: Not a directory"
+
+
+def test_evaluate_leaves_out_what_is_damaged_and_says_so(
+    run_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", run_file]) == 0
+    run_dir = tmp_path / "runs" / "tiny"
+    newest = run_dir / "checkpoints" / "step_4.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    capsys.readouterr()
+    assert main(["evaluate", str(run_dir)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("step 2: ")
+    assert captured.out.count("\n") == 1
+    assert f"left out: {newest} is damaged or cut short" in captured.err
+    (run_dir / "checkpoints" / "step_2.pt").unlink()
+    assert main(["evaluate", str(run_dir)]) == 2
+    assert capsys.readouterr().err.startswith(f"byzshield: {newest} is damaged or cut short")

@@ -15,6 +15,7 @@ from byzshield.config import RunConfig, dump
 from byzshield.errors import DivergedError, RunStopped, StalledError
 from byzshield.runtime import Builder, loop, simulate
 from byzshield.training import TrainingState
+from byzshield.training.evaluation import Evaluation
 
 Maker = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
@@ -125,7 +126,7 @@ def test_parameters_that_are_not_finite_are_never_stored(
 
 
 def test_a_loss_that_is_not_finite_is_null(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
-    monkeypatch.setattr(Builder, "evaluate", lambda *_: (0.25, math.inf))
+    monkeypatch.setattr(Builder, "evaluate", lambda *_: Evaluation(0.25, math.inf, 0.75))
     run_file, run = tmp_path / "run.toml", tmp_path / "runs" / "tiny"
     run_file.write_text(dump(tiny_run(run={"steps": 2, "eval_every": 1})))
     assert main(["simulate", str(run_file)]) == 0
@@ -134,7 +135,7 @@ def test_a_loss_that_is_not_finite_is_null(tiny_run: Maker, monkeypatch: pytest.
     assert read(run / "summary.json")["test_loss"] is None
     assert main(["evaluate", str(run), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))["checkpoints"]
-    assert row == {"step": 2, "test_accuracy": 0.25, "test_loss": None}
+    assert row == {"step": 2, "test_accuracy": 0.25, "test_top5_accuracy": 0.75, "test_loss": None}
 
 
 class Stop(loop.Silent):

@@ -1,16 +1,23 @@
 """A run that was interrupted ends as if it had not been."""
 
+import errno
+import fcntl
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
 import torch
 
 from byzshield.config import RunConfig
-from byzshield.errors import CheckpointError, ConfigError
-from byzshield.runtime import loop, simulate
+from byzshield.errors import CheckpointError, ConfigError, StorageError
+from byzshield.runtime import loop, open_finished, simulate
+from byzshield.runtime.checkpoint import all_checkpoints
+from byzshield.runtime.metrics import MetricsLog, read_metrics
+from byzshield.runtime.run_directory import open_run
 
 Maker = Callable[..., RunConfig]
 
@@ -101,11 +108,75 @@ def test_a_damaged_checkpoint_is_named(tiny_run: Maker) -> None:
         simulate(tiny_run(run={"steps": 6}), resume=True)
 
 
-def test_a_checkpoint_that_carries_code_is_refused(tiny_run: Maker) -> None:
-    directory, _ = simulate(tiny_run())
-    torch.save({"configuration": "x", "code": Interrupt(after=1)}, directory.checkpoints / "step_9.pt")
-    with pytest.raises(CheckpointError, match="step_9"):
-        simulate(tiny_run(run={"steps": 10}), resume=True)
+@pytest.mark.parametrize("damage", ["flipped", "cut short", "code"])
+def test_the_checkpoint_before_a_damaged_one_is_used(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    whole, _ = simulate(tiny_run(run={"steps": 6, "name": "whole"}))
+    directory, _ = simulate(tiny_run(run={"checkpoint_every": 2}))
+    path = directory.checkpoints / "step_4.pt"
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[2000] ^= 1
+        path.write_bytes(content)
+    elif damage == "cut short":
+        path.write_bytes(content[:2000])
+    else:
+        torch.save({"configuration": "x", "code": Interrupt(after=1)}, path)
+    resumed, _ = simulate(tiny_run(run={"steps": 6, "checkpoint_every": 2}), resume=True)
+    assert f"{path} " in caplog.text
+    assert "step_2.pt is used in its place" in caplog.text
+    assert same_weights(weights_of(whole.path), weights_of(resumed.path))
+    assert [line["step"] for line in read_metrics(resumed.metrics)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_step_whose_line_cannot_be_written_gets_no_checkpoint(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = MetricsLog.write
+
+    def full(log: MetricsLog, line: dict[str, Any]) -> None:
+        if line["step"] == 3:
+            raise StorageError("metrics.jsonl cannot be written: No space left on device")
+        write(log, line)
+
+    monkeypatch.setattr(MetricsLog, "write", full)
+    config = tiny_run(run={"checkpoint_every": 1})
+    with pytest.raises(StorageError, match=r"metrics\.jsonl"):
+        simulate(config)
+    directory, _ = open_finished(Path(config.run.output_dir) / "tiny")
+    assert [step for step, _ in all_checkpoints(directory.checkpoints)] == [1, 2]
+    assert [line["step"] for line in read_metrics(directory.metrics)] == [1, 2]
+
+
+def test_lines_of_another_version_do_not_spoil_the_end_of_a_run(tiny_run: Maker) -> None:
+    directory, _ = simulate(tiny_run(run={"steps": 2}))
+    directory.metrics.write_text('{"step": 1}\n{"step": 2, "seconds": 1.0}\n')
+    _, summary = simulate(tiny_run(run={"steps": 3}), resume=True)
+    assert (summary["steps"], summary["skipped_steps"], summary["corrupted_files_max"]) == (3, 0, 0)
+
+
+def test_a_run_is_locked_until_it_has_ended(tiny_run: Maker) -> None:
+    config = tiny_run()
+    holder = f"process {os.getpid()} on {gethostname()}"
+    with open_run(config, resume=False, overwrite=False) as directory:
+        for flags in ({"resume": True, "overwrite": False}, {"resume": False, "overwrite": True}):
+            with pytest.raises(ConfigError, match=f"{directory.path} is in use by {holder}; wait"):
+                open_run(config, **flags)
+    open_run(config, resume=True, overwrite=False).release()
+
+
+def test_a_file_system_without_locks_is_used_with_a_warning(
+    tiny_run: Maker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    open_run(tiny_run(), resume=False, overwrite=False).release()
+    assert "has no locks (No locks available): see to it that no second job uses it" in caplog.text
 
 
 def test_a_taken_name_gets_a_suffix_and_nothing_is_overwritten(tiny_run: Maker) -> None:

@@ -1,6 +1,7 @@
 """Real mpirun jobs: the same bytes as the simulator, hostile ranks, and jobs that end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -184,6 +185,35 @@ def test_a_job_that_is_asked_to_stop_stores_its_step_and_can_be_resumed(
     assert again.returncode == 0, again.stderr
     whole, _ = simulate(tiny_run(run={"name": "whole", "steps": 40}, **sections))
     assert same_weights(weights_of(directory), weights_of(whole.path))
+
+
+def test_a_job_whose_server_is_killed_goes_on_from_its_checkpoint(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+) -> None:
+    sections = {"attack": ALIE, "optimizer": {"momentum": 0.9}}
+    config = tiny_run(run={"name": "killed", "steps": 40, "checkpoint_every": 2}, model=drowsy(0.002), **sections)
+    run_file, directory = tmp_path / "run.toml", tmp_path / "runs" / "killed"
+    run_file.write_text(dump(config))
+    words = [MPIRUN, "-n", "2", sys.executable, "-m", "mpi4py", "-m", "byzshield", "train", str(run_file), "--resume"]
+    with subprocess.Popen(words, env=mpi_environment, stderr=subprocess.PIPE, text=True) as job:
+        try:
+            wait_for(lambda: len(read_metrics(directory / "metrics.jsonl")) >= 5, "5 steps", 120)
+            server = int((directory / ".lock").read_text().split()[1])  # "process PID on HOST"
+            os.kill(server, signal.SIGKILL)
+            job.communicate(timeout=60)
+        finally:
+            job.kill()
+    assert job.returncode != 0
+    again = subprocess.run(words, env=mpi_environment, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0, again.stderr
+    assert "resumed from" in again.stderr
+    whole, _ = simulate(tiny_run(run={"name": "whole", "steps": 40}, **sections))
+    assert same_weights(weights_of(directory), weights_of(whole.path))
+    assert [line["step"] for line in read_metrics(directory / "metrics.jsonl")] == list(range(1, 41))
 
 
 def test_pickling_over_mpi_is_switched_off(mpi_environment: dict[str, str]) -> None:

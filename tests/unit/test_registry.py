@@ -1,5 +1,7 @@
 """Components by name."""
 
+from pathlib import Path
+
 import pytest
 
 from byzshield.attacks import ATTACKS, Attack
@@ -52,3 +54,22 @@ def test_the_owners_of_a_keyword_are_the_entries_that_a_run_file_may_give_it_to(
     assert ATTACKS.owners("epsilon") == ["fall_of_empires"]
     assert ATTACKS.owners("zzz") == []
     assert DATASETS.owners("root") == []
+
+
+def test_a_module_that_raises_is_the_users_mistake_and_the_message_says_where() -> None:
+    with pytest.raises(ConfigError, match=r"cannot be imported: RuntimeError: no GPU here \(raises\.py, line 3\)$"):
+        ATTACKS.get("broken_modules.raises:Attack")
+    with pytest.raises(ConfigError, match=r"cannot be imported: SystemExit: 3 \(exits\.py, line 5\)$"):
+        ATTACKS.get("broken_modules.exits:Attack")
+
+
+def test_a_module_that_does_not_parse_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_a_module.py").write_text("def attack(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"cannot be imported: SyntaxError: .* \(half_a_module\.py, line 1\)$"):
+        ATTACKS.get("half_a_module:Attack")
+
+
+def test_what_a_registered_entry_raises_is_no_users_mistake() -> None:
+    with pytest.raises(KeyError), ATTACKS.calling("alie"):
+        raise KeyError("ours")

@@ -39,6 +39,8 @@ REFUSED = [
     ("run.eval_every", "2147483648", "must be at most 2147483647; got 2147483648"),
     ("run.checkpoint_every", "-1", "must be at least 0; got -1"),
     ("run.checkpoint_every", "2147483648", "must be at most 2147483647; got 2147483648"),
+    ("run.keep_checkpoints", "-1", "must be at least 0; got -1"),
+    ("run.keep_checkpoints", "2147483648", "must be at most 2147483647; got 2147483648"),
     ("run.output_dir", "[]", "must be text; got []"),
     ("run.start_from", "3", "must be text; got 3"),
     ("run.start_step", "-1", "must be at least 0; got -1"),
