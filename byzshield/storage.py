@@ -1,13 +1,14 @@
 """Files that are whole or absent, and the folder of what can be made again."""
 
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-__all__ = ["atomic_write", "cache_directory", "write_text"]
+__all__ = ["atomic_write", "cache_directory", "read_json_lines", "write_text"]
 
 
 @contextmanager
@@ -35,6 +36,19 @@ def write_text(path: Path, text: str) -> None:
     """Writes a whole file in UTF-8, as `atomic_write` does."""
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file that has one a line; what a crash cut short is left out, a missing file has none."""
+    if not path.exists():
+        return []
+    objects: list[dict[str, Any]] = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            objects.append(json.loads(text))
+        except ValueError:
+            break
+    return objects
 
 
 def cache_directory() -> Path:

@@ -1,10 +1,9 @@
 """metrics.jsonl: one line a step, flushed, and cut back to the checkpoint when a run resumes."""
 
-import json
 from pathlib import Path
 from typing import Any, TextIO
 
-from byzshield.storage import write_text
+from byzshield.storage import read_json_lines, write_text
 from byzshield.strict_json import dumps, finite
 
 __all__ = ["MetricsLog", "read_metrics"]
@@ -37,12 +36,4 @@ class MetricsLog:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a metrics file, oldest first; a last line cut short by a crash is left out, a missing file has none."""
-    if not path.exists():
-        return []
-    lines: list[dict[str, Any]] = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
+    return read_json_lines(path)
