@@ -16,8 +16,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "report",
         help="table and figures of runs and sweeps",
-        description="Prints a table of runs, and writes it with the curves of test accuracy as one HTML page. Runs that differ in "
-        "the seed alone are one row: mean and standard deviation. A run that is not complete is a row with its status.",
+        description="Prints a table of runs, and writes it with the curves of test accuracy as one HTML page. Runs that differ "
+        "in the seed alone are one row: mean and standard deviation. A run that is not complete is a row with its status.",
         epilog="example: byzshield report runs/quickstart runs/quickstart-frc",
     )
     parser.add_argument(

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if jobs < 1:
         raise ParameterError(f"--jobs must be at least 1; got {jobs}")
     if arguments.rank:
-        from byzshield.runtime.tuning import tuned_axes
+        from byzshield.plots.ranking import tuned_axes
 
         tuned_axes(sweep.axes)
     if arguments.dry_run:
@@ -163,7 +163,7 @@ def _list(sweep: Sweep, *, as_json: bool) -> int:
         return 0
     for cell in cells:
         print(cell["directory"])
-    print(f"{len(cells)} cells of {min(c.config.run.steps for c in sweep.cells)} steps or more")
+    print(f"{len(cells)} cells, {sum(cell.config.run.steps for cell in sweep.cells)} steps in all")
     return 0
 
 
@@ -180,8 +180,8 @@ def _print(sweep: Sweep, results: dict[str, Any]) -> None:
 
 
 def _rank(sweep: Sweep, results: dict[str, Any], *, silent: bool) -> None:
+    from byzshield.plots.ranking import ranking
     from byzshield.runtime.sweep_results import as_csv
-    from byzshield.runtime.tuning import ranking
     from byzshield.storage import write_text
 
     rows = ranking(results)

@@ -101,14 +101,15 @@ class _Runner:
             process = start_cell(cell, lock=self._lock)
             self._running.append(process)
         done = steps_done(cell)
-        ended = False
-        while not ended:
-            time.sleep(POLL_SECONDS)
-            ended = process.poll() is not None
-            now = steps_done(cell)
-            with self._guard:
-                self._progress.advance(now - done)
-            done = now
+        with process:  # closes the pipe at the end
+            ended = False
+            while not ended:
+                time.sleep(POLL_SECONDS)
+                ended = process.poll() is not None
+                now = steps_done(cell)
+                with self._guard:
+                    self._progress.advance(now - done)
+                done = now
         with self._guard:
             self._running.remove(process)
             if not self._ending:

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from byzshield.config import Sweep
@@ -14,15 +13,6 @@ from byzshield.storage import write_text
 
 __all__ = ["as_csv", "results_of", "write_results"]
 
-MEASURED: Final = (
-    "final_accuracy",
-    "best_accuracy",
-    "train_loss",
-    "corrupted_files",
-    "num_files",
-    "step_seconds",
-    "steps",
-)  # fmt: skip
 SPREAD: Final = ("final_accuracy", "best_accuracy", "train_loss", "step_seconds")
 
 
@@ -81,7 +71,12 @@ def _group_row(group: Group) -> dict[str, Any]:
 
 
 def _cell_row(run: Run) -> dict[str, Any]:
-    measured = {
+    return {
+        "cell": run.name,
+        "settings": dict(run.settings),
+        "seed": run.seed,
+        "status": run.status,
+        "reason": run.reason,
         "final_accuracy": run.final_accuracy,
         "best_accuracy": run.best_accuracy,
         "train_loss": run.train_loss,
@@ -90,25 +85,17 @@ def _cell_row(run: Run) -> dict[str, Any]:
         "step_seconds": run.step_seconds,
         "steps": max((line["step"] for line in run.lines if isinstance(line.get("step"), int)), default=0),
     }
-    return {
-        "cell": run.name,
-        "settings": dict(run.settings),
-        "seed": run.seed,
-        "status": run.status,
-        "reason": run.reason,
-        **{name: measured[name] for name in MEASURED},
-    }
 
 
-def _spread(spread: Spread | None) -> dict[str, Any] | None:
-    return None if spread is None else asdict(spread)
+def _spread(spread: Spread | None) -> dict[str, float | None] | None:
+    return None if spread is None else {"mean": spread.mean, "std": spread.std, "min": spread.least, "max": spread.most}
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if name == "settings":
-            flat |= value
+            flat |= {axis if axis not in row else f"settings.{axis}": label for axis, label in value.items()}
         elif name in SPREAD and isinstance(value, Mapping):
             flat |= {f"{name}_{part}": number for part, number in value.items()}
         else:
