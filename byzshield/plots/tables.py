@@ -22,7 +22,7 @@ def table_rows(groups: Sequence[Group]) -> list[Row]:
         "scheme": lambda group: _fact(group, "scheme"),
         "attack": lambda group: _fact(group, "attack"),
         "rule": lambda group: _fact(group, "aggregator"),
-        "Byzantine": lambda group: f"{_fact(group, 'num_byzantine')} of {_fact(group, 'num_workers')}",
+        "Byzantine": _byzantine,
         "corrupted files": _corrupted,
         "test accuracy": _accuracy,
         "s a step": lambda group: _mean(group, lambda run: run.step_seconds, "{:.2f}"),
@@ -44,6 +44,11 @@ def unfinished_rows(runs: Sequence[Run]) -> list[Row]:
 def _fact(group: Group, key: str) -> str:
     value = next((run.facts[key] for run in group.runs if run.facts.get(key) is not None), None)
     return NONE if value is None else str(value)
+
+
+def _byzantine(group: Group) -> str:
+    known = [_fact(group, key) for key in ("num_byzantine", "num_workers")]
+    return NONE if NONE in known else " of ".join(known)
 
 
 def _corrupted(group: Group) -> str:
