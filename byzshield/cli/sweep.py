@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from byzshield.cli.progress import print_table
+from byzshield.cli.run_options import add_overrides
 from byzshield.config import Sweep, load_sweep
 from byzshield.cores import available_cores
 from byzshield.errors import ParameterError
@@ -46,14 +47,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("sweep_file", type=Path, metavar="SWEEP.toml", help="the sweep file")
     parser.add_argument("--preset", metavar="NAME", help="one of the file's presets, e.g. laptop or paper")
     parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: cores / threads of a cell; 1 on a GPU)")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a key in every cell, or an axis",
-    )
+    add_overrides(parser)
     parser.add_argument("--rank", action="store_true", help="rank the values of optimizer and schedule by training loss")
     parser.add_argument("--dry-run", action="store_true", help="check and list the cells, and run none")
     parser.add_argument("--json", action="store_true", help="print one JSON document: the contents of results.json")

@@ -72,7 +72,7 @@ def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) ->
         (["simulate", "RUN", "--ranks", "1"], "one process cannot train"),
         (["simulate", "RUN", "--resume", "--overwrite"], "exclude each other"),
         (["evaluate", "nowhere"], "not a run's directory"),
-        (["report", "nowhere"], "not the directory of a finished run"),
+        (["report", "nowhere"], "not the directory of a run"),
         (["data", "prepare", "cifar"], "unknown data set 'cifar'; did you mean 'cifar10'?"),
     ],
 )
