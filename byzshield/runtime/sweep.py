@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from byzshield.config import Cell, Sweep
 from byzshield.errors import ConfigError
-from byzshield.plots.runs import COMPLETE, PENDING, Run, cell_run
+from byzshield.plots.runs import COMPLETE, FAILED, PENDING, Run, cell_run
 from byzshield.runtime.cells import outcome_of, start_cell, steps_done
 from byzshield.runtime.sweep_results import results_of, write_results
 
@@ -87,7 +87,8 @@ class _Runner:
         finally:
             self._end()
             self._progress.finish()
-        return self._write()
+            results = self._write()
+        return results
 
     def _is_complete(self, cell: Cell) -> bool:
         run = self._runs[cell.name]
@@ -111,12 +112,13 @@ class _Runner:
                     self._progress.advance(now - done)
                 done = now
         with self._guard:
+            if self._ending:
+                return
+            status, reason = outcome_of(cell, process.returncode)
+            self._runs[cell.name] = run = _read(self._sweep, cell, status=status, reason=reason)
+            self._progress.ended(run, steps_left=cell.config.run.steps - done)
+            self._write()
             self._running.remove(process)
-            if not self._ending:
-                status, reason = outcome_of(cell, process.returncode)
-                self._runs[cell.name] = run = _read(self._sweep, cell, status=status, reason=reason)
-                self._progress.ended(run, steps_left=cell.config.run.steps - done)
-                self._write()
 
     def _write(self) -> dict[str, Any]:
         results = results_of(self._sweep, list(self._runs.values()))
@@ -133,16 +135,18 @@ class _Runner:
         for process in running:
             process.wait()
         if running:
-            self._runs = {cell.name: _read(self._sweep, cell, known=self._runs[cell.name]) for cell in self._sweep.cells}
-            self._write()
+            for cell in self._sweep.cells:
+                known = self._runs[cell.name]
+                self._runs[cell.name] = _read(self._sweep, cell, status=known.status, reason=known.reason)
 
 
-def _read(sweep: Sweep, cell: Cell, *, status: str = PENDING, reason: str = "", known: Run | None = None) -> Run:
-    if known is not None:
-        status, reason = known.status, known.reason
-    return cell_run(
-        cell.directory, sweep=sweep.name, settings=cell.settings, status=status, reason=reason, seed=cell.config.run.seed
-    )
+def _read(sweep: Sweep, cell: Cell, *, status: str = PENDING, reason: str = "") -> Run:
+    """What is in a cell's folder; if that is damaged, the cell has failed, and is run again."""
+    facts: dict[str, Any] = {"settings": cell.settings, "seed": cell.config.run.seed, "sweep": sweep.name}
+    try:
+        return cell_run(cell.directory, status=status, reason=reason, **facts)
+    except ConfigError as error:
+        return Run(name=cell.name, settings=cell.settings, status=FAILED, reason=str(error), sweep=sweep.name, facts=facts)
 
 
 @contextmanager

@@ -132,6 +132,19 @@ def test_what_is_complete_is_not_run_again_and_what_failed_is(sweep: Sweep, cell
     assert {cell["status"] for cell in results["cells"]} == {"complete"}
 
 
+def test_a_cell_whose_folder_is_damaged_is_run_again(sweep: Sweep, cells_do: Callable[[Act], None]) -> None:
+    cells_do(train)
+    run_sweep(sweep, jobs=2, progress=Silent())
+    summary = sweep.cells[1].directory / "summary.json"
+    whole = summary.read_text()
+    summary.write_text("{")
+    progress = Silent()
+    cells_do(lambda cell: f"echo '{whole}' > {cell.directory}/summary.json")
+    results = run_sweep(sweep, jobs=1, progress=progress)
+    assert (progress.complete, progress.ends) == (3, ["complete"])
+    assert {cell["status"] for cell in results["cells"]} == {"complete"}
+
+
 def test_ctrl_c_ends_the_running_cells_starts_no_other_and_keeps_the_results(
     sweep: Sweep, cells_do: Callable[[Act], None]
 ) -> None:
