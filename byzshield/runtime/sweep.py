@@ -18,7 +18,7 @@ from byzshield.runtime.sweep_results import results_of, write_results
 __all__ = ["SweepProgress", "run_sweep"]
 
 POLL_SECONDS: Final = 0.1
-LOCK_SECONDS: Final = 10.0  # for the cells of a killed sweep to store what they have
+LOCK_SECONDS: Final = 30.0  # for the cells of a killed sweep to store what they have
 
 
 class SweepProgress(Protocol):
