@@ -1,7 +1,6 @@
 """`byzshield sweep`: many runs, several at a time."""
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from byzshield.cli.run_options import add_overrides
 from byzshield.config import Sweep, load_sweep
 from byzshield.cores import available_cores
 from byzshield.errors import ParameterError
+from byzshield.strict_json import dumps
 
 if TYPE_CHECKING:
     from byzshield.plots import Run
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     results = run_sweep(sweep, jobs=jobs, progress=TerminalSweepProgress())
     if arguments.json:
-        print(json.dumps(results))
+        print(dumps(results))
     else:
         _print(sweep, results)
     if arguments.rank:
@@ -153,7 +153,7 @@ def _list(sweep: Sweep, *, as_json: bool) -> int:
         for cell in sweep.cells
     ]
     if as_json:
-        print(json.dumps({"sweep": sweep.name, "preset": sweep.preset, "directory": str(sweep.directory), "cells": cells}))
+        print(dumps({"sweep": sweep.name, "preset": sweep.preset, "directory": str(sweep.directory), "cells": cells}))
         return 0
     for cell in cells:
         print(cell["directory"])

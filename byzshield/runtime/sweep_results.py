@@ -10,6 +10,7 @@ from byzshield.config import Sweep
 from byzshield.plots.groups import Group, Spread, group_runs
 from byzshield.plots.runs import RESULTS, Run
 from byzshield.storage import write_text
+from byzshield.strict_json import dumps
 
 __all__ = ["as_csv", "results_of", "write_results"]
 
@@ -38,7 +39,7 @@ def write_results(sweep: Sweep, results: Mapping[str, Any]) -> None:
     Raises:
         OSError: it cannot be written to.
     """
-    write_text(sweep.directory / RESULTS, json.dumps(results, indent=2, allow_nan=False) + "\n")
+    write_text(sweep.directory / RESULTS, dumps(results, indent=2) + "\n")
     write_text(sweep.directory / "results.csv", as_csv(results["cells"]))
     write_text(sweep.directory / "groups.csv", as_csv(results["groups"]))
 
