@@ -55,7 +55,10 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["byzshield", "byzshield.*"]),
     package_data={"byzshield": ["py.typed"], "byzshield.data": ["mnist5k.npz", "mnist5k.txt"]},
-    data_files=[("share/byzshield/runs", sorted(str(path.relative_to(HERE)) for path in HERE.glob("configs/runs/*.toml")))],
+    data_files=[
+        (f"share/byzshield/{kind}", sorted(str(path.relative_to(HERE)) for path in HERE.glob(f"configs/{kind}/*.toml")))
+        for kind in ("runs", "sweeps")
+    ],
     install_requires=list(needed.values()),
     extras_require=extras,
     entry_points={"console_scripts": ["byzshield=byzshield.cli.main:entry_point"]},

@@ -1,12 +1,13 @@
 """How far a run has come, and how it ended, for people."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from byzshield.causes import SUSPECTED, verdicts
 
-__all__ = ["TerminalProgress", "print_summary"]
+__all__ = ["TerminalProgress", "print_summary", "print_table"]
 
 MOST_SHOWN = 12  # workers; the others are in summary.json
 
@@ -62,6 +63,13 @@ def print_summary(path: Path, summary: dict[str, Any]) -> None:
     for line in _who_did_what(summary):
         print(line)
     print(f"results in {path}")
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows of text as columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _who_did_what(summary: dict[str, Any]) -> list[str]:

@@ -1,12 +1,14 @@
 """What the commands that run a job take: the run file, overrides, and the signal that ends it after a step."""
 
 import argparse
+import os
 import signal
+import threading
 from pathlib import Path
 
 from byzshield.config import RunConfig, load
 
-__all__ = ["StopOnSignal", "add_overrides", "add_run_options", "config_from"]
+__all__ = ["StopOnSignal", "add_overrides", "add_run_options", "config_from", "end_with_stdin"]
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,17 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 def config_from(arguments: argparse.Namespace) -> RunConfig:
     """Loads the run file with its overrides."""
     return load(arguments.run_file, arguments.overrides)
+
+
+def end_with_stdin() -> None:
+    """Sends this process a SIGTERM once its standard input ends, as a pipe does when whoever holds its other end has died."""
+    threading.Thread(target=_await_end_of_stdin, daemon=True).start()
+
+
+def _await_end_of_stdin() -> None:
+    while os.read(0, 4096):  # not sys.stdin, whose lock a waiting thread would still hold when the interpreter shuts down
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class StopOnSignal:

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from byzshield.cli.progress import TerminalProgress, print_summary
-from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
+from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from, end_with_stdin
 from byzshield.config import RunConfig
 
 __all__ = ["add_parser", "run_here"]
@@ -27,12 +27,15 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="simulated processes, one of them the server (default 2: all workers in one)",
     )
+    parser.add_argument("--end-with-stdin", action="store_true", help=argparse.SUPPRESS)  # for the cells of a sweep
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
     stop = StopOnSignal()
+    if arguments.end_with_stdin:
+        end_with_stdin()
     return run_here(config_from(arguments), arguments, stop)
 
 

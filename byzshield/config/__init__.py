@@ -2,5 +2,6 @@
 
 from byzshield.config.load import configuration_hash, dump, from_table, load
 from byzshield.config.schema import RunConfig
+from byzshield.config.sweep import Cell, Sweep, load_sweep
 
-__all__ = ["RunConfig", "configuration_hash", "dump", "from_table", "load"]
+__all__ = ["Cell", "RunConfig", "Sweep", "configuration_hash", "dump", "from_table", "load", "load_sweep"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from byzshield.errors import ParameterError
+from byzshield.errors import ParameterError, StorageError
 from byzshield.extras import require
 from byzshield.storage import atomic_write
 
@@ -62,5 +62,5 @@ def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *
     try:
         with atomic_write(Path(path)) as file:
             figure.savefig(file, format=Path(path).suffix[1:])
-    except OSError as error:
-        raise ParameterError(f"the figure cannot be written to {path}: {error}") from error
+    except StorageError as error:
+        raise ParameterError(f"the figure {error}") from error

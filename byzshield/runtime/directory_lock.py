@@ -15,7 +15,7 @@ __all__ = ["LOCK_NAME", "DirectoryLock"]
 
 LOG = get_logger(__name__)
 LOCK_NAME: Final = ".lock"
-PATIENCE_SECONDS: Final = 1.0  # so long may the last holder take to end, or the next one to write its name
+PATIENCE_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.05
 HOLDER_BYTES: Final = 300
 
@@ -28,19 +28,28 @@ class DirectoryLock:
 
     Args:
         folder: the folder, which exists.
+        patience: seconds that the last holder may take to end, or the next one to write its name.
+        otherwise: what to do but wait, for the message.
 
     Raises:
         ConfigError: another job holds it.
         OSError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patience: float = PATIENCE_SECONDS, otherwise: str = "take another run.name") -> None:
+        self._patience = patience
+        self._otherwise = otherwise
         self._descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             self._acquire(folder)
         except BaseException:
             self.release()
             raise
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor of the lock; a process that inherits it holds the lock as well."""
+        return self._descriptor
 
     def release(self) -> None:
         """Lets others in; a second time, it does nothing."""
@@ -49,10 +58,10 @@ class DirectoryLock:
             self._descriptor = -1
 
     def _acquire(self, folder: Path) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience
         while not self._attempt(folder):
             if time.monotonic() > deadline:
-                raise ConfigError(f"{folder} is in use by {self._holder()}; wait until it has ended, or take another run.name")
+                raise ConfigError(f"{folder} is in use by {self._holder()}; wait until it has ended, or {self._otherwise}")
             time.sleep(POLL_SECONDS)
 
     def _attempt(self, folder: Path) -> bool:

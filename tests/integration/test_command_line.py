@@ -92,7 +92,7 @@ def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) ->
             ["simulate", "RUN", "--set", "data.name=own_data:unlabeled"],
             "data: train_labels must be a NumPy array of int64",
         ),
-        (["report", "nowhere"], "not the directory of a finished run"),
+        (["report", "nowhere"], "not the directory of a run"),
         (["data", "prepare", "cifar"], "unknown data set 'cifar'; did you mean 'cifar10'?"),
     ],
 )

@@ -74,8 +74,11 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(installed: Instal
         "byzshield/py.typed",
         "byzshield/data/mnist5k.npz",
         "byzshield/data/mnist5k.txt",
-        f"{data}/data/share/byzshield/runs/quickstart.toml",
-        f"{data}/data/share/byzshield/runs/reversal.toml",
+        *(
+            f"{data}/data/share/byzshield/{path.parent.name}/{path.name}"
+            for kind in ("runs", "sweeps")
+            for path in REPOSITORY.glob(f"configs/{kind}/*.toml")
+        ),
     }
     assert {f"{about}/licenses/LICENSE", f"{about}/licenses/byzshield/data/mnist5k.txt"} <= names
 

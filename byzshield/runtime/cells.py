@@ -1,0 +1,72 @@
+"""A cell of a sweep in a process of its own, which whatever happens to it cannot take the sweep along."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from byzshield.config import Cell
+from byzshield.errors import STOPPED
+from byzshield.plots.runs import COMPLETE, FAILED, REFUSED
+from byzshield.runtime.run_directory import RunDirectory
+
+__all__ = ["outcome_of", "start_cell", "steps_done"]
+
+LOG: Final = "log.txt"
+TAIL_BYTES: Final = 8192
+
+
+def start_cell(cell: Cell, *, lock: int) -> "subprocess.Popen[bytes]":
+    """Starts `byzshield simulate` on a cell; it goes on from the newest checkpoint, if there is one.
+
+    The process is in a group of its own, so that Ctrl-C in a terminal ends the sweep alone, which then ends its cells in order.
+    It ends by itself once its standard input is closed, as it is when the sweep is killed.
+
+    Args:
+        cell: the cell.
+        lock: the descriptor of the sweep's lock, which is held as long as any of its processes lives.
+
+    Raises:
+        OSError: the cell's folder cannot be written to, or no process can be started.
+    """
+    directory = RunDirectory(cell.directory)
+    directory.path.mkdir(parents=True, exist_ok=True)
+    directory.write_config(cell.config)
+    # -P: as for the command `byzshield`, no file of the current folder takes the place of an installed module.
+    command = [sys.executable, "-P", "-m", "byzshield", "simulate", str(directory.config), "--resume", "--end-with-stdin"]
+    with open(cell.directory / LOG, "wb") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, process_group=0, pass_fds=(lock,)
+        )
+
+
+def outcome_of(cell: Cell, status: int) -> tuple[str, str]:
+    """How a cell ended, and why, from the exit status of its process and its last words."""
+    if status == 0:
+        return COMPLETE, ""
+    if status < 0 or status == STOPPED:
+        name = signal.Signals(-status).name if status < 0 else "SIGTERM"
+        return FAILED, f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    words = _last_line(cell.directory / LOG).removeprefix("byzshield: ")
+    return (REFUSED if status == 2 else FAILED), words or f"its process ended with exit status {status}"
+
+
+def steps_done(cell: Cell) -> int:
+    """The steps in a cell's metrics.jsonl."""
+    line = _last_line(cell.directory / "metrics.jsonl")
+    digits = line.partition('"step": ')[2].partition(",")[0]
+    return int(digits) if digits.isdecimal() else 0
+
+
+def _last_line(path: Path) -> str:
+    """The last whole line of a file that is not blank; "" without one."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            tail = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line for line in tail.splitlines(keepends=True) if line.endswith("\n") and line.strip()]
+    return lines[-1].strip() if lines else ""

@@ -1,0 +1,151 @@
+"""Runs the cells of a sweep, several at a time, and goes on where an earlier start was cut off."""
+
+import subprocess
+import threading
+import time
+from typing import Any, Final, Protocol
+
+from byzshield.config import Cell, Sweep
+from byzshield.errors import ConfigError, StorageError
+from byzshield.plots.runs import COMPLETE, FAILED, PENDING, Run, cell_run
+from byzshield.runtime.cells import outcome_of, start_cell, steps_done
+from byzshield.runtime.directory_lock import DirectoryLock
+from byzshield.runtime.sweep_results import results_of, write_results
+
+__all__ = ["SweepProgress", "run_sweep"]
+
+POLL_SECONDS: Final = 0.1
+LOCK_SECONDS: Final = 30.0  # for the cells of a killed sweep to store what they have
+
+
+class SweepProgress(Protocol):
+    """Is told how far a sweep has come; by one thread at a time."""
+
+    def start(self, sweep: Sweep, *, complete: int, steps: int, jobs: int) -> None:
+        """It begins: of its cells some are complete from earlier, and the others need so many steps."""
+
+    def advance(self, steps: int) -> None:
+        """This many more steps are done, in whichever cells."""
+
+    def ended(self, run: Run, *, steps_left: int) -> None:
+        """A cell has ended, so many steps before its last one."""
+
+    def finish(self) -> None:
+        """The sweep is over, one way or the other."""
+
+
+def run_sweep(sweep: Sweep, *, jobs: int, progress: SweepProgress) -> dict[str, Any]:
+    """Runs all cells that are not complete yet.
+
+    A cell runs in a process of its own. One that fails, is refused or is killed is a row of the results with the reason, and is
+    tried again at the next start, from its newest checkpoint. results.json is up to date after every cell.
+
+    Args:
+        sweep: the sweep.
+        jobs: how many cells at a time.
+        progress: is told.
+
+    Returns:
+        the contents of results.json.
+
+    Raises:
+        ConfigError: the folder cannot be written to, or another sweep is running there.
+    """
+    try:
+        sweep.directory.mkdir(parents=True, exist_ok=True)
+        lock = DirectoryLock(sweep.directory, patience=LOCK_SECONDS, otherwise="stop it")
+        try:
+            return _Runner(sweep, lock.descriptor, progress).run(jobs)
+        finally:
+            lock.release()
+    except StorageError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"run.output_dir: {sweep.directory} cannot be written: {error.strerror}") from error
+
+
+class _Runner:
+    """The state of one start of a sweep, which several threads share under a lock."""
+
+    def __init__(self, sweep: Sweep, lock: int, progress: SweepProgress) -> None:
+        self._sweep, self._lock, self._progress = sweep, lock, progress
+        self._runs = {cell.name: _read(sweep, cell) for cell in sweep.cells}
+        self._guard = threading.Lock()
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._ending = False
+
+    def run(self, jobs: int) -> dict[str, Any]:
+        from joblib import Parallel, delayed
+
+        waiting = [cell for cell in self._sweep.cells if not self._is_complete(cell)]
+        left = sum(cell.config.run.steps - steps_done(cell) for cell in waiting)
+        self._progress.start(self._sweep, complete=len(self._sweep.cells) - len(waiting), steps=left, jobs=jobs)
+        self._write()
+        try:
+            # Threads, each of which attends to a process of its own: a pool of processes breaks with the first that is killed.
+            Parallel(n_jobs=jobs, backend="threading", batch_size=1, pre_dispatch=jobs)(
+                delayed(self._attend)(cell) for cell in waiting
+            )
+        finally:
+            self._end()
+            self._progress.finish()
+            results = self._write()
+        return results
+
+    def _is_complete(self, cell: Cell) -> bool:
+        run = self._runs[cell.name]
+        return run.status == COMPLETE and run.facts.get("steps") == cell.config.run.steps
+
+    def _attend(self, cell: Cell) -> None:
+        """Runs a cell to its end."""
+        with self._guard:
+            if self._ending:
+                return
+            process = start_cell(cell, lock=self._lock)
+            self._running.append(process)
+        done = steps_done(cell)
+        with process:  # closes the pipe at the end
+            ended = False
+            while not ended:
+                time.sleep(POLL_SECONDS)
+                ended = process.poll() is not None
+                now = steps_done(cell)
+                with self._guard:
+                    self._progress.advance(now - done)
+                done = now
+        with self._guard:
+            if self._ending:
+                return
+            status, reason = outcome_of(cell, process.returncode)
+            self._runs[cell.name] = run = _read(self._sweep, cell, status=status, reason=reason)
+            self._progress.ended(run, steps_left=cell.config.run.steps - done)
+            self._write()
+            self._running.remove(process)
+
+    def _write(self) -> dict[str, Any]:
+        results = results_of(self._sweep, list(self._runs.values()))
+        write_results(self._sweep, results)
+        return results
+
+    def _end(self) -> None:
+        """Ends the cells that are still running, each after its step and with a checkpoint."""
+        with self._guard:
+            self._ending = True
+            running = list(self._running)
+            for process in running:
+                process.terminate()
+        for process in running:
+            process.wait()
+        if running:
+            for cell in self._sweep.cells:
+                known = self._runs[cell.name]
+                self._runs[cell.name] = _read(self._sweep, cell, status=known.status, reason=known.reason)
+
+
+def _read(sweep: Sweep, cell: Cell, *, status: str = PENDING, reason: str = "") -> Run:
+    """What is in a cell's folder; if that is damaged, the cell has failed, and is run again."""
+    facts: dict[str, Any] = {"settings": cell.settings, "seed": cell.config.run.seed, "sweep": sweep.name}
+    try:
+        return cell_run(cell.directory, status=status, reason=reason, **facts)
+    except ConfigError as error:
+        return Run(name=cell.name, settings=cell.settings, status=FAILED, reason=str(error), sweep=sweep.name, facts=facts)
