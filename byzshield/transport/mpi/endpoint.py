@@ -1,0 +1,144 @@
+"""One rank's end of an MPI job."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from mpi4py import MPI
+
+from byzshield.errors import TransportError
+from byzshield.transport.mpi.drain import Drain
+from byzshield.transport.mpi.job import kill
+from byzshield.transport.mpi.lane import Lane
+from byzshield.wire import SERVER_RANK, Message, Packet
+
+__all__ = ["MPIEndpoint"]
+
+_DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
+
+
+class MPIEndpoint:
+    """One rank's end of a duplicate of MPI_COMM_WORLD, which hears nobody before it is told to.
+
+    Constructing it is collective: every rank makes its endpoints in the same order.
+    """
+
+    def __init__(self) -> None:
+        self._comm = MPI.COMM_WORLD.Dup()
+        self._comm.Set_errhandler(MPI.ERRORS_RETURN)
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        # At the server, a message is sent when its rank has taken it, so that none gathers in a buffer on the way.
+        self._start = self._comm.Issend if self.rank == SERVER_RANK else self._comm.Isend
+        self._sending: dict[int, list[tuple[Any, bytes]]] = {}
+        self._lost: dict[int, str] = {}
+        self._credit: dict[int, tuple[int, int]] = {}
+        self._drain = Drain()
+        self._own = self._over(self._comm)
+        self._lanes = deque(self._own)
+
+    def hear(self, ranks: Iterable[int]) -> None:
+        """From now on returns what these ranks send."""
+        for lane in self._own:
+            lane.heard = lane.rank in ranks and lane.rank not in self._lost
+
+    def watch(self, *others: "MPIEndpoint") -> None:
+        """From now on takes in, as refused, what comes over MPI_COMM_WORLD and the endpoints named, which nobody else polls."""
+        for comm in (MPI.COMM_WORLD, *(other._comm for other in others)):
+            self._lanes += self._over(comm)
+
+    def send(self, message: Message) -> None:
+        """Starts sending; the buffer is kept until MPI is done with it. A message to a rank that is lost is dropped."""
+        rank = message.rank
+        if rank in self._lost:
+            return
+        try:
+            request = self._start((message.data, MPI.BYTE), dest=rank, tag=message.tag)
+        except MPI.Exception as error:
+            self._note_failure(error, rank)
+            return
+        self._sending.setdefault(rank, []).append((request, message.data))
+        self._reap(rank)
+
+    def receive(self, bounds: Mapping[int, int]) -> Packet | None:
+        """Polls one rank after the other, each until it has nothing left, so that none keeps another waiting for long."""
+        self._drain.go_on()
+        for _ in range(len(self._lanes)):
+            lane = self._lanes[0]
+            while (packet := self._poll(lane, bounds)) is not None:
+                if packet.data is not None or lane.rank in self._credit:
+                    return packet
+            self._lanes.rotate(-1)
+        return None
+
+    def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
+        """Lets `rank` send so much more, over all communicators together; without a grant there is no limit.
+
+        A rank that sends more is lost. What is left of earlier grants counts up to `most` of this one.
+        """
+        left = self._credit.get(rank, (0, 0))
+        self._credit[rank] = min(left[0] + messages, most * messages), min(left[1] + num_bytes, most * num_bytes)
+
+    def cut_off(self, rank: int, reason: str) -> None:
+        """Gives up a rank: nothing of it is heard any more, and the runtime is asked to kill it."""
+        if rank in self._lost:
+            return
+        self._lost[rank] = reason
+        self._credit.pop(rank, None)
+        for lane in self._lanes:
+            if lane.rank == rank:
+                lane.close()
+        kill([rank])
+
+    def unfinished(self) -> dict[int, int]:
+        """The ranks that are heard whose next message has begun to arrive, and how many each had sent before."""
+        return {lane.rank: lane.taken for lane in self._lanes if lane.heard and lane.unfinished}
+
+    def backlog(self, rank: int) -> int:
+        """Messages to `rank` that it has not taken, at the server; elsewhere, that MPI has not handed over yet."""
+        self._reap(rank)
+        return len(self._sending.get(rank, ()))
+
+    def lost(self) -> Mapping[int, str]:
+        """Ranks that MPI has reported as failed (under `mpirun --with-ft ulfm`) or that were cut off."""
+        return self._lost
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on its way in."""
+        return self._drain.empty and not any(lane.unfinished for lane in self._lanes)
+
+    def _over(self, comm: MPI.Comm) -> list[Lane]:
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        return [Lane(comm, rank, self._drain, self._charge) for rank in others]
+
+    def _charge(self, rank: int, num_bytes: int) -> bool:
+        if rank not in self._credit:
+            return rank not in self._lost
+        messages, most_bytes = self._credit[rank]
+        self._credit[rank] = messages - 1, most_bytes - num_bytes
+        if min(self._credit[rank]) >= 0:
+            return True
+        self.cut_off(rank, "it has sent more than an honest rank ever would")
+        return False
+
+    def _poll(self, lane: Lane, bounds: Mapping[int, int]) -> Packet | None:
+        try:
+            return lane.poll(bounds)
+        except MPI.Exception as error:
+            self._note_failure(error, lane.rank)
+            return None
+
+    def _reap(self, rank: int) -> None:
+        try:
+            self._sending[rank] = [entry for entry in self._sending.get(rank, ()) if not entry[0].Test()]
+        except MPI.Exception as error:
+            self._note_failure(error, rank)
+
+    def _note_failure(self, error: MPI.Exception, rank: int) -> None:
+        if error.Get_error_class() not in _DEAD:
+            raise TransportError(f"MPI failed: {error.Get_error_string()}") from error
+        self._lost.setdefault(rank, "its process is dead")
+        self._sending.pop(rank, None)
+        for lane in self._lanes:
+            lane.dead = lane.dead or lane.rank == rank
