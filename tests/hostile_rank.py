@@ -16,8 +16,12 @@ from byzshield.wire import SERVER_RANK, Kind, messages
 
 NO_TAG = 77  # no kind of frame
 BLOCK = bytearray(1 << 20)
-FEW = 200
-SECONDS = 3.0  # of a flood
+SMALL = 200
+LONG = 70_000  # more than Open MPI sends before its receiver asks for it
+LONG_SLEEP = 1000.0
+FLOOD_MESSAGES = 20_000
+FLOOD_SECONDS = 20.0
+NUM_WORKERS = 15
 
 
 class HostileRank:
@@ -65,9 +69,62 @@ class HostileRank:
             for size in (0, 100, 70_000, len(BLOCK)):
                 self.send(BLOCK[:size], tag=tag)
 
-    def hang(self) -> None:
-        """Stops itself for ever."""
+    def flood_world(self) -> None:
+        """Small messages to everybody over MPI_COMM_WORLD."""
+        self._flood(self.world, [to for to in range(self.world.Get_size()) if to != self.world.Get_rank()])
+
+    def flood_channel(self) -> None:
+        """Small messages to everybody over the adversary's channel."""
+        self._flood(self.channel, [to for to in range(self.world.Get_size()) if to != self.world.Get_rank()])
+
+    def flood_workers(self) -> None:
+        """Small messages to all workers over the communicator of the job."""
+        self._flood(self.job, [to for to in range(self.world.Get_size()) if to not in (SERVER_RANK, self.world.Get_rank())])
+
+    def flood_job(self) -> None:
+        """Small messages of a kind that is accepted, to the server."""
+        self._flood(self.job, [SERVER_RANK])
+
+    def promise_to_workers(self) -> None:
+        """A long message to every worker that begins and never ends."""
+        for to in range(1, self.world.Get_size()):
+            if to != self.world.Get_rank():
+                self.pending.append(self.job.Isend([BLOCK, MPI.BYTE], to, Kind.PARAMETERS))
+
+    def promise_and_stop(self) -> None:
+        """A gradient that begins and never ends: this process is stopped in the middle."""
+        self.pending.append(self.job.Isend([BLOCK[:LONG], MPI.BYTE], SERVER_RANK, Kind.GRADIENT))
         os.kill(os.getpid(), signal.SIGSTOP)
+
+    def goodbye_and_hang(self) -> None:
+        """All that is asked for at the end, and then no MPI_Finalize."""
+        self.await_kind(Kind.STOP)
+        self.send(messages.goodbye(self.first_worker(), 1).encoded, tag=Kind.GOODBYE)
+        self.await_kind(Kind.DISMISS)
+        time.sleep(LONG_SLEEP)
+
+    def goodbye_and_stop(self) -> None:
+        """The same, by a process that is stopped."""
+        self.await_kind(Kind.STOP)
+        self.send(messages.goodbye(self.first_worker(), 1).encoded, tag=Kind.GOODBYE)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def abort(self) -> None:
+        """MPI_Abort."""
+        self.world.Abort(3)
+
+    def first_worker(self) -> int:
+        """The first of the workers that this rank should host."""
+        hosts = self.world.Get_size() - 1
+        return next(worker for worker in range(NUM_WORKERS) if 1 + worker * hosts // NUM_WORKERS == self.world.Get_rank())
+
+    def _flood(self, over: MPI.Comm, ranks: list[int]) -> None:
+        ends = time.monotonic() + FLOOD_SECONDS
+        for number in range(FLOOD_MESSAGES):
+            for to in ranks:
+                over.Send([BLOCK[:SMALL], MPI.BYTE], to, Kind.DIGESTS)
+            if number % 100 == 0 and time.monotonic() > ends:
+                return
 
 
 def main(words: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import sys
 import threading
 import time
@@ -30,6 +31,7 @@ def end(*, status: int, together: bool, deadline: float) -> None:
     def last() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # mpirun sends it to those who wait
         if together:
             watchdog = threading.Timer(deadline, _by_force, [status])
             watchdog.daemon = True

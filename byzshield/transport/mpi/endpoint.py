@@ -65,9 +65,8 @@ class MPIEndpoint:
         self._drain.go_on()
         for _ in range(len(self._lanes)):
             lane = self._lanes[0]
-            while (packet := self._poll(lane, bounds)) is not None:
-                if packet.data is not None or lane.rank in self._credit:
-                    return packet
+            if (packet := self._poll(lane, bounds)) is not None:
+                return packet
             self._lanes.rotate(-1)
         return None
 
@@ -112,15 +111,15 @@ class MPIEndpoint:
         others = [rank for rank in range(self.size) if rank != self.rank]
         return [Lane(comm, rank, self._drain, self._charge) for rank in others]
 
-    def _charge(self, rank: int, num_bytes: int) -> bool:
-        if rank not in self._credit:
-            return rank not in self._lost
-        messages, most_bytes = self._credit[rank]
-        self._credit[rank] = messages - 1, most_bytes - num_bytes
-        if min(self._credit[rank]) >= 0:
-            return True
-        self.cut_off(rank, "it has sent more than an honest rank ever would")
-        return False
+    def _charge(self, lane: Lane, num_bytes: int) -> bool:
+        """Counts a message, and returns whether the caller shall hear of it: of one too many, but of none after it."""
+        if lane.rank not in self._credit:
+            return lane.heard
+        messages, most_bytes = self._credit[lane.rank]
+        self._credit[lane.rank] = messages - 1, most_bytes - num_bytes
+        if min(self._credit[lane.rank]) < 0:
+            self.cut_off(lane.rank, "it has sent more than an honest rank ever would")
+        return True
 
     def _poll(self, lane: Lane, bounds: Mapping[int, int]) -> Packet | None:
         try:

@@ -32,7 +32,7 @@ class Lane:
         taken: messages that have come to their end or were refused.
     """
 
-    def __init__(self, comm: MPI.Comm, rank: int, drain: Drain, charge: Callable[[int, int], bool]) -> None:
+    def __init__(self, comm: MPI.Comm, rank: int, drain: Drain, charge: Callable[["Lane", int], bool]) -> None:
         self.rank = rank
         self.heard = self.dead = False
         self.taken = 0
@@ -67,7 +67,7 @@ class Lane:
         if not self._matched:
             return None
         message, tag, num_bytes = self._matched.popleft()
-        if not self.heard or not 0 <= num_bytes <= bounds.get(tag, -1):
+        if not (self.heard and 0 <= num_bytes <= bounds.get(tag, -1)):
             self._drain.take(message, num_bytes)
             self.taken += 1
             return Packet(source=self.rank, tag=tag, data=None, num_bytes=num_bytes)
@@ -86,7 +86,7 @@ class Lane:
         while (message := self._comm.Improbe(self.rank, MPI.ANY_TAG, self._status)) is not None:
             # Not Get_count, which has 31 bits and is negative or undefined for what is longer.
             num_bytes = self._status.Get_elements(MPI.BYTE)
-            if self._charge(self.rank, num_bytes):
+            if self._charge(self, num_bytes):
                 self._matched.append((message, self._status.Get_tag(), num_bytes))
             else:
                 self._drain.take(message, num_bytes)
