@@ -4,10 +4,13 @@ It joins as a worker's rank does, answers nothing, and at its first parameters d
 A word is the name of a function below. Then it waits to be ended, unless the last word says otherwise.
 """
 
+import contextlib
+import json
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from mpi4py import MPI
@@ -16,7 +19,7 @@ from byzshield.wire import SERVER_RANK, Kind, messages
 
 NO_TAG = 77  # no kind of frame
 BLOCK = bytearray(1 << 20)
-SMALL = 200
+SMALL = 4000  # as long as MPI sends without being asked for it over shared memory
 LONG = 70_000  # more than Open MPI sends before its receiver asks for it
 LONG_SLEEP = 1000.0
 FLOOD_MESSAGES = 20_000
@@ -112,6 +115,19 @@ class HostileRank:
     def abort(self) -> None:
         """MPI_Abort."""
         self.world.Abort(3)
+
+    def weigh(self) -> None:
+        """Appends to the file "weights", as a line of JSON, the resident bytes of each rank of the job on this host."""
+        own, found = os.environ["PMIX_NAMESPACE"], {}
+        for process in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                words = (process / "environ").read_bytes().decode(errors="replace").split("\0") if process.name.isdigit() else []
+                variables = dict(word.split("=", 1) for word in words if "=" in word)
+                if variables.get("PMIX_NAMESPACE") == own:
+                    pages = int((process / "statm").read_text().split()[1])
+                    found[variables["PMIX_RANK"]] = pages * os.sysconf("SC_PAGE_SIZE")
+        with open("weights", "a") as file:
+            file.write(json.dumps(found) + "\n")
 
     def first_worker(self) -> int:
         """The first of the workers that this rank should host."""

@@ -32,7 +32,7 @@ def with_a_hostile_rank(
     python = [sys.executable, "-m", "mpi4py", "-m"]
     ours = [*python, "byzshield", "train", str(run_file), "--overwrite"]
     command = [MPIRUN, *flags, "--mca", "pml", "ob1", "-n", "3", *ours, ":", "-n", "1", *python, "hostile_rank", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=240)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=240, cwd=tmp_path)
     summary = tmp_path / "runs" / config.run.name / "summary.json"
     return done.returncode, done.stderr, json.loads(summary.read_text()) if summary.exists() else {}
 
@@ -64,12 +64,45 @@ def test_floods_and_messages_of_impossible_sizes_change_nothing_but_their_sender
     btl: str,
 ) -> None:
     config = hostile_run(tiny_run, steps=80, round_timeout=60.0)
-    words = ["promise_to_workers", "unknown_tags", "flood_workers", "flood_world", "flood_channel", "flood_job", "negative_count"]
+    floods = ["flood_workers", "flood_world", "flood_channel", "flood_job"]  # 80 MB to each rank
+    words = ["promise_to_workers", "unknown_tags", "weigh", *floods, "negative_count", "weigh"]
     status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, "--mca", "btl", btl)
     assert status == 0, errors
     assert same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(80))
     assert summary["blamed"].keys() == HOSTILE
+    before, after = (json.loads(line) for line in (tmp_path / "weights").read_text().splitlines())
+    assert all(after[rank] - before[rank] < 50 * MIB for rank in ("0", "1", "2"))
     assert "is lost with rank 3: it has sent more than an honest rank ever would" in errors
     for worker in HOSTILE:
         assert summary["blamed"][worker]["malformed"] > 1000
         assert summary["blamed"][worker]["lost"] == 1
+
+
+@pytest.mark.parametrize(("btl", "cause"), [("self,sm", "malformed"), ("self,tcp", "lost")])
+def test_a_rank_that_is_stopped_in_the_middle_of_a_message_holds_nobody_up(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    honest_weights: Callable[[int], Any],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    btl: str,
+    cause: str,
+) -> None:
+    config = hostile_run(tiny_run, steps=40, round_timeout=2.0)
+    words = ["promise_to_workers", "promise_and_stop"]
+    status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, *ULFM, "--mca", "btl", btl)
+    assert status == 0, errors  # and mpirun has returned, although that rank would never have ended
+    assert same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(40))
+    # Over shared memory the server reads a message without its sender's help, and finds that it is no frame.
+    assert all(summary["blamed"][worker][cause] == 1 for worker in HOSTILE)
+
+
+@pytest.mark.parametrize(("last_word", "flags"), [("goodbye_and_hang", []), ("goodbye_and_stop", ULFM)])
+def test_a_rank_that_says_goodbye_and_never_ends_does_not_keep_the_job(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str], last_word: str, flags: list[str]
+) -> None:
+    config = tiny_run(run={"name": "hostile"})
+    status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, [last_word], *flags)
+    assert status == 0, errors
+    assert summary["steps"] == 4
