@@ -1,6 +1,6 @@
 """A rank of an MPI job that runs hostile code while the others run ours: python -m mpi4py -m hostile_rank WORD ...
 
-It joins as a worker's rank does, answers nothing, and at its first parameters does what the words say, one after the other.
+It joins as a worker's rank does, answers nothing, and in its third step does what the words say, one after the other.
 A word is the name of a function below. Then it waits to be ended, unless the last word says otherwise.
 """
 
@@ -36,9 +36,10 @@ class HostileRank:
         self.pending: list[MPI.Request] = []
 
     def join(self) -> None:
-        """Greets, and waits for the first parameters."""
+        """Greets, and waits for the parameters of the third step: the first takes memory that stays."""
         self.send(messages.hello(0, {}).encoded, tag=Kind.HELLO)
-        self.await_kind(Kind.PARAMETERS)
+        for _ in range(3):
+            self.await_kind(Kind.PARAMETERS)
 
     def await_kind(self, kind: Kind) -> None:
         """Takes what the server sends, until a frame of this kind comes."""
@@ -87,6 +88,12 @@ class HostileRank:
     def flood_job(self) -> None:
         """Small messages of a kind that is accepted, to the server."""
         self._flood(self.job, [SERVER_RANK])
+
+    def flood_collectives(self) -> None:
+        """Its part of a collective operation, again and again: messages that no receive of the server can match."""
+        ends = time.monotonic() + FLOOD_SECONDS
+        while time.monotonic() < ends:
+            self.world.Gather([BLOCK[:SMALL], MPI.BYTE], None, root=SERVER_RANK)
 
     def promise_to_workers(self) -> None:
         """A long message to every worker that begins and never ends."""

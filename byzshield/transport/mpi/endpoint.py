@@ -10,11 +10,15 @@ from byzshield.errors import TransportError
 from byzshield.transport.mpi.drain import Drain
 from byzshield.transport.mpi.job import kill
 from byzshield.transport.mpi.lane import Lane
+from byzshield.transport.mpi.unmatched import Unmatched
 from byzshield.wire import SERVER_RANK, Message, Packet
 
 __all__ = ["MPIEndpoint"]
 
 _DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
+CHECKED_EVERY: Final = 16  # polls that find nothing
+LAST_GROWTH: Final = 4  # what may arrive of a rank before the runtime has killed it, as a multiple of what had
+LEAST_COUNT: Final = 1000
 
 
 class MPIEndpoint:
@@ -36,6 +40,9 @@ class MPIEndpoint:
         self._drain = Drain()
         self._own = self._over(self._comm)
         self._lanes = deque(self._own)
+        self._unmatched = Unmatched([])
+        self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank waited unmatched when it was lost
+        self._idle = 0
 
     def hear(self, ranks: Iterable[int]) -> None:
         """From now on returns what these ranks send."""
@@ -44,8 +51,10 @@ class MPIEndpoint:
 
     def watch(self, *others: "MPIEndpoint") -> None:
         """From now on takes in, as refused, what comes over MPI_COMM_WORLD and the endpoints named, which nobody else polls."""
-        for comm in (MPI.COMM_WORLD, *(other._comm for other in others)):
+        more = [MPI.COMM_WORLD, *(other._comm for other in others)]
+        for comm in more:
             self._lanes += self._over(comm)
+        self._unmatched = Unmatched([self._comm, *more])
 
     def send(self, message: Message) -> None:
         """Starts sending; the buffer is kept until MPI is done with it. A message to a rank that is lost is dropped."""
@@ -68,6 +77,9 @@ class MPIEndpoint:
             if (packet := self._poll(lane, bounds)) is not None:
                 return packet
             self._lanes.rotate(-1)
+        self._idle += 1
+        if self._idle % CHECKED_EVERY == 0 and self._credit:
+            self._check_unmatched()
         return None
 
     def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
@@ -120,6 +132,21 @@ class MPIEndpoint:
         if min(self._credit[lane.rank]) < 0:
             self.cut_off(lane.rank, "it has sent more than an honest rank ever would")
         return True
+
+    def _check_unmatched(self) -> None:
+        """Cuts off ranks whose messages wait where nothing can take them out, at the same count as others.
+
+        Raises:
+            TransportError: such a rank lives on, and its messages with it.
+        """
+        for rank, count in enumerate(self._unmatched.counts()):
+            if rank in self._credit and count > self._credit[rank][0]:
+                self.cut_off(rank, f"it has sent {count} messages that no receive can take")
+            if rank in self._lost and count > LAST_GROWTH * self._out_of_reach.setdefault(rank, max(count, LEAST_COUNT)):
+                raise TransportError(
+                    f"rank {rank} fills this process's memory out of reach of any receive, and the runtime has not ended it; "
+                    "start the job again with --resume, without its host"
+                )
 
     def _poll(self, lane: Lane, bounds: Mapping[int, int]) -> Packet | None:
         try:

@@ -6,7 +6,7 @@ from typing import Final
 
 from mpi4py import MPI
 
-__all__ = ["kill", "outlives_its_ranks", "world_rank", "world_size"]
+__all__ = ["kill", "loaded_library", "outlives_its_ranks", "world_rank", "world_size"]
 
 NAMESPACE_BYTES: Final = 256  # of pmix_proc_t
 INFO_BYTES: Final = 1 << 12  # more than a pmix_info_t has
@@ -40,7 +40,7 @@ def kill(ranks: list[int]) -> None:
     Under ULFM only: without it, Open MPI ends the whole job with the first rank whose connection closes.
     """
     namespace = os.environ.get("PMIX_NAMESPACE", "").encode()
-    library = _pmix()
+    library = loaded_library("libpmix.so", "PMIx_Job_control")
     if not ranks or not outlives_its_ranks() or library is None or not 0 < len(namespace) < NAMESPACE_BYTES:
         return
     processes = (_Process * len(ranks))(*[_Process(namespace, rank) for rank in ranks])
@@ -52,12 +52,9 @@ def kill(ranks: list[int]) -> None:
     )
 
 
-def _pmix() -> ctypes.CDLL | None:
-    """The PMIx library that MPI has loaded into this process."""
+def loaded_library(name: str, symbol: str) -> ctypes.CDLL | None:
+    """The library with this word in its name that MPI has loaded into this process, if it has the symbol."""
     with open("/proc/self/maps") as maps:
-        paths = {line.split()[-1] for line in maps if "libpmix" in line}
-    for path in sorted(paths):
-        library = ctypes.CDLL(path)
-        if hasattr(library, "PMIx_Job_control") and hasattr(library, "PMIx_Info_load"):
-            return library
-    return None
+        paths = {line.split()[-1] for line in maps if name in line}
+    libraries = (ctypes.CDLL(path) for path in sorted(paths))
+    return next((library for library in libraries if hasattr(library, symbol)), None)
