@@ -16,7 +16,7 @@ from byzshield.wire import SERVER_RANK, Message, Packet
 __all__ = ["MPIEndpoint"]
 
 _DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
-CHECKED_EVERY: Final = 16  # polls that find nothing
+UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
 LAST_GROWTH: Final = 4  # what may arrive of a rank before the runtime has killed it, as a multiple of what had
 LEAST_COUNT: Final = 1000
 
@@ -39,7 +39,9 @@ class MPIEndpoint:
         self._credit: dict[int, tuple[int, int]] = {}
         self._drain = Drain()
         self._own = self._over(self._comm)
-        self._lanes = deque(self._own)
+        self._lanes = list(self._own)
+        self._wanted: deque[Lane] = deque()
+        self._unwanted = deque(self._lanes)
         self._unmatched = Unmatched([])
         self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank waited unmatched when it was lost
         self._idle = 0
@@ -48,6 +50,7 @@ class MPIEndpoint:
         """From now on returns what these ranks send."""
         for lane in self._own:
             lane.heard = lane.rank in ranks and lane.rank not in self._lost
+        self._sort()
 
     def watch(self, *others: "MPIEndpoint") -> None:
         """From now on takes in, as refused, what comes over MPI_COMM_WORLD and the endpoints named, which nobody else polls."""
@@ -55,6 +58,7 @@ class MPIEndpoint:
         for comm in more:
             self._lanes += self._over(comm)
         self._unmatched = Unmatched([self._comm, *more])
+        self._sort()
 
     def send(self, message: Message) -> None:
         """Starts sending; the buffer is kept until MPI is done with it. A message to a rank that is lost is dropped."""
@@ -70,17 +74,18 @@ class MPIEndpoint:
         self._reap(rank)
 
     def receive(self, bounds: Mapping[int, int]) -> Packet | None:
-        """Polls one rank after the other, each until it has nothing left, so that none keeps another waiting for long."""
+        """Polls one rank after the other, so that none keeps another waiting; looks now and then for what nobody wants."""
         self._drain.go_on()
-        for _ in range(len(self._lanes)):
-            lane = self._lanes[0]
-            if (packet := self._poll(lane, bounds)) is not None:
-                return packet
-            self._lanes.rotate(-1)
-        self._idle += 1
-        if self._idle % CHECKED_EVERY == 0 and self._credit:
+        if (packet := self._next(self._wanted, bounds)) is not None:
+            return packet
+        self._idle = (self._idle + 1) % UNWANTED_EVERY
+        if self._idle != 0:
+            return None
+        if self._credit:
             self._check_unmatched()
-        return None
+        if (packet := self._next(self._unwanted, bounds)) is not None:
+            self._idle = -1  # there may be more
+        return packet
 
     def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
         """Lets `rank` send so much more, over all communicators together; without a grant there is no limit.
@@ -99,6 +104,7 @@ class MPIEndpoint:
         for lane in self._lanes:
             if lane.rank == rank:
                 lane.close()
+        self._sort()
         kill([rank])
 
     def unfinished(self) -> dict[int, int]:
@@ -122,6 +128,17 @@ class MPIEndpoint:
     def _over(self, comm: MPI.Comm) -> list[Lane]:
         others = [rank for rank in range(self.size) if rank != self.rank]
         return [Lane(comm, rank, self._drain, self._charge) for rank in others]
+
+    def _sort(self) -> None:
+        self._wanted = deque(lane for lane in self._lanes if lane.heard and not lane.dead)
+        self._unwanted = deque(lane for lane in self._lanes if not lane.heard and not lane.dead)
+
+    def _next(self, lanes: deque[Lane], bounds: Mapping[int, int]) -> Packet | None:
+        for _ in range(len(lanes)):
+            if (packet := self._poll(lanes[0], bounds)) is not None:
+                return packet
+            lanes.rotate(-1)
+        return None
 
     def _charge(self, lane: Lane, num_bytes: int) -> bool:
         """Counts a message, and returns whether the caller shall hear of it: of one too many, but of none after it."""
@@ -168,3 +185,4 @@ class MPIEndpoint:
         self._sending.pop(rank, None)
         for lane in self._lanes:
             lane.dead = lane.dead or lane.rank == rank
+        self._sort()
