@@ -112,7 +112,7 @@ def test_a_rank_that_says_goodbye_and_never_ends_does_not_keep_the_job(
 def test_a_flood_that_no_receive_can_take_ends_with_its_sender_or_with_the_job(
     tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str], flags: list[str]
 ) -> None:
-    config = hostile_run(tiny_run, steps=80, round_timeout=60.0)
+    config = hostile_run(tiny_run, steps=400 if not flags else 80, round_timeout=60.0)
     status, errors, summary = with_a_hostile_rank(
         config, tmp_path, mpi_environment, ["flood_collectives"], *flags, "--mca", "btl", "self,tcp"
     )

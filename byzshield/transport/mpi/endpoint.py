@@ -17,8 +17,7 @@ __all__ = ["MPIEndpoint"]
 
 _DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
 UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
-LAST_GROWTH: Final = 4  # what may arrive of a rank before the runtime has killed it, as a multiple of what had
-LEAST_COUNT: Final = 1000
+MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched, beyond those there were when it was lost
 
 
 class MPIEndpoint:
@@ -81,10 +80,10 @@ class MPIEndpoint:
         self._idle = (self._idle + 1) % UNWANTED_EVERY
         if self._idle != 0:
             return None
-        if self._credit:
-            self._check_unmatched()
         if (packet := self._next(self._unwanted, bounds)) is not None:
             self._idle = -1  # there may be more
+        elif self._credit:
+            self._check_unmatched()
         return packet
 
     def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
@@ -159,7 +158,7 @@ class MPIEndpoint:
         for rank, count in enumerate(self._unmatched.counts()):
             if rank in self._credit and count > self._credit[rank][0]:
                 self.cut_off(rank, f"it has sent {count} messages that no receive can take")
-            if rank in self._lost and count > LAST_GROWTH * self._out_of_reach.setdefault(rank, max(count, LEAST_COUNT)):
+            if rank in self._lost and count > MOST_AFTER + self._out_of_reach.setdefault(rank, count):
                 raise TransportError(
                     f"rank {rank} fills this process's memory out of reach of any receive, and the runtime has not ended it; "
                     "start the job again with --resume, without its host"
