@@ -20,7 +20,6 @@ from byzshield.wire import SERVER_RANK, Kind, messages
 NO_TAG = 77  # no kind of frame
 BLOCK = bytearray(1 << 20)
 SMALL = 4000  # as long as MPI sends without being asked for it over shared memory
-SHORT = 100
 LONG = 70_000  # more than Open MPI sends before its receiver asks for it
 LONG_SLEEP = 1000.0
 FLOOD_MESSAGES = 20_000
@@ -93,7 +92,7 @@ class HostileRank:
     def flood_collectives(self) -> None:
         """Its part of a collective operation, again and again: messages that no receive of the server can match."""
         while True:
-            self.world.Gather([BLOCK[:SHORT], MPI.BYTE], None, root=SERVER_RANK)
+            self.world.Gather([BLOCK[:SMALL], MPI.BYTE], None, root=SERVER_RANK)
 
     def promise_to_workers(self) -> None:
         """A long message to every worker that begins and never ends."""

@@ -108,20 +108,12 @@ def test_a_rank_that_says_goodbye_and_never_ends_does_not_keep_the_job(
     assert summary["steps"] == 4
 
 
-@pytest.mark.parametrize("flags", [[], ULFM])
-def test_a_flood_that_no_receive_can_take_ends_with_its_sender_or_with_the_job(
-    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str], flags: list[str]
+def test_a_flood_that_no_receive_can_take_ends_with_its_sender(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
 ) -> None:
-    config = hostile_run(tiny_run, steps=400 if not flags else 80, round_timeout=60.0)
-    status, errors, summary = with_a_hostile_rank(
-        config, tmp_path, mpi_environment, ["flood_collectives"], *flags, "--mca", "btl", "self,tcp"
-    )
+    config = hostile_run(tiny_run, steps=80, round_timeout=60.0)
+    flags = [*ULFM, "--mca", "btl", "self,tcp"]
+    status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, ["flood_collectives"], *flags)
+    assert status == 0, errors
     assert "messages that no receive can take" in errors
-    if flags:  # then the runtime kills it
-        assert status == 0, errors
-        assert summary["blamed"].keys() == HOSTILE
-    else:
-        assert status == 1
-        assert "byzshield: rank 3 fills this process's memory" in errors
-        assert "Traceback" not in errors
-        assert len(list((tmp_path / "runs" / "hostile" / "checkpoints").iterdir())) == 1
+    assert summary["blamed"].keys() == HOSTILE
