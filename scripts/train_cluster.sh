@@ -69,7 +69,8 @@ cd "$project"
 [[ -n $ssh_config || ! -e .cluster/ssh_config ]] || ssh_config=$PWD/.cluster/ssh_config
 
 options=(--bind-to none --map-by node:OVERSUBSCRIBE "${lose_ranks[@]}" "${same_threads[@]}")
-options+=(--prtemca plm_ssh_no_tree_spawn 1) # the server's key opens the workers; theirs opens nothing
+# The server's key opens the workers by ssh, and theirs opens nothing; MPI's runtime, once it runs, starts programs for any of them on all.
+options+=(--prtemca plm_ssh_no_tree_spawn 1)
 # mpirun takes the command apart at its spaces.
 [[ $ssh_config != *[[:space:]]* ]] || refuse "the path of the ssh configuration must be free of spaces; got $ssh_config"
 export SSH=ssh

@@ -71,8 +71,10 @@ def _run_rank(builder: "Builder | None", *, timeout: float, as_json: bool) -> in
     from byzshield.runtime.doctor import answer_examination, examine, examine_ranks, facts_of_rank
     from byzshield.runtime.machine import machine_facts
     from byzshield.transport import mpi
+    from byzshield.wire import SERVER_RANK
 
     endpoint = mpi.MPIEndpoint()
+    endpoint.hear([SERVER_RANK] if endpoint.rank else range(endpoint.size))
     if endpoint.rank:
         try:
             own = facts_of_rank(builder, [endpoint.rank])
@@ -83,7 +85,7 @@ def _run_rank(builder: "Builder | None", *, timeout: float, as_json: bool) -> in
     told, findings = examine_ranks(endpoint, facts_of_rank(builder, [0]), timeout=timeout)
     status = _print([*examine(told, builder), *findings], as_json=as_json)
     if len(told) < endpoint.size:
-        mpi.end_without_finalize(by_force=True, status=status)
+        mpi.end(status=status, together=False, deadline=timeout)
     return status
 
 

@@ -112,6 +112,13 @@ class Builder:
             raise ConfigError(f"attack: {error}") from error
 
     @cached_property
+    def ranks_of_accomplices(self) -> frozenset[int]:
+        """The ranks that host a worker which is Byzantine in any step."""
+        drawn = self.config.attack.num_byzantine and self.selection.rule == "random"
+        workers = range(len(self.rank_of)) if drawn else self.selection.byzantine_at(1)
+        return frozenset(self.rank_of[worker] for worker in workers)
+
+    @cached_property
     def attack(self) -> Attack:
         """What the Byzantine workers do."""
         section = self.config.attack

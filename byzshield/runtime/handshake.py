@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -18,6 +18,8 @@ from byzshield.wire import SERVER_RANK, digest, messages
 __all__ = ["facts", "greet_server", "greet_workers"]
 
 LOG = get_logger(__name__)
+MOST_MESSAGES: Final = 1024  # from one rank before training
+MOST_BYTES: Final = 64 << 20
 
 
 def facts(config: RunConfig, computer: GradientComputer) -> dict[str, Any]:
@@ -44,13 +46,14 @@ def greet_workers(
     """
     news = messages.welcome(welcome)
     for rank in ranks:
+        endpoint.grant(rank, MOST_MESSAGES, MOST_BYTES)
         endpoint.send(news.to(rank))
     waiting, wrong = set(ranks), dict[int, str]()
     accepts = messages.accepted_on_arrival()
     ends = time.monotonic() + timeout
     backoff = Backoff()
     while waiting and time.monotonic() < ends:
-        waiting -= endpoint.lost()
+        waiting -= endpoint.lost().keys()
         packet = endpoint.receive(accepts.message_bytes)
         if packet is None:
             backoff.wait()

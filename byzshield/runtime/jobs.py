@@ -96,44 +96,53 @@ def train_mpi(
     builder.set_threads()
     builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
     endpoint, channel = mpi.MPIEndpoint(), mpi.MPIEndpoint()
-    if endpoint.rank:
+    if endpoint.rank != SERVER_RANK:
+        endpoint.hear([SERVER_RANK])
+        endpoint.watch()
         _run_worker(builder, endpoint, channel)
         return None
+    endpoint.hear(range(endpoint.size))
+    endpoint.watch(channel)
     server = builder.server()
     own = handshake.facts(config, builder.computer)
     directory = open_run(config, resume=resume, overwrite=overwrite)  # locked until this process ends
     if resume:
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
-    handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
+    patience = pump.Patience(config.cluster.round_timeout)
     early: ByzShieldError | None = None
     try:
+        handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
         metrics = loop.train(
-            builder, server, partial(pump.run_round, server, endpoint), directory, progress or loop.Silent(), stop
+            builder, server, partial(pump.run_round, server, endpoint, patience), directory, progress or loop.Silent(), stop
         )
     except (RunStopped, StalledError, DivergedError) as error:
         early = error  # the job itself is sound, and ends in order
-    except BaseException:
-        if endpoint.lost():  # both MPI_Abort and MPI_Finalize would wait for the dead
-            pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
-            mpi.end_without_finalize(by_force=False, status=1)
+    except BaseException as error:
+        if mpi.outlives_its_ranks():  # then MPI_Abort, which mpi4py would call, ends nobody else
+            pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS if isinstance(error, Exception) else 0.0)
+            mpi.end(status=_status(error), together=False, deadline=GOODBYE_SECONDS)
         raise
     missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
     summary: dict[str, Any] = {}
     if early is None:
         summary = summarize(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
         directory.write_summary(summary)
-    if missing or endpoint.lost() or endpoint.refused:
-        LOG.warning(
-            "the results are stored; MPI is not finalized, since ranks %s are dead or hang", missing or sorted(endpoint.lost())
-        )
-        status = 0 if early is None else STOPPED if isinstance(early, RunStopped) else 1
-        mpi.end_without_finalize(by_force=not endpoint.lost(), status=status)
-    elif early is not None:
-        mpi.finalize()  # or mpi4py would take the exit status for a failure, and abort the job
+    together = not missing and not endpoint.lost() and endpoint.settled
+    if not together:
+        absent = missing or sorted(endpoint.lost())
+        LOG.warning("what there is is stored; the job is ended by force, since ranks %s are dead, cut off or hang", absent)
+    mpi.end(status=0 if early is None else _status(early), together=together, deadline=GOODBYE_SECONDS)
     if early is not None:
         raise early
     return directory, summary
+
+
+def _status(error: BaseException) -> int:
+    """The exit status to which the program turns an error."""
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    return STOPPED if isinstance(error, RunStopped) else 1
 
 
 def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
@@ -148,8 +157,10 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
     if not isinstance(witness, list):
         raise HandshakeError("the server's welcome has no witness")
     # Only the server works out the witness; the model and the data set of the probe serve on.
-    worker = replace(builder, witness=tuple(witness)).worker(endpoint.rank)
+    builder = replace(builder, witness=tuple(witness))
+    worker = builder.worker(endpoint.rank)
+    channel.hear(builder.ranks_of_accomplices if endpoint.rank in builder.ranks_of_accomplices else ())
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)
     endpoint.send(messages.goodbye(first, peak_rss_bytes()).to(SERVER_RANK))
-    if not pump.await_dismissal(endpoint, timeout=2 * GOODBYE_SECONDS):
-        mpi.end_without_finalize(by_force=False)
+    together = pump.await_dismissal(endpoint, channel, timeout=2 * GOODBYE_SECONDS)
+    mpi.end(status=0, together=together, deadline=3 * GOODBYE_SECONDS)

@@ -1,6 +1,8 @@
 """Moves bytes between a transport and the state machines of `training`, and tells them the time."""
 
 import time
+from collections.abc import Mapping
+from typing import Final
 
 from byzshield.errors import TransportError
 from byzshield.runtime.backoff import Backoff
@@ -8,13 +10,54 @@ from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
 from byzshield.wire import SERVER_RANK, Message, messages
 
-__all__ = ["await_dismissal", "run_round", "stop_workers", "take_turn", "work_until_stopped"]
+__all__ = ["Patience", "await_dismissal", "run_round", "stop_workers", "take_turn", "work_until_stopped"]
 
-MOST_WAITING = 8  # messages that a rank may leave untaken before it gets no more parameters
+MOST_WAITING: Final = 8  # messages that a rank may leave untaken before it gets no more parameters
+# A rank may send so many times what an honest one does in a step, for attacks that say everything several times and are to be
+# outvoted, not cut off; and so many bytes more a worker, for those that send what is too long. What it has not sent adds up over
+# more steps than it can be behind.
+SLACK: Final = 16
+SLACK_BYTES: Final = 64 << 20
+MOST_STEPS: Final = MOST_WAITING + 2
 
 
-def run_round(server: ParameterServer, endpoint: Endpoint) -> None:
+class Patience:
+    """Says whose message has begun to arrive and does not come to its end.
+
+    Only time in which the server listens counts: while it computes, nothing can arrive.
+
+    Args:
+        seconds: to wait for one message.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._listened = 0.0
+        self._now = 0.0
+        self._began: dict[int, tuple[int, float]] = {}
+
+    def resume(self, now: float) -> None:
+        """The server listens again."""
+        self._now = now
+
+    def exhausted(self, unfinished: Mapping[int, int], now: float) -> list[int]:
+        """Takes what is unfinished, as `Endpoint.unfinished` says it, and returns the ranks that had time enough."""
+        self._listened += now - self._now
+        self._now = now
+        before, self._began = self._began, {}
+        for rank, number in unfinished.items():
+            known = before.get(rank, (-1, 0.0))
+            self._began[rank] = known if known[0] == number else (number, self._listened)
+        return [rank for rank, (_, began) in self._began.items() if self._listened - began > self.seconds]
+
+
+def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -> None:
     """Plays one round of the server, from the parameters to the last winner."""
+    patience.resume(time.monotonic())
+    for rank in server.ranks:
+        messages_a_step, bytes_a_step = server.most_in_a_step(rank)
+        most_bytes = SLACK * bytes_a_step + SLACK_BYTES * server.num_workers_on(rank)
+        endpoint.grant(rank, SLACK * messages_a_step, most_bytes, most=MOST_STEPS)
     # A rank that takes nothing must not fill the server's memory; it can catch up later.
     _send(endpoint, [news for news in server.open_round(time.monotonic()) if endpoint.backlog(news.rank) <= MOST_WAITING])
     backoff = Backoff()
@@ -25,8 +68,10 @@ def run_round(server: ParameterServer, endpoint: Endpoint) -> None:
             backoff.reset()
             _send(endpoint, server.receive(packet, now))
         else:
-            for rank in endpoint.lost():
-                _send(endpoint, server.lose(rank, now))
+            for rank in patience.exhausted(endpoint.unfinished(), now):
+                endpoint.cut_off(rank, f"a message of it has not come to its end within {patience.seconds:g} s")
+            for rank, reason in list(endpoint.lost().items()):
+                _send(endpoint, server.lose(rank, now, reason))
         deadline = server.next_deadline()
         if deadline is not None and now >= deadline:
             _send(endpoint, server.tick(now))
@@ -39,7 +84,7 @@ def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float)
     _send(endpoint, server.stop())
     ends = time.monotonic() + timeout
     backoff = Backoff()
-    while set(server.ranks) - set(server.goodbyes) - endpoint.lost() and time.monotonic() < ends:
+    while set(server.ranks) - set(server.goodbyes) - endpoint.lost().keys() and time.monotonic() < ends:
         packet = endpoint.receive(server.accepts.message_bytes)
         if packet is None:
             backoff.wait()
@@ -52,12 +97,13 @@ def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float)
     return missing
 
 
-def await_dismissal(endpoint: Endpoint, *, timeout: float) -> bool:
+def await_dismissal(endpoint: Endpoint, channel: Endpoint, *, timeout: float) -> bool:
     """At a worker's rank, after its goodbye: returns whether all ranks end together, so that MPI can be finalized."""
     accepts = messages.accepted_at_the_end()
     ends = time.monotonic() + timeout
     backoff = Backoff()
     while time.monotonic() < ends:
+        channel.receive({})  # what an accomplice still sends must not keep it waiting
         packet = endpoint.receive(accepts.message_bytes)
         if packet is None:
             backoff.wait()
@@ -107,7 +153,8 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
             active = from_server = True
             _send(endpoint, worker.receive(packet))
     adversary = worker.adversary
-    while adversary is not None and (packet := channel.receive(adversary.accepts.message_bytes)) is not None:
+    bounds = adversary.accepts.message_bytes if adversary is not None else {}
+    while (packet := channel.receive(bounds)) is not None:
         active = True
         _send(endpoint, worker.receive_from_accomplice(packet))
     if worker.busy:

@@ -181,13 +181,23 @@ class ParameterServer:
         deadline = inf if self._round is None else self._round.next_deadline()
         return None if deadline == inf else max(deadline, self._not_before)
 
-    def lose(self, rank: int, now: float) -> list[Message]:
-        """Goes on without a rank whose process is dead; returns what to send."""
+    def num_workers_on(self, rank: int) -> int:
+        """Workers that `rank` hosts."""
+        return len(self._workers_on[rank])
+
+    def most_in_a_step(self, rank: int) -> tuple[int, int]:
+        """The most messages that an honest rank sends in one step, and their bytes."""
+        files = self._assignment.load * len(self._workers_on[rank])
+        vote, chunks = self.accepts.message_bytes[Kind.DIGESTS], self._layout.num_chunks
+        return files * (1 + chunks), files * (vote + chunks * self.accepts.message_bytes[Kind.GRADIENT])
+
+    def lose(self, rank: int, now: float, reason: str = "its process is dead") -> list[Message]:
+        """Goes on for good without a rank that is dead or was cut off; returns what to send."""
         if rank in self._lost:
             return []
         self._lost.add(rank)
         for worker in self._workers_on.get(rank, []):
-            self.blame.add(worker, "lost", detail=f"is lost, since rank {rank} died")
+            self.blame.add(worker, "lost", detail=f"is lost with rank {rank}: {reason}")
         return self._give_up_on(rank, now)
 
     def aggregate(self) -> Aggregate:

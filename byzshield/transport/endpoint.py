@@ -24,8 +24,24 @@ class Endpoint(Protocol):
             bounds: the most bytes accepted for each tag; a longer message, or one with another tag, is refused unread.
         """
 
+    def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
+        """Lets `rank` send so much more; one that sends more than it was granted is lost.
+
+        Args:
+            rank: the sender.
+            messages: how many more.
+            num_bytes: how many more bytes they may have together.
+            most: what is left of earlier grants counts up to so many times this one.
+        """
+
+    def cut_off(self, rank: int, reason: str) -> None:
+        """Gives up a rank: it is lost from now on."""
+
+    def unfinished(self) -> Mapping[int, int]:
+        """The ranks whose next message has begun to arrive, and how many each had sent before."""
+
     def backlog(self, rank: int) -> int:
         """Messages to `rank` that it has not taken yet."""
 
-    def lost(self) -> frozenset[int]:
-        """Ranks known to be dead."""
+    def lost(self) -> Mapping[int, str]:
+        """Ranks that are dead or cut off, each with the reason."""

@@ -20,6 +20,7 @@ class InProcessEndpoint:
         self.rank = rank
         self.size = len(queues)
         self._queues = queues
+        self._lost: dict[int, str] = {}
 
     def send(self, message: Message) -> None:
         """Puts the message into the inbox of its rank."""
@@ -27,20 +28,33 @@ class InProcessEndpoint:
 
     def receive(self, bounds: Mapping[int, int]) -> Packet | None:
         """Takes the oldest message out of this rank's inbox."""
-        if not self._queues[self.rank]:
-            return None
-        source, message = self._queues[self.rank].popleft()
-        num_bytes = len(message.data)
-        accepted = num_bytes <= bounds.get(message.tag, -1)
-        return Packet(source=source, tag=message.tag, data=message.data if accepted else None, num_bytes=num_bytes)
+        while self._queues[self.rank]:
+            source, message = self._queues[self.rank].popleft()
+            if source in self._lost:
+                continue
+            num_bytes = len(message.data)
+            accepted = num_bytes <= bounds.get(message.tag, -1)
+            return Packet(source=source, tag=message.tag, data=message.data if accepted else None, num_bytes=num_bytes)
+        return None
 
     def backlog(self, rank: int) -> int:
         """Messages that wait in the inbox of `rank` and came from here."""
         return sum(source == self.rank for source, _ in self._queues[rank])
 
-    def lost(self) -> frozenset[int]:
-        """None: ranks in one process end together."""
-        return frozenset()
+    def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
+        """Nothing: ranks in one process share its memory."""
+
+    def cut_off(self, rank: int, reason: str) -> None:
+        """Drops what `rank` sends from now on."""
+        self._lost[rank] = reason
+
+    def unfinished(self) -> Mapping[int, int]:
+        """None: messages arrive whole."""
+        return {}
+
+    def lost(self) -> Mapping[int, str]:
+        """The ranks that were cut off: those in one process die together."""
+        return self._lost
 
 
 def in_process(size: int) -> list[InProcessEndpoint]:

@@ -33,7 +33,9 @@ class Acceptance:
             FrameError: it was refused unread, is not one whole frame of an accepted kind and length, or has another kind's tag.
         """
         if packet.data is None:
-            raise FrameError(f"a message of {packet.num_bytes} bytes with tag {packet.tag} is over its bound")
+            raise FrameError(
+                f"a message of {packet.num_bytes} bytes with tag {packet.tag} is over its bound, or has no place here"
+            )
         frame = Frame.decode(packet.data, bounds=self.payload_bytes)
         if frame.kind != packet.tag:
             raise FrameError(f"a {frame.kind.name} came under tag {packet.tag}")

@@ -17,4 +17,4 @@ def test_a_dismissal_that_comes_right_after_the_stop_is_not_lost(tiny_run: Calla
     server.send(messages.dismiss(complete=True).to(1))
     pump.work_until_stopped(worker, endpoint, channel, patience=1.0)
     assert worker.stopped
-    assert pump.await_dismissal(endpoint, timeout=1.0) is True
+    assert pump.await_dismissal(endpoint, channel, timeout=1.0) is True

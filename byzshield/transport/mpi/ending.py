@@ -1,0 +1,54 @@
+"""How a process of an MPI job ends in time, whatever the others do."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+
+from mpi4py import MPI
+
+from byzshield.transport.mpi.job import kill, outlives_its_ranks, world_rank, world_size
+from byzshield.wire import SERVER_RANK
+
+__all__ = ["end"]
+
+
+def end(*, status: int, together: bool, deadline: float) -> None:
+    """Has this process end with `status` once all of Python is done.
+
+    MPI_Finalize waits for all ranks, for ever if one of them hangs. So the server ends the job by force where ranks are known
+    to be dead or to hang, or when they have not come to MPI_Finalize by the deadline: under ULFM it has the runtime kill the
+    others, since MPI_Abort leaves them running there; otherwise MPI_Abort ends them all. A worker's rank then waits for that.
+
+    Args:
+        status: the exit status.
+        together: whether all ranks are there to end with this one.
+        deadline: seconds to wait for the others.
+    """
+
+    def last() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # mpirun sends it to those who wait
+        if together:
+            watchdog = threading.Timer(deadline, _by_force, [status])
+            watchdog.daemon = True
+            watchdog.start()
+            MPI.Finalize()
+        elif world_rank() == SERVER_RANK or outlives_its_ranks():
+            _by_force(status)
+        else:
+            time.sleep(deadline)  # without MPI_Finalize, the end of this process would end the server before it is done
+        os._exit(status)
+
+    atexit.register(last)
+
+
+def _by_force(status: int) -> None:
+    if world_rank() == SERVER_RANK:
+        kill([rank for rank in range(world_size()) if rank != SERVER_RANK])
+        if not outlives_its_ranks():
+            MPI.COMM_WORLD.Abort(status)
+    os._exit(status)

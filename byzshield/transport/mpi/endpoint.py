@@ -1,0 +1,187 @@
+"""One rank's end of an MPI job."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from mpi4py import MPI
+
+from byzshield.errors import TransportError
+from byzshield.transport.mpi.drain import Drain
+from byzshield.transport.mpi.job import kill
+from byzshield.transport.mpi.lane import Lane
+from byzshield.transport.mpi.unmatched import Unmatched
+from byzshield.wire import SERVER_RANK, Message, Packet
+
+__all__ = ["MPIEndpoint"]
+
+_DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
+UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
+MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched, beyond those there were when it was lost
+
+
+class MPIEndpoint:
+    """One rank's end of a duplicate of MPI_COMM_WORLD, which hears nobody before it is told to.
+
+    Constructing it is collective: every rank makes its endpoints in the same order.
+    """
+
+    def __init__(self) -> None:
+        self._comm = MPI.COMM_WORLD.Dup()
+        self._comm.Set_errhandler(MPI.ERRORS_RETURN)
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        # At the server, a message is sent when its rank has taken it, so that none gathers in a buffer on the way.
+        self._start = self._comm.Issend if self.rank == SERVER_RANK else self._comm.Isend
+        self._sending: dict[int, list[tuple[Any, bytes]]] = {}
+        self._lost: dict[int, str] = {}
+        self._credit: dict[int, tuple[int, int]] = {}
+        self._drain = Drain()
+        self._own = self._over(self._comm)
+        self._lanes = list(self._own)
+        self._wanted: deque[Lane] = deque()
+        self._unwanted = deque(self._lanes)
+        self._unmatched = Unmatched([])
+        self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank waited unmatched when it was lost
+        self._idle = 0
+
+    def hear(self, ranks: Iterable[int]) -> None:
+        """From now on returns what these ranks send."""
+        for lane in self._own:
+            lane.heard = lane.rank in ranks and lane.rank not in self._lost
+        self._sort()
+
+    def watch(self, *others: "MPIEndpoint") -> None:
+        """From now on takes in, as refused, what comes over MPI_COMM_WORLD and the endpoints named, which nobody else polls."""
+        more = [MPI.COMM_WORLD, *(other._comm for other in others)]
+        for comm in more:
+            self._lanes += self._over(comm)
+        self._unmatched = Unmatched([self._comm, *more])
+        self._sort()
+
+    def send(self, message: Message) -> None:
+        """Starts sending; the buffer is kept until MPI is done with it. A message to a rank that is lost is dropped."""
+        rank = message.rank
+        if rank in self._lost:
+            return
+        try:
+            request = self._start((message.data, MPI.BYTE), dest=rank, tag=message.tag)
+        except MPI.Exception as error:
+            self._note_failure(error, rank)
+            return
+        self._sending.setdefault(rank, []).append((request, message.data))
+        self._reap(rank)
+
+    def receive(self, bounds: Mapping[int, int]) -> Packet | None:
+        """Polls one rank after the other, so that none keeps another waiting; looks now and then for what nobody wants."""
+        self._drain.go_on()
+        if (packet := self._next(self._wanted, bounds)) is not None:
+            return packet
+        self._idle = (self._idle + 1) % UNWANTED_EVERY
+        if self._idle != 0:
+            return None
+        if (packet := self._next(self._unwanted, bounds)) is not None:
+            self._idle = -1  # there may be more
+        elif self._credit:
+            self._check_unmatched()
+        return packet
+
+    def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
+        """Lets `rank` send so much more, over all communicators together; without a grant there is no limit.
+
+        A rank that sends more is lost. What is left of earlier grants counts up to `most` of this one.
+        """
+        left = self._credit.get(rank, (0, 0))
+        self._credit[rank] = min(left[0] + messages, most * messages), min(left[1] + num_bytes, most * num_bytes)
+
+    def cut_off(self, rank: int, reason: str) -> None:
+        """Gives up a rank: nothing of it is heard any more, and the runtime is asked to kill it."""
+        if rank in self._lost:
+            return
+        self._lost[rank] = reason
+        self._credit.pop(rank, None)
+        for lane in self._lanes:
+            if lane.rank == rank:
+                lane.close()
+        self._sort()
+        kill([rank])
+
+    def unfinished(self) -> dict[int, int]:
+        """The ranks that are heard whose next message has begun to arrive, and how many each had sent before."""
+        return {lane.rank: lane.taken for lane in self._lanes if lane.heard and lane.unfinished}
+
+    def backlog(self, rank: int) -> int:
+        """Messages to `rank` that it has not taken, at the server; elsewhere, that MPI has not handed over yet."""
+        self._reap(rank)
+        return len(self._sending.get(rank, ()))
+
+    def lost(self) -> Mapping[int, str]:
+        """Ranks that MPI has reported as failed (under `mpirun --with-ft ulfm`) or that were cut off."""
+        return self._lost
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on its way in."""
+        return self._drain.empty and not any(lane.unfinished for lane in self._lanes)
+
+    def _over(self, comm: MPI.Comm) -> list[Lane]:
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        return [Lane(comm, rank, self._drain, self._charge) for rank in others]
+
+    def _sort(self) -> None:
+        self._wanted = deque(lane for lane in self._lanes if lane.heard and not lane.dead)
+        self._unwanted = deque(lane for lane in self._lanes if not lane.heard and not lane.dead)
+
+    def _next(self, lanes: deque[Lane], bounds: Mapping[int, int]) -> Packet | None:
+        for _ in range(len(lanes)):
+            if (packet := self._poll(lanes[0], bounds)) is not None:
+                return packet
+            lanes.rotate(-1)
+        return None
+
+    def _charge(self, lane: Lane, num_bytes: int) -> bool:
+        """Counts a message, and returns whether the caller shall hear of it: of one too many, but of none after it."""
+        if lane.rank not in self._credit:
+            return lane.heard
+        messages, most_bytes = self._credit[lane.rank]
+        self._credit[lane.rank] = messages - 1, most_bytes - num_bytes
+        if min(self._credit[lane.rank]) < 0:
+            self.cut_off(lane.rank, "it has sent more than an honest rank ever would")
+        return True
+
+    def _check_unmatched(self) -> None:
+        """Cuts off ranks whose messages wait where nothing can take them out, at the same count as others.
+
+        Raises:
+            TransportError: such a rank lives on, and its messages with it.
+        """
+        for rank, count in enumerate(self._unmatched.counts()):
+            if rank in self._credit and count > self._credit[rank][0]:
+                self.cut_off(rank, f"it has sent {count} messages that no receive can take")
+            if rank in self._lost and count > MOST_AFTER + self._out_of_reach.setdefault(rank, count):
+                raise TransportError(
+                    f"rank {rank} fills this process's memory out of reach of any receive, and the runtime has not ended it; "
+                    "start the job again with --resume, without its host"
+                )
+
+    def _poll(self, lane: Lane, bounds: Mapping[int, int]) -> Packet | None:
+        try:
+            return lane.poll(bounds)
+        except MPI.Exception as error:
+            self._note_failure(error, lane.rank)
+            return None
+
+    def _reap(self, rank: int) -> None:
+        try:
+            self._sending[rank] = [entry for entry in self._sending.get(rank, ()) if not entry[0].Test()]
+        except MPI.Exception as error:
+            self._note_failure(error, rank)
+
+    def _note_failure(self, error: MPI.Exception, rank: int) -> None:
+        if error.Get_error_class() not in _DEAD:
+            raise TransportError(f"MPI failed: {error.Get_error_string()}") from error
+        self._lost.setdefault(rank, "its process is dead")
+        self._sending.pop(rank, None)
+        for lane in self._lanes:
+            lane.dead = lane.dead or lane.rank == rank
+        self._sort()

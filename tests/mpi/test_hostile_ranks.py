@@ -1,0 +1,119 @@
+"""Real mpirun jobs of which one rank runs hostile code, on both transports of Open MPI."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from drowsy import drowsy
+
+from byzshield.config import RunConfig, dump
+from byzshield.runtime import simulate
+
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(280)]
+Maker = Callable[..., RunConfig]
+MPIRUN = str(Path(sys.executable).parent / "mpirun")
+ULFM = ["--with-ft", "ulfm"]
+HOSTILE = {"10", "11", "12", "13", "14"}  # the workers of rank 3: one Latin square, so no file loses two copies
+WIDE = {"name": "mlp", "hidden": [300]}  # its gradient is a message that MPI does not send before its receiver asks for it
+MIB = 1 << 20
+
+
+def with_a_hostile_rank(
+    config: RunConfig, tmp_path: Path, environment: dict[str, str], words: list[str], *flags: str
+) -> tuple[int, str, dict[str, Any]]:
+    """Runs ranks 0 to 2 of a job, and as rank 3 tests/hostile_rank.py; returns status, standard error and summary.json."""
+    run_file = tmp_path / f"{config.run.name}.toml"
+    run_file.write_text(dump(config))
+    python = [sys.executable, "-m", "mpi4py", "-m"]
+    ours = [*python, "byzshield", "train", str(run_file), "--overwrite"]
+    command = [MPIRUN, *flags, "--mca", "pml", "ob1", "-n", "3", *ours, ":", "-n", "1", *python, "hostile_rank", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=240, cwd=tmp_path)
+    summary = tmp_path / "runs" / config.run.name / "summary.json"
+    return done.returncode, done.stderr, json.loads(summary.read_text()) if summary.exists() else {}
+
+
+@pytest.fixture
+def honest_weights(tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]]) -> Callable[[int], Any]:
+    """Returns a function that trains so many steps without anybody hostile, and returns the weights."""
+
+    def train(steps: int) -> dict[str, torch.Tensor]:
+        directory, _ = simulate(tiny_run(run={"name": "honest", "steps": steps}, model=WIDE, cluster={"chunk_elements": 1 << 18}))
+        return weights_of(directory.path)
+
+    return train
+
+
+def hostile_run(tiny_run: Maker, *, steps: int, round_timeout: float) -> RunConfig:
+    cluster = {"chunk_elements": 1 << 18, "round_timeout": round_timeout}
+    return tiny_run(run={"name": "hostile", "steps": steps}, model={**WIDE, **drowsy(0.004)}, cluster=cluster)
+
+
+@pytest.mark.parametrize("btl", ["self,sm", "self,tcp"])
+def test_floods_and_messages_of_impossible_sizes_change_nothing_but_their_sender(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    honest_weights: Callable[[int], Any],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    btl: str,
+) -> None:
+    config = hostile_run(tiny_run, steps=150, round_timeout=60.0)
+    floods = ["flood_workers", "flood_world", "flood_channel", "flood_job"]
+    words = ["promise_to_workers", "unknown_tags", "weigh", *floods, "negative_count", "weigh"]
+    status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, "--mca", "btl", btl)
+    assert status == 0, errors
+    assert same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(150))
+    assert summary["blamed"].keys() == HOSTILE
+    before, after = (json.loads(line) for line in (tmp_path / "weights").read_text().splitlines())
+    assert all(after[rank] - before[rank] < 256 * MIB for rank in ("0", "1", "2"))
+    assert "is lost with rank 3: it has sent more than an honest rank ever would" in errors
+    for worker in HOSTILE:
+        assert summary["blamed"][worker]["malformed"] > 16
+        assert summary["blamed"][worker]["lost"] == 1
+
+
+@pytest.mark.parametrize(("btl", "cause"), [("self,sm", "malformed"), ("self,tcp", "lost")])
+def test_a_rank_that_is_stopped_in_the_middle_of_a_message_holds_nobody_up(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    honest_weights: Callable[[int], Any],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    btl: str,
+    cause: str,
+) -> None:
+    config = hostile_run(tiny_run, steps=40, round_timeout=2.0)
+    words = ["promise_to_workers", "promise_and_stop"]
+    status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, *ULFM, "--mca", "btl", btl)
+    assert status == 0, errors  # and mpirun has returned, although that rank would never have ended
+    assert same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(40))
+    # Over shared memory the server reads a message without its sender's help, and finds that it is no frame.
+    assert all(summary["blamed"][worker][cause] == 1 for worker in HOSTILE)
+
+
+@pytest.mark.parametrize(("last_word", "flags"), [("goodbye_and_hang", []), ("goodbye_and_stop", ULFM)])
+def test_a_rank_that_says_goodbye_and_never_ends_does_not_keep_the_job(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str], last_word: str, flags: list[str]
+) -> None:
+    config = tiny_run(run={"name": "hostile"})
+    status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, [last_word], *flags)
+    assert status == 0, errors
+    assert summary["steps"] == 4
+
+
+def test_a_flood_that_no_receive_can_take_ends_with_its_sender(
+    tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
+) -> None:
+    config = hostile_run(tiny_run, steps=80, round_timeout=60.0)
+    flags = [*ULFM, "--mca", "btl", "self,tcp"]
+    status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, ["flood_collectives"], *flags)
+    assert status == 0, errors
+    assert "messages that no receive can take" in errors
+    assert summary["blamed"].keys() == HOSTILE
