@@ -38,7 +38,7 @@ def test_the_page_has_the_table_and_the_figure_and_makes_its_folder(tmp_path: Pa
 def test_a_page_that_cannot_be_written_is_one_sentence(place: str, tmp_path: Path, runs: list[Run]) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("in the way of a folder")
-    with pytest.raises(ParameterError, match="the report .* cannot be written"):
+    with pytest.raises(ParameterError, match=r"the report .* cannot be written"):
         write_report(runs, tmp_path / place)
 
 
