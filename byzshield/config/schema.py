@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal, get_type_hints
 
-from byzshield.choices import Compression, Exchange, Knowledge, SelectionRule
+from byzshield.choices import Compression, Exchange, ForgedFiles, Knowledge, SelectionRule, VoteRule
 from byzshield.config.section import Form, Options, Section, key
 from byzshield.config.values import LARGEST_INTEGER
 from byzshield.errors import ConfigError
@@ -20,6 +20,7 @@ __all__ = [
     "RunConfig",
     "RunSection",
     "ScheduleSection",
+    "VoteSection",
 ]
 
 LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
@@ -173,6 +174,26 @@ class PlacementSection(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VoteSection(Section):
+    """How the copies of a file become one.
+
+    Args:
+        name: "exact" (r' equal copies of r decide a file) or "aspis" (all copies are waited for; workers that are proven
+            Byzantine by whom they disagree with are discarded, and most of the other copies decide).
+        num_byzantine: for "aspis", the most workers that may be Byzantine, fewer than half of them; "auto" takes
+            attack.num_byzantine.
+
+    Example:
+        [vote]
+        name = "aspis"             # for placement.scheme = "aspis"; see docs/defenses.md
+        num_byzantine = 3
+    """
+
+    name: VoteRule = "exact"
+    num_byzantine: int | Literal["auto"] = key("auto", least=0, most=MOST_WORKERS)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AggregationSection(Section):
     """The rule that combines the winners, and its own keywords.
 
@@ -208,6 +229,9 @@ class AttackSection(Section):
         redraw_every: steps for which a draw of selection "random" holds; 0 draws once for the whole run.
         workers: the Byzantine workers of selection "fixed".
         knowledge: "own" (the gradients that the accomplices were given) or "omniscient" (those of all files).
+        files: which of their files the accomplices forge: "all", "majority" (those of which they hold a majority of the copies),
+            or "disagreement" (those whose honest holders are all among the first q honest workers, so that detection cannot tell
+            the two sides apart); the others they send as they are.
         forge_statistics: whether the attack also forges what travels with a gradient, the BatchNorm statistics and the loss; as
             published, it does not.
 
@@ -227,6 +251,7 @@ class AttackSection(Section):
     redraw_every: int = key(1, least=0, most=LAST_STEP)
     workers: tuple[int, ...] = key((), least=0, most=MOST_WORKERS)
     knowledge: Knowledge = "omniscient"
+    files: ForgedFiles = "all"
     forge_statistics: bool = False
     options: Options = field(default_factory=dict)
 
@@ -307,6 +332,7 @@ class RunConfig:
     data: DataSection = field(default_factory=DataSection)
     model: ModelSection = field(default_factory=ModelSection)
     placement: PlacementSection = field(default_factory=PlacementSection)
+    vote: VoteSection = field(default_factory=VoteSection)
     aggregation: AggregationSection = field(default_factory=AggregationSection)
     attack: AttackSection = field(default_factory=AttackSection)
     optimizer: OptimizerSection = field(default_factory=OptimizerSection)

@@ -1,5 +1,6 @@
 """Which worker computes which file: sizes go in, an `Assignment` of K workers to f files comes out."""
 
+from byzshield.placement.aspis import aspis
 from byzshield.placement.assignment import PLACEMENTS, Assignment, build
 from byzshield.placement.baseline import baseline
 from byzshield.placement.custom import custom
@@ -14,6 +15,7 @@ __all__ = [
     "PLACEMENTS",
     "Assignment",
     "Spectrum",
+    "aspis",
     "baseline",
     "build",
     "custom",

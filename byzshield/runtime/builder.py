@@ -13,7 +13,7 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipe
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.config import RunConfig
 from byzshield.data import DATASETS, Dataset, FileSampler
-from byzshield.distortion import WorstCase, most_byzantine, worst_case
+from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
@@ -26,6 +26,7 @@ from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
 from byzshield.training.evaluation import Evaluation, evaluate
+from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout
 
 __all__ = ["Builder"]
@@ -93,6 +94,33 @@ class Builder:
         return worst
 
     @cached_property
+    def detection(self) -> Detection | None:
+        """What finds proven Byzantine workers; None for the plain vote."""
+        section = self.config.vote
+        if section.name == "exact":
+            return None
+        bound = self.config.attack.num_byzantine if section.num_byzantine == "auto" else section.num_byzantine
+        if 2 * bound >= self.assignment.num_workers:
+            raise ConfigError(
+                f"vote.num_byzantine: must be less than half of the {self.assignment.num_workers} workers, or nobody can be "
+                f"proven Byzantine; got {bound}"
+            )
+        return Detection(bound)
+
+    @cached_property
+    def most_corrupted(self) -> int:
+        """Files that may be wrong after the vote, at most."""
+        most = self.worst_case.upper_bound
+        if self.detection is None:
+            return most
+        return most_undetected(
+            self.assignment,
+            num_byzantine=self.config.attack.num_byzantine,
+            bound=self.detection.bound,
+            without_detection=most,
+        )
+
+    @cached_property
     def selection(self) -> Selection:
         """Who is Byzantine in which step."""
         section = self.config.attack
@@ -105,6 +133,7 @@ class Builder:
                 num_byzantine=section.num_byzantine,
                 rule=section.selection,
                 redraw_every=section.redraw_every,
+                files=section.files,
                 workers=workers,
                 seed=self.config.run.seed,
             )
@@ -177,7 +206,7 @@ class Builder:
     def pipeline(self) -> Pipeline:
         """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
         section = self.config.aggregation
-        num_corrupted = self.worst_case.upper_bound if section.num_corrupted == "auto" else section.num_corrupted
+        num_corrupted = self.most_corrupted if section.num_corrupted == "auto" else section.num_corrupted
         shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
         pre = []
         for index, entry in enumerate(section.pre):
@@ -213,6 +242,8 @@ class Builder:
         tolerated = f"with the {num_files} files of this placement it tolerates {most}"
         if self.config.aggregation.num_corrupted != "auto":
             return f"{tolerated}: change the rule or the placement, or use {override}"
+        if self.detection is not None:
+            return f"{tolerated}: change attack.num_byzantine, the rule or the placement, or, to see it fail, use {override}"
         fits = most_byzantine(self.assignment, num_corrupted=most, time_limit=SEARCH_SECONDS)
         return (
             f"{tolerated}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement, "
@@ -240,6 +271,7 @@ class Builder:
             round_timeout=cluster.round_timeout,
             encoder=ArrayEncoder(cluster.compression),
             quorum=cluster.quorum,
+            detection=self.detection,
         )
         server.begin_behind(run.start_step)
         return server

@@ -40,9 +40,12 @@ class FullRound(Round):
         if len(seen) < self._layout.num_chunks:
             return []
         vote = b"".join(seen[chunk] for chunk in range(self._layout.num_chunks))
-        if self._cast(frame.worker, frame.file, vote, now):
-            kept = self._kept.pop(frame.file)
-            for chunk, value in seen.items():
-                self._matrix[frame.file, self._layout.slice(chunk)] = kept[chunk, value]
-            self.complete.add(frame.file)
+        return self._cast(frame.worker, frame.file, vote, now)
+
+    def _complete(self, file: int, now: float) -> list[Frame]:
+        winner, kept = self.ballots[file].winner, self._kept.pop(file)
+        assert winner is not None
+        for chunk in range(self._layout.num_chunks):
+            self._matrix[file, self._layout.slice(chunk)] = kept[chunk, self._layout.digest_of(winner, chunk)]
+        self.complete.add(file)
         return []

@@ -18,6 +18,7 @@ from byzshield.training.full_round import FullRound
 from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import TrainingState
+from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 __all__ = ["ParameterServer", "StepOutcome"]
@@ -34,6 +35,7 @@ class StepOutcome:
         applied: whether the parameters changed.
         undecided: files without a winner, ascending.
         non_finite: files dropped for a NaN or an infinity, ascending.
+        discarded: workers whose votes were discarded, because they are proven Byzantine, ascending.
         loss: the training loss at the parameters before the step, a trimmed mean over the files' winners, so that as many
             corrupted files as the rule tolerates cannot move it out of the range of the others; None if the step was skipped.
         reason: why the step was skipped; empty if it was not.
@@ -44,6 +46,7 @@ class StepOutcome:
     applied: bool
     undecided: tuple[int, ...]
     non_finite: tuple[int, ...]
+    discarded: tuple[int, ...]
     loss: float | None
     reason: str
     blamed: dict[str, dict[str, int]]
@@ -65,6 +68,7 @@ class ParameterServer:
         round_timeout: most seconds to wait for votes, and for each payload; less once it is known what is usual.
         encoder: compresses the parameters.
         quorum: least share of the files that must have a winner for a step to be applied, 0 to 1.
+        detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
 
     Raises:
         ParameterError: another exchange.
@@ -82,6 +86,7 @@ class ParameterServer:
         round_timeout: float,
         encoder: ArrayEncoder,
         quorum: float,
+        detection: Detection | None = None,
     ) -> None:
         require_choice("exchange", exchange, Exchange)
         self.state = state
@@ -105,6 +110,7 @@ class ParameterServer:
         self._not_before = 0.0
         self._encoder = encoder
         self._quorum = quorum
+        self._detection = detection
         self._lost: set[int] = set()
         self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
@@ -136,6 +142,7 @@ class ParameterServer:
             blame=self.blame,
             pace=self._pace,
             now=now,
+            detection=self._detection,
         )
         for rank in sorted(self._lost):
             self._give_up_on(rank, now)
@@ -246,6 +253,7 @@ class ParameterServer:
             applied=aggregate.vector is not None,
             undecided=tuple(sorted(self._round.undecided)),
             non_finite=non_finite,
+            discarded=tuple(sorted(self._round.discarded)),
             loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
             reason=aggregate.reason,
             blamed=self.blame.take_new(self.step),

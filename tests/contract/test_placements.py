@@ -12,6 +12,12 @@ from byzshield.placement import PLACEMENTS, Assignment, build
 
 # For each scheme: sizes, and the files that two different workers may share.
 EXAMPLES: dict[str, list[tuple[dict[str, Any], set[int]]]] = {
+    "aspis": [
+        ({"num_workers": 7, "replication": 3}, {5}),
+        ({"num_workers": 7, "replication": 5}, {10}),
+        ({"num_workers": 5, "replication": 5}, {1}),
+        ({"num_workers": 4, "replication": 1}, {0}),
+    ],
     "baseline": [({"num_workers": 7}, {0})],
     "custom": [({"path": str(Path(__file__).parent / "fano_placement.json")}, {1})],
     "cyclic": [
@@ -91,6 +97,11 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("ramanujan2", {"m": 7, "replication": 5}, "divides"),
         ("ramanujan2", {"m": 4, "replication": 2}, "odd"),
         ("ramanujan2", {"m": 5, "num_workers": 24}, "replication"),
+        ("aspis", {"num_workers": 7}, "needs"),
+        ("aspis", {"num_workers": 7, "replication": 4}, "odd"),
+        ("aspis", {"num_workers": 3, "replication": 5}, "at least as many workers"),
+        ("aspis", {"num_workers": 400, "replication": 3}, "supported up to"),
+        ("aspis", {"num_workers": 10**10, "replication": 5 * 10**9 + 1}, "supported up to"),
         ("cyclic", {"num_workers": 7}, "needs"),
         ("cyclic", {"num_workers": 7, "replication": 4}, "odd"),
         ("cyclic", {"num_workers": 3, "replication": 5}, "at least as many workers"),

@@ -97,7 +97,7 @@ PARTS: dict[str, Callable[[Builder], object]] = {
         (
             "attack",
             {"optionz": 1},
-            "attack.optionz: ALIE has no such keyword; known: forge_statistics, knowledge, name, ",
+            "attack.optionz: ALIE has no such keyword; known: files, forge_statistics, knowledge, name, ",
         ),
         ("attack", {"z": "big"}, "attack.z: must be a number; got 'big'"),
         ("attack", {"z": 0}, "attack: z must be positive"),
