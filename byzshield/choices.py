@@ -6,8 +6,8 @@ from byzshield.errors import ParameterError
 
 __all__ = ["Compression", "Exchange", "ForgedFiles", "Knowledge", "SelectionRule", "VoteRule", "require_choice"]
 
-Exchange = Literal["digest", "full"]
-"""Whether workers vote with digests and the server fetches each winner once, or send all copies."""
+Exchange = Literal["digest", "full", "coded"]
+"""Whether workers vote with digests and the server fetches each winner once, or send all copies, or one combination each."""
 Compression = Literal["auto", "on", "off"]
 """Whether chunks are compressed where that saves 1/8, wherever it saves anything, or never."""
 ForgedFiles = Literal["all", "majority", "disagreement"]

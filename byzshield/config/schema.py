@@ -79,8 +79,10 @@ class ClusterSection(Section):
         num_workers: K; may stand in for one size of the placement.
         num_threads: threads of torch in each process, equal everywhere, since results differ in the last bits with it.
         device: where models compute.
-        exchange: "digest" (workers vote with digests, winners travel once) or "full" (all copies travel).
-        quorum: least share of the files that must have a winner for a step to count.
+        exchange: "digest" (workers vote with digests, winners travel once), "full" (all copies travel) or "coded" (for the cyclic
+            placement and the mean: each worker sends one combination of its files, from which the server decodes the mean).
+        quorum: least share of the files that must have a winner for a step to count; not used in the coded exchange, which
+            recovers all files or none.
         max_skipped: skipped steps in a row that end the run; 0 lets it go on for ever.
         round_timeout: most seconds that the server waits for votes, and for each payload; less once it has seen what is usual.
         startup_timeout: seconds that the server waits for the workers' greetings.

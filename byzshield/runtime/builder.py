@@ -7,17 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipeline, PreAggregator
 from byzshield.attacks import ATTACKS, Attack, Selection
+from byzshield.coding import CyclicCode
 from byzshield.config import RunConfig
 from byzshield.data import DATASETS, Dataset, FileSampler
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
-from byzshield.placement import Assignment, build
+from byzshield.placement import Assignment, baseline, build, cyclic
 from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.optimizers import build_optimizer
 from byzshield.runtime.schedules import build_scheduler
@@ -25,6 +27,7 @@ from byzshield.runtime.weights import load_weights
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
+from byzshield.training.decoding import Decoding
 from byzshield.training.evaluation import Evaluation, evaluate
 from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout
@@ -250,6 +253,30 @@ class Builder:
             f"or, to see it fail, use {override}"
         )
 
+    @cached_property
+    def code(self) -> CyclicCode | None:
+        """How the coded exchange combines files; None for the others."""
+        if self.config.cluster.exchange != "coded":
+            return None
+        assignment, aggregation = self.assignment, self.config.aggregation
+        size, held = assignment.num_workers, assignment.replication
+        if not np.array_equal(assignment.files_of, cyclic(num_workers=size, replication=held).files_of):
+            raise ConfigError(f'cluster.exchange: "coded" needs placement.scheme = "cyclic"; got {assignment.scheme!r}')
+        if aggregation.rule != "mean" or aggregation.pre:
+            raise ConfigError(
+                'cluster.exchange: "coded" recovers the mean of all files and none of them alone, so it needs '
+                f'aggregation.rule = "mean" and no aggregation.pre; got {aggregation.rule!r} and {list(aggregation.pre)}'
+            )
+        if self.config.vote.name != "exact":
+            raise ConfigError(f'cluster.exchange: "coded" has no votes; leave out vote.name, which is {self.config.vote.name!r}')
+        errors, num_byzantine = (held - 1) // 2, self.config.attack.num_byzantine
+        if num_byzantine > errors and aggregation.num_corrupted == "auto":
+            raise ConfigError(
+                f"attack.num_byzantine: the cyclic code of replication {held} withstands {errors} workers; got {num_byzantine}: "
+                f"use placement.replication = {2 * num_byzantine + 1} or, to see it fail, --set aggregation.num_corrupted=0"
+            )
+        return CyclicCode(num_workers=size, num_errors=errors)
+
     def server(self) -> ParameterServer:
         """The parameter server with a model of its own."""
         cluster, run = self.config.cluster, self.config.run
@@ -261,16 +288,17 @@ class Builder:
         if run.start_from is not None:
             load_weights(Path(os.path.expanduser(run.start_from)), model.module)
         optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
+        coded = self.code is not None
         server = ParameterServer(
             state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
-            pipeline=self.pipeline(),
-            assignment=self.assignment,
+            pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
+            assignment=baseline(num_workers=self.assignment.num_workers) if coded else self.assignment,
             rank_of=self.rank_of,
-            layout=ChunkLayout(model.size, cluster.chunk_elements),
+            layout=self._sent(model.size),
             exchange=cluster.exchange,
             round_timeout=cluster.round_timeout,
             encoder=ArrayEncoder(cluster.compression),
-            quorum=cluster.quorum,
+            quorum=0.0 if coded else cluster.quorum,
             detection=self.detection,
         )
         server.begin_behind(run.start_step)
@@ -279,7 +307,6 @@ class Builder:
     def worker(self, rank: int) -> Worker:
         """The logical workers of `rank`; those of all ranks in this process share one model."""
         cluster, computer = self.config.cluster, self.computer
-        layout = ChunkLayout(computer.size, cluster.chunk_elements)
         adversary = None
         if self.config.attack.num_byzantine:
             adversary = Adversary(
@@ -288,7 +315,7 @@ class Builder:
                 selection=self.selection,
                 knowledge=self.config.attack.knowledge,
                 rank_of=self.rank_of,
-                layout=layout,
+                layout=ChunkLayout(computer.size, cluster.chunk_elements),
                 num_parameters=computer.num_parameters,
                 forge_statistics=self.config.attack.forge_statistics,
                 seed=self.config.run.seed,
@@ -297,11 +324,17 @@ class Builder:
             workers=[worker for worker, host in enumerate(self.rank_of) if host == rank],
             assignment=self.assignment,
             computer=computer,
-            layout=layout,
+            layout=self._sent(computer.size),
             encoder=ArrayEncoder(cluster.compression),
             exchange=cluster.exchange,
+            code=self.code,
             adversary=adversary,
         )
+
+    def _sent(self, size: int) -> ChunkLayout:
+        """The chunks of what a worker sends of `size` values: those themselves, or twice as many of twice the bytes."""
+        elements = self.config.cluster.chunk_elements
+        return ChunkLayout(size, elements) if self.code is None else ChunkLayout(2 * size, -(-elements // 2))
 
     def evaluate(self, model: FlatModel) -> Evaluation:
         """What a model makes of the test set."""

@@ -188,7 +188,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
             "non_finite_files": len(outcome.non_finite),
             "applied": outcome.applied,
         }
-        if builder.detection is not None:
+        if builder.detection is not None or builder.code is not None:
             line["discarded_workers"] = list(outcome.discarded)
         if outcome.loss is not None:
             line["loss"] = outcome.loss

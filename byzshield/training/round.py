@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from math import inf
 
-from byzshield.arrays import Float32
+from byzshield.arrays import Float32, Float64
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
@@ -28,7 +28,7 @@ class Round(ABC):
         step: the training step, from 1.
         assignment: who holds which file.
         layout: the chunks of a gradient.
-        matrix: float32 [f, d]; row i is written when file i is complete, and holds anything before.
+        matrix: [f, d], float32 or what is sent; row i is written when file i is complete, and holds anything before.
         blame: where faults are counted.
         pace: how long who is waited for.
         now: the time at which the parameters were sent, in seconds of any clock.
@@ -41,7 +41,7 @@ class Round(ABC):
         step: int,
         assignment: Assignment,
         layout: ChunkLayout,
-        matrix: Float32,
+        matrix: Float32 | Float64,
         blame: Blame,
         pace: Pace,
         now: float,

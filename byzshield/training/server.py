@@ -5,6 +5,7 @@ from math import inf
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from byzshield.aggregation import Aggregate, Pipeline
 from byzshield.aggregation.matrix import non_finite_rows
@@ -13,6 +14,7 @@ from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWor
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
+from byzshield.training.decoding import Decoding
 from byzshield.training.digest_round import DigestRound
 from byzshield.training.full_round import FullRound
 from byzshield.training.pace import FLOOR, Pace
@@ -60,11 +62,11 @@ class ParameterServer:
 
     Args:
         state: the parameters, and what moves them.
-        pipeline: the robust rule with its non-finite policy.
-        assignment: who holds which file.
+        pipeline: the robust rule with its non-finite policy; or, for the coded exchange, what decodes.
+        assignment: who holds which file; in the coded exchange who sends which combination, K files of one worker each.
         rank_of: for each worker the rank that hosts it.
-        layout: the chunks of a gradient.
-        exchange: "digest" or "full".
+        layout: the chunks of a gradient; in the coded exchange those of a combination, 2 d values of float64.
+        exchange: "digest", "full" or "coded".
         round_timeout: most seconds to wait for votes, and for each payload; less once it is known what is usual.
         encoder: compresses the parameters.
         quorum: least share of the files that must have a winner for a step to be applied, 0 to 1.
@@ -78,7 +80,7 @@ class ParameterServer:
         self,
         *,
         state: TrainingState,
-        pipeline: Pipeline,
+        pipeline: Pipeline | Decoding,
         assignment: Assignment,
         rank_of: list[int],
         layout: ChunkLayout,
@@ -114,10 +116,12 @@ class ParameterServer:
         self._lost: set[int] = set()
         self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
-        self._matrix = np.zeros((assignment.num_files, layout.size), dtype=np.float32)
+        self._coded = exchange == "coded"
+        dtype = np.dtype(np.float64 if self._coded else np.float32)
+        self._matrix: NDArray[Any] = np.zeros((assignment.num_files, layout.size), dtype=dtype)
         self._round: Round | None = None
         self._last_round: Round | None = None
-        self.accepts = messages.accepted_by_server(layout)
+        self.accepts = messages.accepted_by_server(layout, itemsize=dtype.itemsize)
 
     @property
     def ranks(self) -> list[int]:
@@ -211,12 +215,14 @@ class ParameterServer:
         if reason := self._quorum_missed(len(files)):
             return Aggregate(vector=None, non_finite=(), reason=reason)
         rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
+        if self._coded:
+            rows = rows.view(np.complex128)
         p = self.state.model.num_parameters
         aggregate = self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=self._round.step)
-        if len(aggregate.non_finite) > self._pipeline.rule.num_corrupted:
+        if len(aggregate.non_finite) > self._pipeline.num_corrupted:
             raise self._diverged(
                 f"{len(aggregate.non_finite)} of {len(files)} files have a gradient that is not finite, and at most "
-                f"{self._pipeline.rule.num_corrupted} can be false"
+                f"{self._pipeline.num_corrupted} can be false"
             )
         if aggregate.vector is not None and non_finite_rows(aggregate.vector[None]):
             raise self._diverged("the combined gradient is not finite")
@@ -234,6 +240,9 @@ class ParameterServer:
         for file in non_finite:
             for worker in self._round.ballots[file].supporters:
                 self.blame.add(worker, "non_finite")
+        rejected = tuple(files[row] for row in aggregate.rejected)
+        for worker in rejected:
+            self.blame.add(worker, "minority")
         if aggregate.vector is not None:
             assert aggregate.statistics is not None
             learning_rate = self.state.learning_rate
@@ -253,7 +262,7 @@ class ParameterServer:
             applied=aggregate.vector is not None,
             undecided=tuple(sorted(self._round.undecided)),
             non_finite=non_finite,
-            discarded=tuple(sorted(self._round.discarded)),
+            discarded=tuple(sorted({*self._round.discarded, *rejected})),
             loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
             reason=aggregate.reason,
             blamed=self.blame.take_new(self.step),
