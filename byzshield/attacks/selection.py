@@ -93,21 +93,23 @@ class Selection:
         """The files that the Byzantine workers of `step` forge and of which, but for discarded workers, they hold most copies."""
         if not self.num_byzantine:
             return []
-        counted = ~np.isin(self.assignment.workers_of, discarded)
-        byzantine = np.isin(self.assignment.workers_of, self.byzantine_at(step))
+        workers_of = self.assignment.at(step).workers_of
+        counted = ~np.isin(workers_of, discarded)
+        byzantine = np.isin(workers_of, self.byzantine_at(step))
         won = 2 * (byzantine & counted).sum(axis=1) > counted.sum(axis=1)
         return [file for file in np.flatnonzero(won).tolist() if file in self.forged_at(step)]
 
     def _forged_at(self, step: int) -> frozenset[int]:
         """The files that the Byzantine workers of `step` forge; the others they send as they are."""
         members = self.byzantine_at(step)
-        byzantine = np.isin(self.assignment.workers_of, members)
+        workers_of = self.assignment.at(step).workers_of
+        byzantine = np.isin(workers_of, members)
         forged = byzantine.any(axis=1)
         if self.files == "majority":
             forged = byzantine.sum(axis=1) >= self.assignment.majority
         elif self.files == "disagreement":
             honest = [worker for worker in range(self.assignment.num_workers) if worker not in members]
-            forged &= (byzantine | np.isin(self.assignment.workers_of, honest[: self.num_byzantine])).all(axis=1)
+            forged &= (byzantine | np.isin(workers_of, honest[: self.num_byzantine])).all(axis=1)
         return frozenset(np.flatnonzero(forged).tolist())
 
     @cached_property

@@ -161,6 +161,7 @@ class PlacementSection(Section):
         replication: r, workers a file.
         m: of ramanujan2.
         path: the .json or .npy file of a custom placement.
+        permute: whether the workers change their places at random before each step.
 
     Example:
         [placement]
@@ -173,6 +174,7 @@ class PlacementSection(Section):
     replication: int | None = key(None, least=1, most=255)
     m: int | None = key(None, least=1, most=1024)
     path: str | None = None
+    permute: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,15 +186,19 @@ class VoteSection(Section):
             Byzantine by whom they disagree with are discarded, and most of the other copies decide).
         num_byzantine: for "aspis", the most workers that may be Byzantine, fewer than half of them; "auto" takes
             attack.num_byzantine.
+        window: for "aspis", steps over which disagreements add up before they are forgotten; no more workers may be Byzantine
+            in all of them together. With placement.permute this is Aspis+.
 
     Example:
         [vote]
         name = "aspis"             # for placement.scheme = "aspis"; see docs/defenses.md
         num_byzantine = 3
+        window = 1
     """
 
     name: VoteRule = "exact"
     num_byzantine: int | Literal["auto"] = key("auto", least=0, most=MOST_WORKERS)
+    window: int = key(1, least=1, most=LAST_STEP)
 
 
 @dataclass(frozen=True, kw_only=True)

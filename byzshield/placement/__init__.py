@@ -8,8 +8,10 @@ from byzshield.placement.cyclic import cyclic
 from byzshield.placement.fitting import fitting_placements
 from byzshield.placement.frc import frc
 from byzshield.placement.mols import mols
+from byzshield.placement.permuted import permuted
 from byzshield.placement.ramanujan import ramanujan1, ramanujan2
 from byzshield.placement.spectrum import Spectrum, spectrum
+from byzshield.placement.steiner import steiner
 
 __all__ = [
     "PLACEMENTS",
@@ -23,7 +25,9 @@ __all__ = [
     "fitting_placements",
     "frc",
     "mols",
+    "permuted",
     "ramanujan1",
     "ramanujan2",
     "spectrum",
+    "steiner",
 ]

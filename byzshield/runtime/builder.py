@@ -19,7 +19,7 @@ from byzshield.distortion import WorstCase, most_byzantine, most_undetected, wor
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
-from byzshield.placement import Assignment, baseline, build, cyclic
+from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.optimizers import build_optimizer
 from byzshield.runtime.schedules import build_scheduler
@@ -77,7 +77,7 @@ class Builder:
                 f"{self.num_ranks} processes are more than the server and {assignment.num_workers} workers: "
                 f"use mpirun -n {assignment.num_workers + 1} or fewer"
             )
-        return assignment
+        return permuted(assignment, seed=self.config.run.seed) if section.permute else assignment
 
     @cached_property
     def rank_of(self) -> list[int]:
@@ -108,7 +108,7 @@ class Builder:
                 f"vote.num_byzantine: must be less than half of the {self.assignment.num_workers} workers, or nobody can be "
                 f"proven Byzantine; got {bound}"
             )
-        return Detection(bound)
+        return Detection(bound, window=section.window)
 
     @cached_property
     def most_corrupted(self) -> int:
@@ -116,9 +116,13 @@ class Builder:
         most = self.worst_case.upper_bound
         if self.detection is None:
             return most
+        section = self.config.attack
+        if section.selection == "random" and section.redraw_every % self.config.vote.window:
+            # More than q workers are Byzantine within a window, so honest ones may be discarded.
+            return min(self.assignment.num_files, section.num_byzantine * self.assignment.load)
         return most_undetected(
             self.assignment,
-            num_byzantine=self.config.attack.num_byzantine,
+            num_byzantine=section.num_byzantine,
             bound=self.detection.bound,
             without_detection=most,
         )
@@ -267,6 +271,8 @@ class Builder:
                 'cluster.exchange: "coded" recovers the mean of all files and none of them alone, so it needs '
                 f'aggregation.rule = "mean" and no aggregation.pre; got {aggregation.rule!r} and {list(aggregation.pre)}'
             )
+        if self.config.placement.permute:
+            raise ConfigError('cluster.exchange: "coded" needs workers that keep their places; leave out placement.permute')
         if self.config.vote.name != "exact":
             raise ConfigError(f'cluster.exchange: "coded" has no votes; leave out vote.name, which is {self.config.vote.name!r}')
         errors, num_byzantine = (held - 1) // 2, self.config.attack.num_byzantine

@@ -85,7 +85,7 @@ class Adversary:
         self._rows = {}
         self._forged = None
         self._true = {}
-        files_of, targets = self._selection.assignment.files_of, self._selection.forged_at(step)
+        files_of, targets = self._selection.assignment.at(step).files_of, self._selection.forged_at(step)
         held = sorted({file for worker in self.members_here for file in files_of[worker].tolist()})
         self._unforged = dict.fromkeys(file for file in held if file not in targets)
         early, self._early = self._early, []
@@ -130,7 +130,7 @@ class Adversary:
 
     def _split(self, members: tuple[int, ...]) -> dict[int, int]:
         """Gives each known file to the member with the least to do, if possible one that holds it."""
-        assignment = self._selection.assignment
+        assignment = self._selection.assignment.at(self._step)
         share = dict.fromkeys(members, 0)
         owners: dict[int, int] = {}
         held = {
@@ -183,7 +183,7 @@ class Adversary:
 
     def _honest_copies(self) -> tuple[int, ...]:
         """How many honest workers hold each known file, in the order of the files."""
-        assignment, members = self._selection.assignment, self._selection.byzantine_at(self._step)
+        assignment, members = self._selection.assignment.at(self._step), self._selection.byzantine_at(self._step)
         held = np.isin(assignment.workers_of[sorted(self._owners)], members).sum(axis=1)
         return tuple((assignment.replication - held).tolist())
 

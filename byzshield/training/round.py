@@ -155,7 +155,7 @@ class Round(ABC):
             return []
         self._counted = True
         self._pace.decided(now - self._began)
-        self.discarded, searched = self._detection.proven(disagreements(self.ballots, self._num_workers))
+        self.discarded, searched = self._detection.judge(self.step, disagreements(self.ballots, self._num_workers))
         if not searched:
             LOG.warning("step %d: the search for cliques was cut short; only the clearest liars are discarded", self.step)
         requests: list[Frame] = []

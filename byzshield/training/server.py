@@ -140,7 +140,7 @@ class ParameterServer:
         self.compute_seconds = {}
         self._round = self._round_type(
             step=self.step + 1,
-            assignment=self._assignment,
+            assignment=self._assignment.at(self.step + 1),
             layout=self._layout,
             matrix=self._matrix,
             blame=self.blame,
@@ -284,6 +284,7 @@ class ParameterServer:
             **self.state.state_dict(),
             "rule": self._pipeline.state_dict(),
             "blame": self.blame.state_dict(),
+            "detection": None if self._detection is None else self._detection.state_dict(),
         }
 
     def state_before_skips(self) -> dict[str, Any]:
@@ -301,6 +302,8 @@ class ParameterServer:
             self.state.load_state_dict(state)
             self._pipeline.load_state_dict(state["rule"])
             self.blame.load_state_dict(state["blame"])
+            if self._detection is not None:
+                self._detection.load_state_dict(state["detection"])
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error

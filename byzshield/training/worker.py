@@ -51,7 +51,8 @@ class Worker:
         self.workers = tuple(sorted(workers))
         self.stopped = False
         self.step = 0
-        self._assignment = assignment
+        self._placement = assignment
+        self._assignment = assignment  # that of this step
         self._postponed = postponed(assignment)
         self._computer = computer
         self._layout = layout
@@ -121,6 +122,8 @@ class Worker:
         self._computer.load(self._parameters)
         self._seconds = 0.0
         self.step = frame.step
+        if (now := self._placement.at(self.step)) is not self._assignment:
+            self._assignment, self._postponed = now, postponed(now)
         self._gradients.clear()
         wanted: list[int] = []
         self._byzantine = ()

@@ -40,6 +40,7 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], set[int]]]] = {
         ({"m": 3, "num_workers": 9}, {0, 1}),
         ({"m": 10, "replication": 5}, {0, 2}),
     ],
+    "steiner": [({"num_workers": size}, {1}) for size in (7, 9, 13, 15, 19, 21, 31, 33)],
 }
 CASES = [(scheme, sizes, shared) for scheme, examples in EXAMPLES.items() for sizes, shared in examples]
 
@@ -109,6 +110,11 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("custom", {}, "path"),
         ("custom", {"path": "placement.txt"}, "npy"),
         ("custom", {"path": "no_such_file.json"}, "cannot be read"),
+        ("steiner", {}, "needs the number of workers"),
+        ("steiner", {"num_workers": 11}, "7, 9, 13"),
+        ("steiner", {"num_workers": 3}, "7, 9, 13"),
+        ("steiner", {"num_workers": 9, "replication": 5}, "replication 3"),
+        ("steiner", {"num_workers": 6 * 10**9 + 1}, "supported up to"),
         ("frc", {"num_workers": 16, "replication": 3}, "divides"),
         ("frc", {"num_workers": 16, "replication": 4}, "odd"),
         ("frc", {"num_workers": 15}, "needs"),

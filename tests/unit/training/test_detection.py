@@ -1,9 +1,17 @@
 """Rounds with detection: all votes are waited for, proven Byzantine workers have none, and deadlines still end a round."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
+import torch
 from event_driven_server import TIMEOUT, Peers, gradient, make_server
 
+from byzshield.config import RunConfig
 from byzshield.placement import aspis
+from byzshield.runtime import simulate
 from byzshield.training import ParameterServer
 from byzshield.voting import Detection
 
@@ -99,3 +107,39 @@ def test_a_search_that_is_cut_short_is_said_in_the_log(caplog: pytest.LogCapture
     everybody_votes(Peers(server), {0, 1})
     assert "cut short" in caplog.text
     assert server.round_done is False
+
+
+STEINER: dict[str, dict[str, Any]] = {
+    "data": {"batch_size": 70},
+    "placement": {"scheme": "steiner", "permute": True},
+    "vote": {"name": "aspis", "window": 4},
+}
+
+
+@pytest.mark.parametrize("attack", ["alie", "reversed_gradient"])
+@pytest.mark.parametrize("files", ["majority", "disagreement"])
+def test_the_bits_of_workers_that_change_places_do_not_depend_on_the_number_of_ranks(
+    tiny_run: Callable[..., RunConfig],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    attack: str,
+    files: str,
+) -> None:
+    sections = {**STEINER, "attack": {"name": attack, "num_byzantine": 4, "selection": "first", "files": files}}
+    one, in_one = simulate(tiny_run(run={"name": "one", "steps": 3}, **sections))
+    other, in_other = simulate(tiny_run(run={"name": "other", "steps": 3}, **sections), num_ranks=5)
+    assert same_weights(weights_of(one.path), weights_of(other.path))
+    assert in_one["corrupted_files_max"] == in_other["corrupted_files_max"] > 0
+
+
+def test_whoever_forges_only_where_it_wins_is_found_by_the_places_that_change(tiny_run: Callable[..., RunConfig]) -> None:
+    # Two workers win one file against one other worker a step: either side may be the liars, until there are three others.
+    attack = {"name": "reversed_gradient", "num_byzantine": 2, "selection": "first", "files": "majority"}
+    found = {}
+    for permute in (False, True):
+        sections = {**STEINER, "placement": {"scheme": "steiner", "permute": permute}, "attack": attack}
+        directory, _ = simulate(tiny_run(run={"name": f"permute_{permute}"}, **sections))
+        lines = [json.loads(line) for line in directory.metrics.read_text().splitlines()]
+        found[permute] = [line["discarded_workers"] for line in lines]
+    assert found[False] == [[]] * 4
+    assert found[True] == [[], [], [0, 1], [0, 1]]

@@ -23,7 +23,7 @@ def voted(assignment: Assignment, forged: set[tuple[int, int]]) -> list[Ballot[s
 
 def decide(ballots: list[Ballot[str]], num_workers: int, bound: int) -> tuple[frozenset[int], int]:
     """The discarded workers and the number of files that a forged copy wins."""
-    discarded, searched = Detection(bound).proven(disagreements(ballots, num_workers))
+    discarded, searched = Detection(bound).judge(1, disagreements(ballots, num_workers))
     assert searched
     for ballot in ballots:
         ballot.count(discarded)
@@ -79,7 +79,7 @@ def test_a_largest_clique_of_more_than_k_minus_q_workers_does_not_condemn_the_ho
 def test_nobody_is_accused_where_more_than_the_bound_have_lied() -> None:
     forged = {(worker, file) for worker in (0, 1, 2) for file in SEVEN.files_of[worker].tolist() if file % 3 == worker}
     ballots = voted(SEVEN, forged)
-    assert Detection(1).proven(disagreements(ballots, 7)) == (frozenset(), True)
+    assert Detection(1).judge(1, disagreements(ballots, 7)) == (frozenset(), True)
 
 
 def test_whoever_is_silent_disagrees_with_nobody() -> None:
@@ -94,8 +94,8 @@ def test_whoever_is_silent_disagrees_with_nobody() -> None:
 
 def test_the_search_that_is_cut_short_names_only_those_who_disagree_with_too_many() -> None:
     against = [0b1110, 0b0001, 0b0001, 0b0001, 0b100000, 0b010000, 0, 0]
-    assert Detection(2, budget=0).proven(against) == ({0}, False)
-    assert Detection(2).proven(against) == ({0}, True)
+    assert Detection(2, budget=0).judge(1, against) == ({0}, False)
+    assert Detection(2).judge(1, against) == ({0}, True)
 
 
 def strategies(byzantine: tuple[int, int]) -> Iterator[set[tuple[int, int]]]:
@@ -128,3 +128,26 @@ def test_a_placement_whose_workers_share_few_files_is_never_worse_off_than_by_th
     discarded, corrupted = decide(voted(assignment, forged), 15, bound)
     assert discarded == set(members)
     assert corrupted <= plain
+
+
+class TestAWindow:
+    def test_disagreements_add_up_until_it_is_over(self) -> None:
+        detection = Detection(2, window=3)
+        first, second, none = [0b00010, 0b00001, 0, 0, 0], [0b01100, 0, 0b00001, 0b00001, 0], [0] * 5
+        assert detection.judge(1, first) == (set(), True)
+        assert detection.judge(2, second) == ({0}, True)  # by then 0 has three against it
+        assert detection.judge(3, none) == ({0}, True)
+        assert detection.judge(4, first) == (set(), True)
+        assert detection.judge(5, none) == (set(), True)
+
+    def test_a_restored_one_remembers(self) -> None:
+        detection, restored = Detection(2, window=3), Detection(2, window=3)
+        detection.judge(1, [0b00010, 0b00001, 0, 0, 0])
+        restored.load_state_dict(detection.state_dict())
+        assert restored.judge(2, [0b01100, 0, 0b00001, 0b00001, 0]) == ({0}, True)
+        assert restored.state_dict() == {"window": 0, "against": [[1, 2, 3], [0], [0], [0], []]}
+
+    def test_of_one_step_nothing_is_remembered(self) -> None:
+        detection = Detection(1)
+        assert detection.judge(1, [0b110, 0b001, 0b001]) == ({0}, True)
+        assert detection.judge(2, [0, 0, 0]) == (set(), True)
