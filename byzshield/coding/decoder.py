@@ -33,6 +33,12 @@ class Decoder:
     def __init__(self, code: CyclicCode) -> None:
         self.code = code
 
+    @property
+    def unseen_harm(self) -> float:
+        """By how many times the size of a row lies too small to be seen may move the sum: liars side by side, the worst ones."""
+        rows = range(2 * self.code.num_errors, self.code.num_workers)
+        return float(TOLERANCE * np.linalg.norm(self.code.weights(rows)))
+
     def locate(self, projected: Complex128, present: Sequence[int], *, size: float) -> tuple[int, ...] | None:
         """The workers whose rows are wrong, ascending; None if no set that the code can correct explains the rows.
 

@@ -12,7 +12,7 @@ import torch
 
 from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipeline, PreAggregator
 from byzshield.attacks import ATTACKS, Attack, Selection
-from byzshield.coding import CyclicCode
+from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
 from byzshield.data import DATASETS, Dataset, FileSampler
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
@@ -36,6 +36,7 @@ __all__ = ["Builder"]
 
 LOG = get_logger(__name__)
 SEARCH_SECONDS = 60.0
+WORTH_A_WARNING = 1e-3  # of a combination, by which unseen lies can move a sum
 
 
 @dataclass(frozen=True)
@@ -281,7 +282,14 @@ class Builder:
                 f"attack.num_byzantine: the cyclic code of replication {held} withstands {errors} workers; got {num_byzantine}: "
                 f"use placement.replication = {2 * num_byzantine + 1} or, to see it fail, --set aggregation.num_corrupted=0"
             )
-        return CyclicCode(num_workers=size, num_errors=errors)
+        code = CyclicCode(num_workers=size, num_errors=errors)
+        if Decoder(code).unseen_harm > WORTH_A_WARNING:
+            LOG.warning(
+                "a cyclic code of %d workers and s = %d is at the limits of float64: s liars side by side can move the mean",
+                size,
+                errors,
+            )
+        return code
 
     def server(self) -> ParameterServer:
         """The parameter server with a model of its own."""

@@ -91,6 +91,11 @@ def test_rows_of_zeros_are_right() -> None:
     assert located(code, np.zeros((5, DIMENSION), dtype=np.complex128)) == ()
 
 
+def test_what_is_not_seen_does_more_harm_the_more_workers_and_liars_there_are() -> None:
+    harm = [Decoder(CyclicCode(num_workers=size, num_errors=s)).unseen_harm for size, s in [(3, 1), (15, 5), (45, 5), (45, 10)]]
+    assert np.allclose(np.log10(harm), [-12, -10, -6, -3], atol=1)
+
+
 def test_a_lie_below_the_tolerance_does_no_harm() -> None:
     code = CyclicCode(num_workers=15, num_errors=5)
     rows, gradients = honest(code)
