@@ -14,9 +14,6 @@ from byzshield.wire import digest
 
 __all__ = ["Decoding"]
 
-# An honest row is no larger than this many times the median one, or more files than a code can correct are enormous.
-LARGEST_ROW = 1e6
-
 
 class Decoding:
     """Locates wrong combinations, and recovers the mean of the files from the others.
@@ -59,27 +56,25 @@ class Decoding:
         sizes, projected = self._project(gradients, statistics, step)
         finite = np.isfinite(sizes) & np.isfinite(projected)
         non_finite = tuple(np.flatnonzero(~finite).tolist())
-        usable = finite & (sizes <= LARGEST_ROW * np.median(sizes[finite])) if finite.any() else finite
-        enormous = np.flatnonzero(finite & ~usable).tolist()
-        present = [worker for worker, good in zip(numbers, usable, strict=True) if good]
+        present = [worker for worker, good in zip(numbers, finite, strict=True) if good]
         try:
             self.check_rows(len(present))
         except TooFewRowsError as error:
             return Aggregate(vector=None, non_finite=non_finite, reason=str(error))
         known = np.zeros(self.code.num_workers, dtype=np.complex128)
-        known[present] = projected[usable]
-        located = self._decoder.locate(known, present, size=float(np.median(sizes[usable])))
+        known[present] = projected[finite]
+        located = self._decoder.locate(known, present, size=float(np.median(sizes[finite])))
         if located is None:
             reason = f"more than {self.code.num_errors} of the {self.code.num_workers} workers sent wrong combinations"
             return Aggregate(vector=None, non_finite=non_finite, reason=reason)
-        rejected = sorted({*enormous, *(row for row, worker in enumerate(numbers) if worker in located)})
-        rows = [row for row in np.flatnonzero(usable).tolist() if row not in rejected]
+        rejected = tuple(row for row, worker in enumerate(numbers) if worker in located)
+        rows = [row for row in np.flatnonzero(finite).tolist() if row not in rejected]
         weights = self.code.weights([numbers[row] for row in rows]) / self.code.num_workers
         return Aggregate(
             vector=_combined(weights, gradients, rows),
             statistics=_combined(weights, statistics, rows),
             non_finite=non_finite,
-            rejected=tuple(rejected),
+            rejected=rejected,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -56,11 +56,12 @@ def test_equal_lies_and_reversed_rows_are_located() -> None:
         assert located(code, forged) == (2, 3, 4, 5, 6)
 
 
-def test_a_liar_of_enormous_size_does_not_hide_a_modest_one_beside_it() -> None:
+@pytest.mark.parametrize("largest", [1e6, 1e100, 1e150])
+def test_a_liar_of_enormous_size_does_not_hide_a_modest_one_beside_it(largest: float) -> None:
     code = CyclicCode(num_workers=45, num_errors=10)
     rows, _ = honest(code)
     forged = rows.copy()
-    forged[10:20] += np.geomspace(1e6, 1e-3, 10)[:, None]
+    forged[10:20] += np.geomspace(largest, 1e-3, 10)[:, None]
     assert located(code, forged) == tuple(range(10, 20))
 
 

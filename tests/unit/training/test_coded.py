@@ -155,7 +155,7 @@ class TestARound:
         assert sender.server.state.model.parameter_vector().tolist() == [-4, -2, -9]
         assert (outcome.loss, outcome.discarded, outcome.undecided) == (3.0, (), ())
 
-    @pytest.mark.parametrize("lie", [np.nan, np.inf, 1e300, 1e30, 1e8, -5, 1e-6])
+    @pytest.mark.parametrize("lie", [np.nan, np.inf, 1e308, 6e307, 3e307, 1e300, 1e30, 1e8, -5, 1e-6])
     def test_a_lie_of_any_size_is_located_and_blamed(self, lie: float) -> None:
         sender = Sender()
         sender.all_but(2, 4)
@@ -186,7 +186,9 @@ class TestARound:
         assert not outcome.applied
         assert "from 3 combinations or more of 7; got 2" in outcome.reason
 
-    @pytest.mark.parametrize("change", [{"file": 3}, {"file": 9}, {"count": 2}, {"chunk": 5}, {"compressed": True}])
+    @pytest.mark.parametrize(
+        "change", [{"file": 3}, {"file": 9}, {"count": 2}, {"chunk": 5}, {"compressed": True, "payload": bytes(8)}]
+    )
     def test_a_frame_that_does_not_fit_is_malformed(self, change: dict[str, Any]) -> None:
         sender = Sender()
         sender.send(1, ROWS[1], **change)
