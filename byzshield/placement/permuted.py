@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from byzshield.placement.assignment import Assignment
-from byzshield.seeding import generator
 
 __all__ = ["Permuted", "permuted"]
 
@@ -25,6 +24,8 @@ class Permuted(Assignment):
     seed: int
 
     def at(self, step: int) -> Assignment:
+        from byzshield.seeding import generator  # loads numpy.random, which no command needs to say what it does
+
         order = generator(self.seed, "assignment", step).permutation(self.num_workers)
         return Assignment(scheme=self.scheme, files_of=self.files_of[order])
 
