@@ -13,7 +13,7 @@ __all__ = ["aspis"]
 
 
 @PLACEMENTS.register("aspis")
-def aspis(*, num_workers: int | None = None, replication: int | None = None) -> Assignment:
+def aspis(num_workers: int | None = None, replication: int | None = None) -> Assignment:
     """C(K, r) files, one for each set of r workers; l = C(K - 1, r - 1).
 
     Any two workers share C(K - 2, r - 2) files, so nobody can disagree with many others unseen: meant for `vote.name = "aspis"`.

@@ -12,7 +12,7 @@ __all__ = ["steiner"]
 
 
 @PLACEMENTS.register("steiner")
-def steiner(*, num_workers: int | None = None, replication: int | None = None) -> Assignment:
+def steiner(num_workers: int | None = None, replication: int | None = None) -> Assignment:
     """The balanced incomplete block design (K, 3, 1): K (K - 1) / 6 files, l = (K - 1) / 2, r = 3.
 
     Any two workers share a file, and as few as possible, so it suits detection (`vote.name = "aspis"`) where subset
