@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from byzshield.distortion import WorstCase as WorstCase
     from byzshield.distortion import worst_case as worst_case
     from byzshield.placement import Assignment as Assignment
+    from byzshield.placement import aspis as aspis
     from byzshield.placement import baseline as baseline
     from byzshield.placement import custom as custom
     from byzshield.placement import cyclic as cyclic
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from byzshield.placement import mols as mols
     from byzshield.placement import ramanujan1 as ramanujan1
     from byzshield.placement import ramanujan2 as ramanujan2
+    from byzshield.placement import steiner as steiner
     from byzshield.planning import Cluster as Cluster
     from byzshield.planning import Plan as Plan
     from byzshield.planning import plan as plan
@@ -70,7 +72,7 @@ _NAMES: Final = {
     "Pipeline SignGuard SignMajority StaticClipping TrimmedMean",
     "byzshield.attacks": "ALIE Constant FallOfEmpires ReversedGradient",
     "byzshield.distortion": "WorstCase worst_case",
-    "byzshield.placement": "Assignment baseline custom cyclic frc mols ramanujan1 ramanujan2",
+    "byzshield.placement": "Assignment aspis baseline custom cyclic frc mols ramanujan1 ramanujan2 steiner",
     "byzshield.planning": "Cluster Plan plan",
 }
 _HOMES: Final = {name: home for home, names in _NAMES.items() for name in names.split()}

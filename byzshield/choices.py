@@ -4,16 +4,21 @@ from typing import Any, Literal, get_args
 
 from byzshield.errors import ParameterError
 
-__all__ = ["Compression", "Exchange", "Knowledge", "SelectionRule", "require_choice"]
+__all__ = ["Compression", "Exchange", "ForgedFiles", "Knowledge", "SelectionRule", "VoteRule", "require_choice"]
 
-Exchange = Literal["digest", "full"]
-"""Whether workers vote with digests and the server fetches each winner once, or send all copies."""
+Exchange = Literal["digest", "full", "coded"]
+"""Whether workers vote with digests and the server fetches each winner once, or send all copies, or one combination each."""
 Compression = Literal["auto", "on", "off"]
 """Whether chunks are compressed where that saves 1/8, wherever it saves anything, or never."""
+ForgedFiles = Literal["all", "majority", "disagreement"]
+"""Which of their files accomplices forge: all, those of which they hold a majority, or those on which only few can contradict."""
 Knowledge = Literal["own", "omniscient"]
 """Whether accomplices know the gradients that they were given, or those of all files."""
 SelectionRule = Literal["worst", "random", "first", "fixed", "detox_worst", "detox_benign", "detox_whole_group"]
 """How the Byzantine workers are chosen."""
+
+VoteRule = Literal["exact", "aspis"]
+"""Whether a majority of equal copies decides each file, or of those copies whose workers are not proven Byzantine."""
 
 
 def require_choice(name: str, value: Any, choices: Any) -> None:

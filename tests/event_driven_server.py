@@ -35,12 +35,17 @@ def make_server(
     optimizer = torch.optim.SGD([nn.Parameter(model.parameters)], lr=1.0)
     return ParameterServer(
         state=TrainingState(model=model, optimizer=optimizer, scheduler=None),
-        pipeline=Pipeline(rule or Mean()),
         assignment=assignment,
         rank_of=list(rank_of or range(1, assignment.num_workers + 1)),
-        layout=LAYOUT,
         encoder=ENCODER,
-        **{"exchange": "digest", "round_timeout": TIMEOUT, "quorum": 0.0, **options},
+        **{
+            "pipeline": Pipeline(rule or Mean()),
+            "layout": LAYOUT,
+            "exchange": "digest",
+            "round_timeout": TIMEOUT,
+            "quorum": 0.0,
+            **options,
+        },
     )
 
 

@@ -24,12 +24,14 @@ class Aggregate:
         statistics: [s], the combined statistics of the pass; None if there were none, or the step is skipped.
         non_finite: the rows (positions in the input) that were dropped for a NaN or an infinity.
         reason: why the step is skipped; empty otherwise.
+        rejected: the rows that were found wrong, where that can be told.
     """
 
     vector: Matrix | None
     statistics: Float32 | None = None
     non_finite: tuple[int, ...]
     reason: str = ""
+    rejected: tuple[int, ...] = ()
 
 
 class Pipeline:
@@ -62,6 +64,11 @@ class Pipeline:
                     f"{type(rule).__name__} must know which row is which, and {type(operation).__name__} merges rows; "
                     "leave it out or use another rule"
                 )
+
+    @property
+    def num_corrupted(self) -> int:
+        """How many rows may be wrong."""
+        return self.rule.num_corrupted
 
     def check_rows(self, num_rows: int, *, numbers: Sequence[int] | None = None) -> None:
         """Raises TooFewRowsError if `num_rows` finite rows, with these numbers, would not suffice for the whole chain."""

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
-from byzshield.choices import SelectionRule, require_choice
-from byzshield.distortion import corrupted_files, worst_case
+import numpy as np
+
+from byzshield.choices import ForgedFiles, SelectionRule, require_choice
+from byzshield.distortion import worst_case
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment
 from byzshield.seeding import generator
@@ -24,6 +26,10 @@ class Selection:
             corrupted the rest of each; "detox_benign" one worker of each group, and round again; "detox_whole_group" all of
             one group, then of the next.
         redraw_every: steps for which a draw of rule "random" holds, from step 1; 0 draws once for the run.
+        files: which of their files they forge. The attacks on Aspis (Konstantinidis et al., IEEE/ACM ToN 2023): "all" is ATT-1;
+            "disagreement" is ATT-2, those whose honest holders are all among the first q honest workers, so that the Byzantine
+            workers with all other honest ones are as large a clique as the honest ones; "majority" is ATT-3, those of which
+            they hold at least r' copies.
         workers: the q workers of rule "fixed", from 0; for "worst" a set that was computed before, or nothing.
         seed: the run's seed, for rule "random".
 
@@ -38,11 +44,13 @@ class Selection:
         num_byzantine: int,
         rule: SelectionRule,
         redraw_every: int = 1,
+        files: ForgedFiles = "all",
         workers: Sequence[int] = (),
         seed: int = 0,
     ) -> None:
         num_workers = assignment.num_workers
         require_choice("selection", rule, SelectionRule)
+        require_choice("files", files, ForgedFiles)
         assignment.require_workers(num_byzantine)
         if rule == "fixed" or (rule == "worst" and workers):
             if len(set(workers)) != num_byzantine or any(not 0 <= worker < num_workers for worker in workers):
@@ -59,6 +67,7 @@ class Selection:
         self.assignment = assignment
         self.num_byzantine = num_byzantine
         self.rule = rule
+        self.files = files
         self._redraw_every = redraw_every
         self._listed = tuple(sorted(workers))
         self._seed = seed
@@ -69,6 +78,7 @@ class Selection:
                 f"has them; got scheme {assignment.scheme!r}"
             )
         self.corrupted_at = lru_cache(maxsize=8)(self._corrupted_at)
+        self.forged_at = lru_cache(maxsize=8)(self._forged_at)
 
     def byzantine_at(self, step: int) -> tuple[int, ...]:
         """The Byzantine workers of `step`, ascending."""
@@ -79,9 +89,28 @@ class Selection:
             return tuple(sorted(int(worker) for worker in drawn))
         return self._constant
 
-    def _corrupted_at(self, step: int) -> list[int]:
-        """The files of which the Byzantine workers of `step` hold a majority, ascending."""
-        return corrupted_files(self.assignment, self.byzantine_at(step)) if self.num_byzantine else []
+    def _corrupted_at(self, step: int, discarded: tuple[int, ...] = ()) -> list[int]:
+        """The files that the Byzantine workers of `step` forge and of which, but for discarded workers, they hold most copies."""
+        if not self.num_byzantine:
+            return []
+        workers_of = self.assignment.at(step).workers_of
+        counted = ~np.isin(workers_of, discarded)
+        byzantine = np.isin(workers_of, self.byzantine_at(step))
+        won = 2 * (byzantine & counted).sum(axis=1) > counted.sum(axis=1)
+        return [file for file in np.flatnonzero(won).tolist() if file in self.forged_at(step)]
+
+    def _forged_at(self, step: int) -> frozenset[int]:
+        """The files that the Byzantine workers of `step` forge; the others they send as they are."""
+        members = self.byzantine_at(step)
+        workers_of = self.assignment.at(step).workers_of
+        byzantine = np.isin(workers_of, members)
+        forged = byzantine.any(axis=1)
+        if self.files == "majority":
+            forged = byzantine.sum(axis=1) >= self.assignment.majority
+        elif self.files == "disagreement":
+            honest = [worker for worker in range(self.assignment.num_workers) if worker not in members]
+            forged &= (byzantine | np.isin(workers_of, honest[: self.num_byzantine])).all(axis=1)
+        return frozenset(np.flatnonzero(forged).tolist())
 
     @cached_property
     def _constant(self) -> tuple[int, ...]:

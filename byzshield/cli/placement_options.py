@@ -13,7 +13,8 @@ def add_placement_options(parser: argparse.ArgumentParser) -> None:
         "placement",
         "The scheme and its sizes: K workers hold l files each (load), every file is held by r workers (replication). "
         "Any two of K, l and r give the third for mols and ramanujan1; ramanujan2 takes --m (its load) and --replication; frc "
-        "(groups, as in DETOX) and cyclic (as in DRACO) take --workers and --replication.",
+        "(groups, as in DETOX), cyclic (as in DRACO) and aspis (all sets of r workers) take --workers and --replication, steiner "
+        "takes --workers.",
     )
     group.add_argument(
         "--scheme",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal, get_type_hints
 
-from byzshield.choices import Compression, Exchange, Knowledge, SelectionRule
+from byzshield.choices import Compression, Exchange, ForgedFiles, Knowledge, SelectionRule, VoteRule
 from byzshield.config.section import Form, Options, Section, key
 from byzshield.config.values import LARGEST_INTEGER
 from byzshield.errors import ConfigError
@@ -20,6 +20,7 @@ __all__ = [
     "RunConfig",
     "RunSection",
     "ScheduleSection",
+    "VoteSection",
 ]
 
 LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
@@ -78,8 +79,10 @@ class ClusterSection(Section):
         num_workers: K; may stand in for one size of the placement.
         num_threads: threads of torch in each process, equal everywhere, since results differ in the last bits with it.
         device: where models compute.
-        exchange: "digest" (workers vote with digests, winners travel once) or "full" (all copies travel).
-        quorum: least share of the files that must have a winner for a step to count.
+        exchange: "digest" (workers vote with digests, winners travel once), "full" (all copies travel) or "coded" (for the cyclic
+            placement and the mean: each worker sends one combination of its files, from which the server decodes the mean).
+        quorum: least share of the files that must have a winner for a step to count; not used in the coded exchange, which
+            recovers all files or none.
         max_skipped: skipped steps in a row that end the run; 0 lets it go on for ever.
         round_timeout: most seconds that the server waits for votes, and for each payload; less once it has seen what is usual.
         startup_timeout: seconds that the server waits for the workers' greetings.
@@ -158,6 +161,7 @@ class PlacementSection(Section):
         replication: r, workers a file.
         m: of ramanujan2.
         path: the .json or .npy file of a custom placement.
+        permute: whether the workers change their places at random before each step.
 
     Example:
         [placement]
@@ -170,6 +174,31 @@ class PlacementSection(Section):
     replication: int | None = key(None, least=1, most=255)
     m: int | None = key(None, least=1, most=1024)
     path: str | None = None
+    permute: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteSection(Section):
+    """How the copies of a file become one.
+
+    Args:
+        name: "exact" (r' equal copies of r decide a file) or "aspis" (all copies are waited for; workers that are proven
+            Byzantine by whom they disagree with are discarded, and most of the other copies decide).
+        num_byzantine: for "aspis", the most workers that may be Byzantine, fewer than half of them; "auto" takes
+            attack.num_byzantine.
+        window: for "aspis", steps over which disagreements add up before they are forgotten; no more workers may be Byzantine
+            in all of them together. With placement.permute this is Aspis+.
+
+    Example:
+        [vote]
+        name = "aspis"             # for placement.scheme = "aspis"; see docs/defenses.md
+        num_byzantine = 3
+        window = 1
+    """
+
+    name: VoteRule = "exact"
+    num_byzantine: int | Literal["auto"] = key("auto", least=0, most=MOST_WORKERS)
+    window: int = key(1, least=1, most=LAST_STEP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +237,9 @@ class AttackSection(Section):
         redraw_every: steps for which a draw of selection "random" holds; 0 draws once for the whole run.
         workers: the Byzantine workers of selection "fixed".
         knowledge: "own" (the gradients that the accomplices were given) or "omniscient" (those of all files).
+        files: which of their files the accomplices forge: "all", "majority" (those of which they hold a majority of the copies),
+            or "disagreement" (those whose honest holders are all among the first q honest workers, so that detection cannot tell
+            the two sides apart); the others they send as they are.
         forge_statistics: whether the attack also forges what travels with a gradient, the BatchNorm statistics and the loss; as
             published, it does not.
 
@@ -227,6 +259,7 @@ class AttackSection(Section):
     redraw_every: int = key(1, least=0, most=LAST_STEP)
     workers: tuple[int, ...] = key((), least=0, most=MOST_WORKERS)
     knowledge: Knowledge = "omniscient"
+    files: ForgedFiles = "all"
     forge_statistics: bool = False
     options: Options = field(default_factory=dict)
 
@@ -307,6 +340,7 @@ class RunConfig:
     data: DataSection = field(default_factory=DataSection)
     model: ModelSection = field(default_factory=ModelSection)
     placement: PlacementSection = field(default_factory=PlacementSection)
+    vote: VoteSection = field(default_factory=VoteSection)
     aggregation: AggregationSection = field(default_factory=AggregationSection)
     attack: AttackSection = field(default_factory=AttackSection)
     optimizer: OptimizerSection = field(default_factory=OptimizerSection)

@@ -5,6 +5,7 @@ from math import comb
 from byzshield.distortion import cache
 from byzshield.distortion.exact.enumeration import first_worst_set
 from byzshield.distortion.result import WorstCase, corrupted_files, result_of
+from byzshield.distortion.subsets import has_all_subsets
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment
 
@@ -45,8 +46,8 @@ def worst_case(
     assignment.require_workers(num_byzantine)
     if time_limit is not None and not time_limit > 0:
         raise ParameterError(f"the time limit must be positive; got {time_limit} seconds")
-    if num_byzantine < assignment.majority or assignment.replication == 1:
-        # No majority is within reach, or every set of q workers corrupts its own q l files.
+    if num_byzantine < assignment.majority or assignment.replication == 1 or has_all_subsets(assignment):
+        # No majority is within reach, every set of q workers corrupts its own q l files, or all workers are interchangeable.
         witness = tuple(range(num_byzantine))
         return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
     numbers = num_workers**2 * assignment.num_files

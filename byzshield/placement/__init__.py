@@ -1,5 +1,6 @@
 """Which worker computes which file: sizes go in, an `Assignment` of K workers to f files comes out."""
 
+from byzshield.placement.aspis import aspis
 from byzshield.placement.assignment import PLACEMENTS, Assignment, build
 from byzshield.placement.baseline import baseline
 from byzshield.placement.custom import custom
@@ -7,13 +8,16 @@ from byzshield.placement.cyclic import cyclic
 from byzshield.placement.fitting import fitting_placements
 from byzshield.placement.frc import frc
 from byzshield.placement.mols import mols
+from byzshield.placement.permuted import permuted
 from byzshield.placement.ramanujan import ramanujan1, ramanujan2
 from byzshield.placement.spectrum import Spectrum, spectrum
+from byzshield.placement.steiner import steiner
 
 __all__ = [
     "PLACEMENTS",
     "Assignment",
     "Spectrum",
+    "aspis",
     "baseline",
     "build",
     "custom",
@@ -21,7 +25,9 @@ __all__ = [
     "fitting_placements",
     "frc",
     "mols",
+    "permuted",
     "ramanujan1",
     "ramanujan2",
     "spectrum",
+    "steiner",
 ]

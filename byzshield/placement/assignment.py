@@ -50,6 +50,10 @@ class Assignment:
         files_of.flags.writeable = False
         object.__setattr__(self, "files_of", files_of)
 
+    def at(self, step: int) -> "Assignment":
+        """The assignment of a training step; this one, unless workers change their places."""
+        return self
+
     @property
     def num_workers(self) -> int:
         """K."""

@@ -13,8 +13,8 @@ __all__ = ["cyclic"]
 def cyclic(num_workers: int | None = None, replication: int | None = None, load: int | None = None) -> Assignment:
     """K files on a circle; r = l = 2s + 1, the support of DRACO's cyclic code.
 
-    DRACO's workers send one complex combination of their files, and its decoder recovers the sum exactly from up to s wrong
-    columns. Here each copy is voted on as in every other placement, so that the schemes compare.
+    DRACO's workers send one complex combination of their files, and its decoder recovers the sum although up to s combinations
+    are wrong: that is `cluster.exchange = "coded"`. In the others each copy is voted on as in every other placement.
 
     Reference: Chen et al., "DRACO", ICML 2018, section 4.2.
 

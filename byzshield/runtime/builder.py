@@ -7,17 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipeline, PreAggregator
 from byzshield.attacks import ATTACKS, Attack, Selection
+from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
 from byzshield.data import DATASETS, Dataset, FileSampler
-from byzshield.distortion import WorstCase, most_byzantine, worst_case
+from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
-from byzshield.placement import Assignment, build
+from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.optimizers import build_optimizer
 from byzshield.runtime.schedules import build_scheduler
@@ -25,13 +27,16 @@ from byzshield.runtime.weights import load_weights
 from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
+from byzshield.training.decoding import Decoding
 from byzshield.training.evaluation import Evaluation, evaluate
+from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout
 
 __all__ = ["Builder"]
 
 LOG = get_logger(__name__)
 SEARCH_SECONDS = 60.0
+WORTH_A_WARNING = 1e-3  # of a combination, by which unseen lies can move a sum
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Builder:
                 f"{self.num_ranks} processes are more than the server and {assignment.num_workers} workers: "
                 f"use mpirun -n {assignment.num_workers + 1} or fewer"
             )
-        return assignment
+        return permuted(assignment, seed=self.config.run.seed) if section.permute else assignment
 
     @cached_property
     def rank_of(self) -> list[int]:
@@ -93,6 +98,37 @@ class Builder:
         return worst
 
     @cached_property
+    def detection(self) -> Detection | None:
+        """What finds proven Byzantine workers; None for the plain vote."""
+        section = self.config.vote
+        if section.name == "exact":
+            return None
+        bound = self.config.attack.num_byzantine if section.num_byzantine == "auto" else section.num_byzantine
+        if 2 * bound >= self.assignment.num_workers:
+            raise ConfigError(
+                f"vote.num_byzantine: must be less than half of the {self.assignment.num_workers} workers, or nobody can be "
+                f"proven Byzantine; got {bound}"
+            )
+        return Detection(bound, window=section.window)
+
+    @cached_property
+    def most_corrupted(self) -> int:
+        """Files that may be wrong after the vote, at most."""
+        most = self.worst_case.upper_bound
+        if self.detection is None:
+            return most
+        section = self.config.attack
+        if section.selection == "random" and section.redraw_every % self.config.vote.window:
+            # More than q workers are Byzantine within a window, so honest ones may be discarded.
+            return min(self.assignment.num_files, section.num_byzantine * self.assignment.load)
+        return most_undetected(
+            self.assignment,
+            num_byzantine=section.num_byzantine,
+            bound=self.detection.bound,
+            without_detection=most,
+        )
+
+    @cached_property
     def selection(self) -> Selection:
         """Who is Byzantine in which step."""
         section = self.config.attack
@@ -105,6 +141,7 @@ class Builder:
                 num_byzantine=section.num_byzantine,
                 rule=section.selection,
                 redraw_every=section.redraw_every,
+                files=section.files,
                 workers=workers,
                 seed=self.config.run.seed,
             )
@@ -184,7 +221,7 @@ class Builder:
     def pipeline(self) -> Pipeline:
         """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
         section = self.config.aggregation
-        num_corrupted = self.worst_case.upper_bound if section.num_corrupted == "auto" else section.num_corrupted
+        num_corrupted = self.most_corrupted if section.num_corrupted == "auto" else section.num_corrupted
         shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
         pre = []
         for index, entry in enumerate(section.pre):
@@ -220,11 +257,46 @@ class Builder:
         tolerated = f"with the {num_files} files of this placement it tolerates {most}"
         if self.config.aggregation.num_corrupted != "auto":
             return f"{tolerated}: change the rule or the placement, or use {override}"
+        if self.detection is not None:
+            return f"{tolerated}: change attack.num_byzantine, the rule or the placement, or, to see it fail, use {override}"
         fits = most_byzantine(self.assignment, num_corrupted=most, time_limit=SEARCH_SECONDS)
         return (
             f"{tolerated}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement, "
             f"or, to see it fail, use {override}"
         )
+
+    @cached_property
+    def code(self) -> CyclicCode | None:
+        """How the coded exchange combines files; None for the others."""
+        if self.config.cluster.exchange != "coded":
+            return None
+        assignment, aggregation = self.assignment, self.config.aggregation
+        size, held = assignment.num_workers, assignment.replication
+        if not np.array_equal(assignment.files_of, cyclic(num_workers=size, replication=held).files_of):
+            raise ConfigError(f'cluster.exchange: "coded" needs placement.scheme = "cyclic"; got {assignment.scheme!r}')
+        if aggregation.rule != "mean" or aggregation.pre:
+            raise ConfigError(
+                'cluster.exchange: "coded" recovers the mean of all files and none of them alone, so it needs '
+                f'aggregation.rule = "mean" and no aggregation.pre; got {aggregation.rule!r} and {list(aggregation.pre)}'
+            )
+        if self.config.placement.permute:
+            raise ConfigError('cluster.exchange: "coded" needs workers that keep their places; leave out placement.permute')
+        if self.config.vote.name != "exact":
+            raise ConfigError(f'cluster.exchange: "coded" has no votes; leave out vote.name, which is {self.config.vote.name!r}')
+        errors, num_byzantine = (held - 1) // 2, self.config.attack.num_byzantine
+        if num_byzantine > errors and aggregation.num_corrupted == "auto":
+            raise ConfigError(
+                f"attack.num_byzantine: the cyclic code of replication {held} withstands {errors} workers; got {num_byzantine}: "
+                f"use placement.replication = {2 * num_byzantine + 1} or, to see it fail, --set aggregation.num_corrupted=0"
+            )
+        code = CyclicCode(num_workers=size, num_errors=errors)
+        if Decoder(code).unseen_harm > WORTH_A_WARNING:
+            LOG.warning(
+                "a cyclic code of %d workers and s = %d is at the limits of float64: s liars side by side can move the mean",
+                size,
+                errors,
+            )
+        return code
 
     def server(self) -> ParameterServer:
         """The parameter server with a model of its own."""
@@ -237,16 +309,18 @@ class Builder:
         if run.start_from is not None:
             load_weights(Path(os.path.expanduser(run.start_from)), model.module)
         optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
+        coded = self.code is not None
         server = ParameterServer(
             state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
-            pipeline=self.pipeline(),
-            assignment=self.assignment,
+            pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
+            assignment=baseline(num_workers=self.assignment.num_workers) if coded else self.assignment,
             rank_of=self.rank_of,
-            layout=ChunkLayout(model.size, cluster.chunk_elements),
+            layout=self._sent(model.size),
             exchange=cluster.exchange,
             round_timeout=cluster.round_timeout,
             encoder=ArrayEncoder(cluster.compression),
-            quorum=cluster.quorum,
+            quorum=0.0 if coded else cluster.quorum,
+            detection=self.detection,
         )
         server.begin_behind(run.start_step)
         return server
@@ -254,7 +328,6 @@ class Builder:
     def worker(self, rank: int) -> Worker:
         """The logical workers of `rank`; those of all ranks in this process share one model."""
         cluster, computer = self.config.cluster, self.computer
-        layout = ChunkLayout(computer.size, cluster.chunk_elements)
         adversary = None
         if self.config.attack.num_byzantine:
             adversary = Adversary(
@@ -263,7 +336,7 @@ class Builder:
                 selection=self.selection,
                 knowledge=self.config.attack.knowledge,
                 rank_of=self.rank_of,
-                layout=layout,
+                layout=ChunkLayout(computer.size, cluster.chunk_elements),
                 num_parameters=computer.num_parameters,
                 forge_statistics=self.config.attack.forge_statistics,
                 seed=self.config.run.seed,
@@ -272,11 +345,17 @@ class Builder:
             workers=[worker for worker, host in enumerate(self.rank_of) if host == rank],
             assignment=self.assignment,
             computer=computer,
-            layout=layout,
+            layout=self._sent(computer.size),
             encoder=ArrayEncoder(cluster.compression),
             exchange=cluster.exchange,
+            code=self.code,
             adversary=adversary,
         )
+
+    def _sent(self, size: int) -> ChunkLayout:
+        """The chunks of what a worker sends of `size` values: those themselves, or twice as many of twice the bytes."""
+        elements = self.config.cluster.chunk_elements
+        return ChunkLayout(size, elements) if self.code is None else ChunkLayout(2 * size, -(-elements // 2))
 
     def evaluate(self, model: FlatModel) -> Evaluation:
         """What a model makes of the test set."""

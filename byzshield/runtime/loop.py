@@ -183,11 +183,13 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
             "bytes_received": server.bytes_received - received,
             "bytes_sent": server.bytes_sent - sent,
             "lr": learning_rate,
-            "corrupted_files": len(builder.selection.corrupted_at(outcome.step)),
+            "corrupted_files": len(builder.selection.corrupted_at(outcome.step, outcome.discarded)),
             "undecided_files": len(outcome.undecided),
             "non_finite_files": len(outcome.non_finite),
             "applied": outcome.applied,
         }
+        if builder.detection is not None or builder.code is not None:
+            line["discarded_workers"] = list(outcome.discarded)
         if outcome.loss is not None:
             line["loss"] = outcome.loss
         if outcome.reason:

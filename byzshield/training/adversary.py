@@ -23,6 +23,8 @@ class Adversary:
     Behind its p gradients a vector has the s statistics of the pass (those of BatchNorm, the loss). As published, they are not
     forged: accomplices send those of the file as they are, which the leader sends along with the forged gradient.
 
+    Files that the selection does not have them forge, the members send as they are; each rank computes those of its members.
+
     Args:
         rank: this rank.
         attack: what to forge.
@@ -68,6 +70,7 @@ class Adversary:
         self._rows: dict[int, Float32] = {}
         self._forged: Float32 | None = None  # for a collusive attack, the same for every file
         self._true: dict[int, Float32] = {}  # what is not forged of each file's vector
+        self._unforged: dict[int, Float32 | None] = {}  # files here that are sent as they are
         self._early: list[tuple[int, Frame]] = []
         self.accepts = messages.accepted_by_adversary(
             gradient=self._size, forged=self._forged_size(selection.assignment.num_files)
@@ -82,30 +85,36 @@ class Adversary:
         self._rows = {}
         self._forged = None
         self._true = {}
+        files_of, targets = self._selection.assignment.at(step).files_of, self._selection.forged_at(step)
+        held = sorted({file for worker in self.members_here for file in files_of[worker].tolist()})
+        self._unforged = dict.fromkeys(file for file in held if file not in targets)
         early, self._early = self._early, []
         self._owners = self._split(members) if self.attack.collusive and self.members_here else {}
         for source, frame in early:
             self._take(source, frame)
         if not self.attack.collusive:
-            files_of = self._selection.assignment.files_of
-            return sorted({file for worker in self.members_here for file in files_of[worker].tolist()})
-        return sorted(file for file, owner in self._owners.items() if owner in self.members_here)
+            return held
+        return sorted({*self._unforged, *(file for file, owner in self._owners.items() if owner in self.members_here)})
 
     def learn(self, file: int, gradient: Float32) -> None:
         """Takes a gradient that this rank has computed."""
         if not self.members_here:
             return
-        if not self.attack.collusive:
+        if file in self._unforged:
+            self._unforged[file] = gradient
+        elif not self.attack.collusive:
             forged = self._forge(gradient[: self._num_forged], file)
             self._rows[file] = np.concatenate([forged, gradient[self._num_forged :]])
-        elif self._owners.get(file) in self.members_here:
+        if self._owners.get(file) in self.members_here:
             if self._rank == self._ranks[0]:
                 self._gather(file, gradient)
             else:
                 self.outbox.append(messages.forged(Kind.GRADIENT, self._step, file, gradient).to(self._ranks[0]))
 
     def forged(self, file: int) -> Float32 | None:
-        """What the members here send for `file`, float32 [d]; None while it is not known."""
+        """What the members here send for `file`, forged or not, float32 [d]; None while it is not known."""
+        if file in self._unforged:
+            return self._unforged[file]
         if not self.attack.collusive:
             return self._rows.get(file)
         if self._forged is None or self._num_forged == self._size:
@@ -121,7 +130,7 @@ class Adversary:
 
     def _split(self, members: tuple[int, ...]) -> dict[int, int]:
         """Gives each known file to the member with the least to do, if possible one that holds it."""
-        assignment = self._selection.assignment
+        assignment = self._selection.assignment.at(self._step)
         share = dict.fromkeys(members, 0)
         owners: dict[int, int] = {}
         held = {
@@ -174,7 +183,7 @@ class Adversary:
 
     def _honest_copies(self) -> tuple[int, ...]:
         """How many honest workers hold each known file, in the order of the files."""
-        assignment, members = self._selection.assignment, self._selection.byzantine_at(self._step)
+        assignment, members = self._selection.assignment.at(self._step), self._selection.byzantine_at(self._step)
         held = np.isin(assignment.workers_of[sorted(self._owners)], members).sum(axis=1)
         return tuple((assignment.replication - held).tolist())
 

@@ -58,8 +58,7 @@ class DigestRound(Round):
         raise FrameError(f"a {frame.kind.name} has no place in a round")
 
     def tick(self, now: float) -> list[Frame]:
-        super().tick(now)
-        requests: list[Frame] = []
+        requests = super().tick(now)
         while now >= self._next_payload():
             _, file = heappop(self._due)
             self._fetches[file].deadline = inf
@@ -73,8 +72,7 @@ class DigestRound(Round):
         return inf if self.done else min(super().next_deadline(), self._next_payload())
 
     def give_up_on(self, worker: int, now: float) -> list[Frame]:
-        super().give_up_on(worker, now)
-        requests: list[Frame] = []
+        requests = super().give_up_on(worker, now)
         for file, fetch in self._fetches.items():
             fetch.asked.setdefault(worker, now)
             fetch.awaited.pop(worker, None)
@@ -84,9 +82,13 @@ class DigestRound(Round):
     def _receive_vote(self, frame: Frame, now: float) -> list[Frame]:
         if frame.compressed or frame.count != DIGEST_BYTES * self._layout.num_chunks:
             raise FrameError(f"a vote has {self._layout.num_chunks} digests")
-        if self._cast(frame.worker, frame.file, bytes(frame.payload), now):
-            self._fetches[frame.file] = _Fetch(missing=set(range(self._layout.num_chunks)))
-        return self._ask_next(frame.file, now) if frame.file in self._fetches else []
+        fetched = frame.file in self._fetches
+        requests = self._cast(frame.worker, frame.file, bytes(frame.payload), now)
+        return requests + (self._ask_next(frame.file, now) if fetched else [])
+
+    def _complete(self, file: int, now: float) -> list[Frame]:
+        self._fetches[file] = _Fetch(missing=set(range(self._layout.num_chunks)))
+        return self._ask_next(file, now)
 
     def _receive_chunk(self, frame: Frame, now: float) -> list[Frame]:
         fetch, worker = self._fetches.get(frame.file), frame.worker

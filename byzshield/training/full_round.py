@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from byzshield.arrays import Float32
+from byzshield.arrays import Float32, Float64
 from byzshield.errors import FrameError
 from byzshield.training.round import Round
 from byzshield.wire import Frame, Kind, digest, messages
@@ -21,7 +21,7 @@ class FullRound(Round):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._digests: dict[tuple[int, int], dict[int, bytes]] = {}
-        self._kept: dict[int, dict[tuple[int, bytes], Float32]] = {}
+        self._kept: dict[int, dict[tuple[int, bytes], Float32 | Float64]] = {}
 
     def receive(self, frame: Frame, now: float) -> list[Frame]:
         if frame.kind is not Kind.GRADIENT:
@@ -32,7 +32,7 @@ class FullRound(Round):
         if not 0 <= frame.chunk < self._layout.num_chunks or frame.chunk in seen:
             raise FrameError(f"chunk {frame.chunk} of file {frame.file} is not awaited")
         part = self._layout.slice(frame.chunk)
-        values = np.empty(part.stop - part.start, dtype=np.float32)
+        values = np.empty(part.stop - part.start, dtype=self._matrix.dtype)
         messages.read_vector(frame, values)
         seen[frame.chunk] = key = digest(values)
         if frame.file not in self.complete and frame.file not in self.undecided:
@@ -40,9 +40,12 @@ class FullRound(Round):
         if len(seen) < self._layout.num_chunks:
             return []
         vote = b"".join(seen[chunk] for chunk in range(self._layout.num_chunks))
-        if self._cast(frame.worker, frame.file, vote, now):
-            kept = self._kept.pop(frame.file)
-            for chunk, value in seen.items():
-                self._matrix[frame.file, self._layout.slice(chunk)] = kept[chunk, value]
-            self.complete.add(frame.file)
+        return self._cast(frame.worker, frame.file, vote, now)
+
+    def _complete(self, file: int, now: float) -> list[Frame]:
+        winner, kept = self.ballots[file].winner, self._kept.pop(file)
+        assert winner is not None
+        for chunk in range(self._layout.num_chunks):
+            self._matrix[file, self._layout.slice(chunk)] = kept[chunk, self._layout.digest_of(winner, chunk)]
+        self.complete.add(file)
         return []

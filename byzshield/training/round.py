@@ -3,15 +3,18 @@
 from abc import ABC, abstractmethod
 from math import inf
 
-from byzshield.arrays import Float32
+from byzshield.arrays import Float32, Float64
+from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
 from byzshield.training.pace import Pace
 from byzshield.training.vote_deadlines import VoteDeadlines
-from byzshield.voting import Ballot
+from byzshield.voting import Ballot, Detection, disagreements
 from byzshield.wire import ChunkLayout, Frame
 
 __all__ = ["Round"]
+
+LOG = get_logger(__name__)
 
 
 class Round(ABC):
@@ -19,16 +22,17 @@ class Round(ABC):
 
     A file is complete once its winner stands in the matrix, undecided once that cannot happen any more; the round is done when
     each file is one or the other. Nobody who cannot change a decision is waited for, and nobody for much longer than the others
-    need.
+    need. With a `detection`, any vote can change any decision, so the files are decided all at once when no vote is waited for.
 
     Args:
         step: the training step, from 1.
         assignment: who holds which file.
         layout: the chunks of a gradient.
-        matrix: float32 [f, d]; row i is written when file i is complete, and holds anything before.
+        matrix: [f, d], float32 or what is sent; row i is written when file i is complete, and holds anything before.
         blame: where faults are counted.
         pace: how long who is waited for.
         now: the time at which the parameters were sent, in seconds of any clock.
+        detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
     """
 
     def __init__(
@@ -37,15 +41,19 @@ class Round(ABC):
         step: int,
         assignment: Assignment,
         layout: ChunkLayout,
-        matrix: Float32,
+        matrix: Float32 | Float64,
         blame: Blame,
         pace: Pace,
         now: float,
+        detection: Detection | None = None,
     ) -> None:
         self.step = step
+        self.discarded: frozenset[int] = frozenset()
         self.complete: set[int] = set()
         self.undecided: set[int] = set()
-        self.ballots: list[Ballot[bytes]] = [Ballot(workers) for workers in assignment.workers_of.tolist()]
+        self.ballots: list[Ballot[bytes]] = [
+            Ballot(workers, counted_at_end=detection is not None) for workers in assignment.workers_of.tolist()
+        ]
         self._layout = layout
         self._matrix = matrix
         self._blame = blame
@@ -53,6 +61,10 @@ class Round(ABC):
         self._began = now
         self._votes = VoteDeadlines(pace, load=assignment.load, began=now)
         self._slow: set[int] = set()
+        self._detection = detection
+        self._counted = False
+        self._num_workers = assignment.num_workers
+        self._awaited = set(range(len(self.ballots)))
 
     @property
     def done(self) -> bool:
@@ -78,7 +90,7 @@ class Round(ABC):
                 self._count_late_votes(worker, "timeout")
             for worker in expired:
                 self._expect_no_vote_of(worker)
-        return []
+        return self._count_if_complete(now)
 
     def next_deadline(self) -> float:
         """When `tick` has something to do next; infinite if never."""
@@ -88,10 +100,14 @@ class Round(ABC):
         """Stops waiting for a worker whose process is gone; returns what to send."""
         self._votes.drop(worker)
         self._expect_no_vote_of(worker)
-        return []
+        return self._count_if_complete(now)
 
-    def _cast(self, worker: int, file: int, value: bytes, now: float) -> bool:
-        """Enters a vote, counts what it shows, and returns whether the file can be completed because of it."""
+    @abstractmethod
+    def _complete(self, file: int, now: float) -> list[Frame]:
+        """Gets the payload of a file that has a winner; returns what to send."""
+
+    def _cast(self, worker: int, file: int, value: bytes, now: float) -> list[Frame]:
+        """Enters a vote, counts what it shows, and completes what is decided because of it; returns what to send."""
         ballot = self.ballots[file]
         needed = ballot.winner is None and file not in self.undecided
         decided_now = ballot.cast(worker, value)
@@ -101,13 +117,14 @@ class Round(ABC):
         self._votes.voted(worker, now)
         if decided_now:
             self._pace.decided(now - self._began)
-            for dissenter in ballot.dissenters:
-                self._blame.add(dissenter, "minority")
+            self._blame_dissenters(ballot)
         elif ballot.winner is not None and value != ballot.winner:
             self._blame.add(worker, "minority")
         else:
             self._check_still_open(file)
-        return decided_now and file not in self.undecided
+        if decided_now and file not in self.undecided:
+            return self._complete(file, now)
+        return self._count_if_complete(now)
 
     def _count_late_votes(self, worker: int, cause: str) -> None:
         if not self._pace.is_slow(worker):
@@ -123,5 +140,29 @@ class Round(ABC):
 
     def _check_still_open(self, file: int) -> None:
         ballot = self.ballots[file]
-        if ballot.winner is None and not ballot.open:
+        if not ballot.silent:
+            self._awaited.discard(file)
+        if self._detection is None and ballot.winner is None and not ballot.open:
             self.undecided.add(file)
+
+    def _blame_dissenters(self, ballot: Ballot[bytes]) -> None:
+        for dissenter in ballot.dissenters:
+            self._blame.add(dissenter, "minority")
+
+    def _count_if_complete(self, now: float) -> list[Frame]:
+        """Decides all files, without the votes of those who are proven Byzantine, once no vote is waited for."""
+        if self._detection is None or self._awaited or self._counted:
+            return []
+        self._counted = True
+        self._pace.decided(now - self._began)
+        self.discarded, searched = self._detection.judge(self.step, disagreements(self.ballots, self._num_workers))
+        if not searched:
+            LOG.warning("step %d: the search for cliques was cut short; only the clearest liars are discarded", self.step)
+        requests: list[Frame] = []
+        for file, ballot in enumerate(self.ballots):
+            if ballot.count(self.discarded):
+                self._blame_dissenters(ballot)
+                requests += self._complete(file, now)
+            else:
+                self.undecided.add(file)
+        return requests

@@ -5,6 +5,7 @@ from math import inf
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from byzshield.aggregation import Aggregate, Pipeline
 from byzshield.aggregation.matrix import non_finite_rows
@@ -13,11 +14,13 @@ from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWor
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
+from byzshield.training.decoding import Decoding
 from byzshield.training.digest_round import DigestRound
 from byzshield.training.full_round import FullRound
 from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import TrainingState
+from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 __all__ = ["ParameterServer", "StepOutcome"]
@@ -34,6 +37,7 @@ class StepOutcome:
         applied: whether the parameters changed.
         undecided: files without a winner, ascending.
         non_finite: files dropped for a NaN or an infinity, ascending.
+        discarded: workers whose votes were discarded, because they are proven Byzantine, ascending.
         loss: the training loss at the parameters before the step, a trimmed mean over the files' winners, so that as many
             corrupted files as the rule tolerates cannot move it out of the range of the others; None if the step was skipped.
         reason: why the step was skipped; empty if it was not.
@@ -44,6 +48,7 @@ class StepOutcome:
     applied: bool
     undecided: tuple[int, ...]
     non_finite: tuple[int, ...]
+    discarded: tuple[int, ...]
     loss: float | None
     reason: str
     blamed: dict[str, dict[str, int]]
@@ -57,14 +62,15 @@ class ParameterServer:
 
     Args:
         state: the parameters, and what moves them.
-        pipeline: the robust rule with its non-finite policy.
-        assignment: who holds which file.
+        pipeline: the robust rule with its non-finite policy; or, for the coded exchange, what decodes.
+        assignment: who holds which file; in the coded exchange who sends which combination, K files of one worker each.
         rank_of: for each worker the rank that hosts it.
-        layout: the chunks of a gradient.
-        exchange: "digest" or "full".
+        layout: the chunks of a gradient; in the coded exchange those of a combination, 2 d values of float64.
+        exchange: "digest", "full" or "coded".
         round_timeout: most seconds to wait for votes, and for each payload; less once it is known what is usual.
         encoder: compresses the parameters.
         quorum: least share of the files that must have a winner for a step to be applied, 0 to 1.
+        detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
 
     Raises:
         ParameterError: another exchange.
@@ -74,7 +80,7 @@ class ParameterServer:
         self,
         *,
         state: TrainingState,
-        pipeline: Pipeline,
+        pipeline: Pipeline | Decoding,
         assignment: Assignment,
         rank_of: list[int],
         layout: ChunkLayout,
@@ -82,6 +88,7 @@ class ParameterServer:
         round_timeout: float,
         encoder: ArrayEncoder,
         quorum: float,
+        detection: Detection | None = None,
     ) -> None:
         require_choice("exchange", exchange, Exchange)
         self.state = state
@@ -105,13 +112,16 @@ class ParameterServer:
         self._not_before = 0.0
         self._encoder = encoder
         self._quorum = quorum
+        self._detection = detection
         self._lost: set[int] = set()
         self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
-        self._matrix = np.zeros((assignment.num_files, layout.size), dtype=np.float32)
+        self._coded = exchange == "coded"
+        dtype = np.dtype(np.float64 if self._coded else np.float32)
+        self._matrix: NDArray[Any] = np.zeros((assignment.num_files, layout.size), dtype=dtype)
         self._round: Round | None = None
         self._last_round: Round | None = None
-        self.accepts = messages.accepted_by_server(layout)
+        self.accepts = messages.accepted_by_server(layout, itemsize=dtype.itemsize)
 
     @property
     def ranks(self) -> list[int]:
@@ -130,12 +140,13 @@ class ParameterServer:
         self.compute_seconds = {}
         self._round = self._round_type(
             step=self.step + 1,
-            assignment=self._assignment,
+            assignment=self._assignment.at(self.step + 1),
             layout=self._layout,
             matrix=self._matrix,
             blame=self.blame,
             pace=self._pace,
             now=now,
+            detection=self._detection,
         )
         for rank in sorted(self._lost):
             self._give_up_on(rank, now)
@@ -214,12 +225,14 @@ class ParameterServer:
         if reason := self._quorum_missed(len(files)):
             return Aggregate(vector=None, non_finite=(), reason=reason)
         rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
+        if self._coded:
+            rows = rows.view(np.complex128)
         p = self.state.model.num_parameters
         aggregate = self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=self._round.step)
-        if len(aggregate.non_finite) > self._pipeline.rule.num_corrupted:
+        if len(aggregate.non_finite) > self._pipeline.num_corrupted:
             raise self._diverged(
                 f"{len(aggregate.non_finite)} of {len(files)} files have a gradient that is not finite, and at most "
-                f"{self._pipeline.rule.num_corrupted} can be false"
+                f"{self._pipeline.num_corrupted} can be false"
             )
         if aggregate.vector is not None and non_finite_rows(aggregate.vector[None]):
             raise self._diverged("the combined gradient is not finite")
@@ -237,6 +250,9 @@ class ParameterServer:
         for file in non_finite:
             for worker in self._round.ballots[file].supporters:
                 self.blame.add(worker, "non_finite")
+        rejected = tuple(files[row] for row in aggregate.rejected)
+        for worker in rejected:
+            self.blame.add(worker, "minority")
         if aggregate.vector is not None:
             assert aggregate.statistics is not None
             learning_rate = self.state.learning_rate
@@ -256,6 +272,7 @@ class ParameterServer:
             applied=aggregate.vector is not None,
             undecided=tuple(sorted(self._round.undecided)),
             non_finite=non_finite,
+            discarded=tuple(sorted({*self._round.discarded, *rejected})),
             loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
             reason=aggregate.reason,
             blamed=self.blame.take_new(self.step),
@@ -277,6 +294,7 @@ class ParameterServer:
             **self.state.state_dict(),
             "rule": self._pipeline.state_dict(),
             "blame": self.blame.state_dict(),
+            "detection": None if self._detection is None else self._detection.state_dict(),
         }
 
     def state_before_skips(self) -> dict[str, Any]:
@@ -294,6 +312,8 @@ class ParameterServer:
             self.state.load_state_dict(state)
             self._pipeline.load_state_dict(state["rule"])
             self.blame.load_state_dict(state["blame"])
+            if self._detection is not None:
+                self._detection.load_state_dict(state["detection"])
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error

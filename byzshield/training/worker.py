@@ -1,12 +1,13 @@
 """The logical workers of one process as a state machine: frames in, one file of work at a time, frames out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from byzshield.arrays import Float32
 from byzshield.choices import Exchange
+from byzshield.coding import CyclicCode
 from byzshield.placement import Assignment
 from byzshield.training.adversary import Adversary
 from byzshield.training.gradient import GradientComputer
@@ -28,9 +29,10 @@ class Worker:
         workers: the logical workers hosted here.
         assignment: who holds which file.
         computer: computes gradients.
-        layout: the chunks of a gradient.
+        layout: the chunks of a gradient; in the coded exchange those of a combination, 2 d values of float64.
         encoder: compresses chunks.
-        exchange: "digest" or "full".
+        exchange: "digest", "full" or "coded".
+        code: how the coded exchange combines the files of a worker; it sends nothing before all of them are computed.
         adversary: what the Byzantine ones among `workers` do; None in a run without an attack.
     """
 
@@ -43,17 +45,20 @@ class Worker:
         layout: ChunkLayout,
         encoder: ArrayEncoder,
         exchange: Exchange,
+        code: CyclicCode | None = None,
         adversary: Adversary | None,
     ) -> None:
         self.workers = tuple(sorted(workers))
         self.stopped = False
         self.step = 0
-        self._assignment = assignment
+        self._placement = assignment
+        self._assignment = assignment  # that of this step
         self._postponed = postponed(assignment)
         self._computer = computer
         self._layout = layout
         self._encoder = encoder
         self._exchange = exchange
+        self._code = code
         self.adversary = adversary
         self._parameters = np.empty(computer.num_parameters, dtype=np.float32)
         self._honest: tuple[int, ...] = ()
@@ -103,7 +108,10 @@ class Worker:
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
-                messages_out += self._to_server(self._vote(worker, file, gradient, joined))
+                if self._code is None:
+                    messages_out += self._to_server(self._vote(worker, file, gradient, joined))
+                else:
+                    messages_out += self._to_server(self._combination(worker, self._code, self._gradients.get))
         if self.adversary is not None:
             self.adversary.learn(file, gradient)
             messages_out += self._send_forged()
@@ -114,6 +122,8 @@ class Worker:
         self._computer.load(self._parameters)
         self._seconds = 0.0
         self.step = frame.step
+        if (now := self._placement.at(self.step)) is not self._assignment:
+            self._assignment, self._postponed = now, postponed(now)
         self._gradients.clear()
         wanted: list[int] = []
         self._byzantine = ()
@@ -147,11 +157,26 @@ class Worker:
             return [messages.digests(worker, self.step, file, joined)]
         return messages.gradient_chunks(worker, self.step, file, vector, layout=self._layout, encoder=self._encoder)
 
+    def _combination(self, worker: int, code: CyclicCode, vector_of: Callable[[int], Float32 | None]) -> list[Frame]:
+        """What `worker` sends for all its files; nothing while one of them is not known."""
+        vectors = [vector for file in self._assignment.files_of[worker].tolist() if (vector := vector_of(file)) is not None]
+        if len(vectors) < self._assignment.load:
+            return []
+        combined = code.encode(worker, vectors).view(np.float64)
+        return messages.gradient_chunks(worker, self.step, worker, combined, layout=self._layout, encoder=self._encoder)
+
     def _send_forged(self) -> list[Message]:
         """Votes for every forged vector that has become known."""
         if self.adversary is None:
             return []
         messages_out: list[Message] = []
+        if self._code is not None:
+            for worker in sorted({worker for worker, _ in self._unsent}):
+                frames = self._combination(worker, self._code, self.adversary.forged)
+                if frames:
+                    self._unsent = {pair for pair in self._unsent if pair[0] != worker}
+                    messages_out += self._tampered(worker, frames)
+            return messages_out
         before, joined = None, b""
         for file in sorted({file for _, file in self._unsent}):
             vector = self.adversary.forged(file)

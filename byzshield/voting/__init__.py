@@ -1,5 +1,6 @@
-"""The vote among r copies of a file: values by worker go in, the winner and the dissenters come out."""
+"""The vote among r copies of a file: values by worker go in, the winner, the dissenters, and who is proven Byzantine come out."""
 
 from byzshield.voting.ballot import Ballot
+from byzshield.voting.detection import Detection, disagreements
 
-__all__ = ["Ballot"]
+__all__ = ["Ballot", "Detection", "disagreements"]

@@ -1,6 +1,6 @@
 """The vote on one file: equal copies, or equal digests of them, against the rest."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Set
 from typing import Generic, TypeVar
 
 from byzshield.errors import FrameError
@@ -20,6 +20,7 @@ class Ballot(Generic[V]):
 
     Args:
         voters: the r workers that hold the file.
+        counted_at_end: whether votes are only collected until `count` is called.
 
     >>> ballot = Ballot([0, 5, 10])
     >>> ballot.cast(0, "a"), ballot.cast(5, "b"), ballot.cast(10, "a")
@@ -28,12 +29,13 @@ class Ballot(Generic[V]):
     ('a', [5])
     """
 
-    def __init__(self, voters: Iterable[int]) -> None:
+    def __init__(self, voters: Iterable[int], *, counted_at_end: bool = False) -> None:
         self.voters = frozenset(voters)
         self.majority = len(self.voters) // 2 + 1
         self.winner: V | None = None
-        self._votes: dict[int, V] = {}
+        self.votes: dict[int, V] = {}
         self._silent: set[int] = set(self.voters)
+        self._counted_at_end = counted_at_end
 
     def cast(self, worker: int, value: V) -> bool:
         """Enters a vote; returns whether this very vote decided the file.
@@ -43,13 +45,25 @@ class Ballot(Generic[V]):
         """
         if worker not in self.voters:
             raise FrameError(f"worker {worker} does not hold this file")
-        if worker in self._votes:
+        if worker in self.votes:
             raise FrameError(f"worker {worker} voted twice on a file")
-        self._votes[worker] = value
+        self.votes[worker] = value
         self._silent.discard(worker)
-        if self.winner is None and len(self.supporters_of(value)) >= self.majority:
+        if self.winner is None and not self._counted_at_end and len(self.supporters_of(value)) >= self.majority:
             self.winner = value
             return True
+        return False
+
+    def count(self, discarded: Set[int]) -> bool:
+        """Decides by the votes of those who are not discarded; returns whether more than half of these holders agree.
+
+        Holders that have not voted count as so many different votes.
+        """
+        majority = len(self.voters - discarded) // 2 + 1
+        for value in dict.fromkeys(self.votes.values()):
+            if sum(worker not in discarded for worker in self.supporters_of(value)) >= majority:
+                self.winner = value
+                return True
         return False
 
     def give_up_on(self, worker: int) -> None:
@@ -66,12 +80,12 @@ class Ballot(Generic[V]):
         """Whether no value has won and one still can."""
         if self.winner is not None:
             return False
-        most = max((len(self.supporters_of(value)) for value in set(self._votes.values())), default=0)
+        most = max((len(self.supporters_of(value)) for value in set(self.votes.values())), default=0)
         return most + len(self._silent) >= self.majority
 
     def supporters_of(self, value: V) -> list[int]:
         """Workers that voted for `value`, ascending."""
-        return sorted(worker for worker, vote in self._votes.items() if vote == value)
+        return sorted(worker for worker, vote in self.votes.items() if vote == value)
 
     @property
     def supporters(self) -> list[int]:
@@ -81,4 +95,4 @@ class Ballot(Generic[V]):
     @property
     def dissenters(self) -> list[int]:
         """Workers that voted against the winner, ascending; empty while there is none."""
-        return [] if self.winner is None else sorted(set(self._votes) - set(self.supporters))
+        return [] if self.winner is None else sorted(set(self.votes) - set(self.supporters))

@@ -5,16 +5,16 @@ from typing import Final
 import numpy as np
 from blake3 import blake3
 
-from byzshield.arrays import Float32
+from byzshield.arrays import Float32, Float64
 
 __all__ = ["DIGEST_BYTES", "ChunkLayout", "digest"]
 
 DIGEST_BYTES: Final = 32
 
 
-def digest(values: Float32) -> bytes:
-    """BLAKE3 of the little-endian bytes of a contiguous float32 array; 32 bytes."""
-    return blake3(np.ascontiguousarray(values, dtype="<f4").view(np.uint8).data).digest()
+def digest(values: Float32 | Float64) -> bytes:
+    """BLAKE3 of the little-endian bytes of an array; 32 bytes."""
+    return blake3(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).view(np.uint8).data).digest()
 
 
 class ChunkLayout:

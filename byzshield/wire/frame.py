@@ -42,11 +42,12 @@ class DType(IntEnum):
 
     UINT8 = 1
     FLOAT32 = 2
+    FLOAT64 = 3
 
     @property
     def itemsize(self) -> int:
         """Bytes an element."""
-        return 4 if self is DType.FLOAT32 else 1
+        return {DType.UINT8: 1, DType.FLOAT32: 4, DType.FLOAT64: 8}[self]
 
 
 @dataclass(frozen=True, kw_only=True)

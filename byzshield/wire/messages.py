@@ -3,7 +3,9 @@
 import json
 from typing import Any, Final
 
-from byzshield.arrays import Float32
+import numpy as np
+
+from byzshield.arrays import Float32, Float64
 from byzshield.errors import FrameError
 from byzshield.wire.acceptance import Acceptance
 from byzshield.wire.array_codec import ArrayEncoder, decode_into
@@ -41,13 +43,13 @@ def accepted_on_arrival() -> Acceptance:
     return Acceptance({Kind.HELLO: GREETING_BYTES})
 
 
-def accepted_by_server(layout: ChunkLayout) -> Acceptance:
-    """What the server accepts during training; a greeting may come late."""
+def accepted_by_server(layout: ChunkLayout, *, itemsize: int = 4) -> Acceptance:
+    """What the server accepts during training, with elements of so many bytes; a greeting may come late."""
     return Acceptance(
         {
             Kind.HELLO: GREETING_BYTES,
             Kind.DIGESTS: DIGEST_BYTES * layout.num_chunks,
-            Kind.GRADIENT: 4 * min(layout.chunk_elements, layout.size),
+            Kind.GRADIENT: itemsize * min(layout.chunk_elements, layout.size),
             Kind.GOODBYE: GOODBYE_BYTES,
         }
     )
@@ -116,9 +118,16 @@ def fetch(worker: int, step: int, file: int, chunk: int = ALL_CHUNKS) -> Frame:
 
 
 def gradient_chunks(
-    worker: int, step: int, file: int, vector: Float32, *, layout: ChunkLayout, encoder: ArrayEncoder, chunk: int = ALL_CHUNKS
+    worker: int,
+    step: int,
+    file: int,
+    vector: Float32 | Float64,
+    *,
+    layout: ChunkLayout,
+    encoder: ArrayEncoder,
+    chunk: int = ALL_CHUNKS,
 ) -> list[Frame]:
-    """Worker to server: the chunks of a gradient, float32 [d], or the one that was asked for."""
+    """Worker to server: the chunks of a gradient, float32 [d], or of a combination, float64 [2 d]; or the one asked for."""
     wanted = range(layout.num_chunks) if chunk == ALL_CHUNKS else [chunk]
     return [
         _array(Kind.GRADIENT, vector[layout.slice(index)], encoder, worker=worker, step=step, file=file, chunk=index)
@@ -157,20 +166,26 @@ def read_goodbye(frame: Frame) -> int:
     return int.from_bytes(frame.payload, "little")
 
 
-def read_vector(frame: Frame, out: Float32) -> None:
-    """Writes the float32 payload of a frame into `out`, which has the expected length.
+def read_vector(frame: Frame, out: Float32 | Float64) -> None:
+    """Writes the payload of a frame into `out`, which has the expected length and type: float32, or float64, never compressed.
 
     Raises:
         FrameError: another dtype or length, or a damaged payload.
     """
-    if frame.dtype is not DType.FLOAT32 or frame.count != out.size:
-        raise FrameError(f"expected {out.size} float32 values; got {frame.count} of {frame.dtype.name.lower()}")
-    decode_into(frame.payload, compressed=frame.compressed, out=out)
+    expected = DType.FLOAT64 if out.dtype == np.float64 else DType.FLOAT32
+    if frame.dtype is not expected or frame.count != out.size:
+        raise FrameError(f"expected {out.size} {expected.name.lower()} values; got {frame.count} of {frame.dtype.name.lower()}")
+    if expected is DType.FLOAT32:
+        decode_into(frame.payload, compressed=frame.compressed, out=out.view(np.float32))
+        return
+    if frame.compressed:
+        raise FrameError("float64 values are never compressed")
+    out[:] = np.frombuffer(frame.payload, dtype="<f8")
 
 
 def _array(
     kind: Kind,
-    values: Float32,
+    values: Float32 | Float64,
     encoder: ArrayEncoder,
     *,
     step: int,
@@ -178,14 +193,18 @@ def _array(
     file: int = 0,
     chunk: int = 0,
 ) -> Frame:
-    compressed, payload = encoder.encode(values)
+    dtype = DType.FLOAT64 if values.dtype == np.float64 else DType.FLOAT32
+    if dtype is DType.FLOAT32:
+        compressed, payload = encoder.encode(values.view(np.float32))
+    else:  # the noise of its lower bits does not compress
+        compressed, payload = False, np.ascontiguousarray(values, dtype="<f8").tobytes()
     return Frame(
         kind=kind,
         worker=worker,
         step=step,
         file=file,
         chunk=chunk,
-        dtype=DType.FLOAT32,
+        dtype=dtype,
         count=values.size,
         compressed=compressed,
         payload=payload,

@@ -12,6 +12,12 @@ from byzshield.placement import PLACEMENTS, Assignment, build
 
 # For each scheme: sizes, and the files that two different workers may share.
 EXAMPLES: dict[str, list[tuple[dict[str, Any], set[int]]]] = {
+    "aspis": [
+        ({"num_workers": 7, "replication": 3}, {5}),
+        ({"num_workers": 7, "replication": 5}, {10}),
+        ({"num_workers": 5, "replication": 5}, {1}),
+        ({"num_workers": 4, "replication": 1}, {0}),
+    ],
     "baseline": [({"num_workers": 7}, {0})],
     "custom": [({"path": str(Path(__file__).parent / "fano_placement.json")}, {1})],
     "cyclic": [
@@ -34,6 +40,7 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], set[int]]]] = {
         ({"m": 3, "num_workers": 9}, {0, 1}),
         ({"m": 10, "replication": 5}, {0, 2}),
     ],
+    "steiner": [({"num_workers": size}, {1}) for size in (7, 9, 13, 15, 19, 21, 31, 33)],
 }
 CASES = [(scheme, sizes, shared) for scheme, examples in EXAMPLES.items() for sizes, shared in examples]
 
@@ -91,6 +98,11 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("ramanujan2", {"m": 7, "replication": 5}, "divides"),
         ("ramanujan2", {"m": 4, "replication": 2}, "odd"),
         ("ramanujan2", {"m": 5, "num_workers": 24}, "replication"),
+        ("aspis", {"num_workers": 7}, "needs"),
+        ("aspis", {"num_workers": 7, "replication": 4}, "odd"),
+        ("aspis", {"num_workers": 3, "replication": 5}, "at least as many workers"),
+        ("aspis", {"num_workers": 400, "replication": 3}, "supported up to"),
+        ("aspis", {"num_workers": 10**10, "replication": 5 * 10**9 + 1}, "supported up to"),
         ("cyclic", {"num_workers": 7}, "needs"),
         ("cyclic", {"num_workers": 7, "replication": 4}, "odd"),
         ("cyclic", {"num_workers": 3, "replication": 5}, "at least as many workers"),
@@ -98,6 +110,11 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("custom", {}, "path"),
         ("custom", {"path": "placement.txt"}, "npy"),
         ("custom", {"path": "no_such_file.json"}, "cannot be read"),
+        ("steiner", {}, "needs the number of workers"),
+        ("steiner", {"num_workers": 11}, "7, 9, 13"),
+        ("steiner", {"num_workers": 3}, "7, 9, 13"),
+        ("steiner", {"num_workers": 9, "replication": 5}, "replication 3"),
+        ("steiner", {"num_workers": 6 * 10**9 + 1}, "supported up to"),
         ("frc", {"num_workers": 16, "replication": 3}, "divides"),
         ("frc", {"num_workers": 16, "replication": 4}, "odd"),
         ("frc", {"num_workers": 15}, "needs"),

@@ -48,6 +48,12 @@ RUNS = {
         },
     },
     "Adagrad and dropout": {"optimizer": {"name": "Adagrad", "lr": 0.01}, "model": {"dropout": 0.5}},
+    "disagreements that add up over a window": {
+        "data": {"batch_size": 70},
+        "placement": {"scheme": "steiner", "permute": True},
+        "vote": {"name": "aspis", "window": 6},
+        "attack": {"name": "reversed_gradient", "num_byzantine": 2, "files": "majority", "selection": "first"},
+    },
     "a rule that remembers its last result": {
         "attack": {"name": "alie", "num_byzantine": 3},
         "aggregation": {"rule": "centered_clipping", "radius": 0.05},

@@ -68,6 +68,25 @@ def test_an_mpi_job_trains_the_same_bits_as_the_simulator(
     assert summary["worker_peak_rss_bytes"] > 0
 
 
+def test_combinations_are_decoded_to_the_same_bits_as_in_the_simulator(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "cluster": {"num_workers": 5, "exchange": "coded"},
+        "placement": {"scheme": "cyclic"},
+        "aggregation": {"rule": "mean"},
+        "attack": {"name": "reversed_gradient", "num_byzantine": 1},
+    }
+    summary = train(tiny_run(run={"name": "mpi"}, **sections), tmp_path, 3, mpi_environment)
+    simulated, _ = simulate(tiny_run(run={"name": "simulated"}, **sections))
+    assert same_weights(weights_of(tmp_path / "runs" / "mpi"), weights_of(simulated.path))
+    assert {worker: counts["minority"] for worker, counts in summary["blamed"].items()} == {"0": 4}
+
+
 def test_a_rank_that_sends_garbage_and_oversized_messages_is_outvoted(
     tiny_run: Maker,
     tmp_path: Path,

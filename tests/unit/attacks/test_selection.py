@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from byzshield.attacks import Selection
-from byzshield.choices import SelectionRule
+from byzshield.choices import ForgedFiles, SelectionRule
 from byzshield.distortion import corrupted_files, worst_case
 from byzshield.errors import ParameterError
-from byzshield.placement import Assignment, cyclic, frc, mols
+from byzshield.placement import Assignment, aspis, cyclic, frc, mols, permuted
 
 ASSIGNMENT = mols(load=5, replication=3)
 
@@ -154,3 +154,33 @@ def test_every_process_draws_the_same_workers() -> None:
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment)
         assert done.stdout.strip() == str(draws(4))
+
+
+class TestWhichFilesAreForged:
+    SUBSETS = aspis(num_workers=7, replication=3)
+
+    def files(self, choice: ForgedFiles, num_byzantine: int = 3) -> set[frozenset[int]]:
+        selection = Selection(self.SUBSETS, num_byzantine=num_byzantine, rule="first", files=choice)
+        return {frozenset(self.SUBSETS.workers_of[file].tolist()) for file in selection.forged_at(1)}
+
+    def test_all_are_those_that_a_member_holds(self) -> None:
+        assert self.files("all") == {frozenset(three) for three in combinations(range(7), 3) if min(three) < 3}
+
+    def test_a_majority_takes_two_members_of_three_holders(self) -> None:
+        assert self.files("majority") == {frozenset(t) for t in combinations(range(7), 3) if sum(w < 3 for w in t) >= 2}
+
+    def test_a_disagreement_needs_a_member_and_no_honest_worker_but_the_first_q(self) -> None:
+        assert self.files("disagreement") == {frozenset(t) for t in combinations(range(6), 3) if min(t) < 3}
+        assert self.files("disagreement", 1) == set()  # 0 and 1 are one too few for a file
+
+    @pytest.mark.parametrize(("choice", "corrupted"), [("all", 13), ("majority", 13), ("disagreement", 10)])
+    def test_corrupted_are_the_forged_ones_of_a_majority(self, choice: ForgedFiles, corrupted: int) -> None:
+        selection = Selection(self.SUBSETS, num_byzantine=3, rule="first", files=choice)
+        assert len(selection.corrupted_at(1)) == corrupted
+        assert selection.corrupted_at(1, (0, 1, 2)) == []
+        assert len(selection.corrupted_at(1, (0,))) < corrupted
+
+    def test_they_follow_workers_that_change_their_places(self) -> None:
+        selection = Selection(permuted(self.SUBSETS, seed=1), num_byzantine=3, rule="first", files="disagreement")
+        assert len({selection.forged_at(step) for step in range(1, 6)}) == 5
+        assert {len(selection.corrupted_at(step)) for step in range(1, 6)} == {10}

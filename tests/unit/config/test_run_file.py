@@ -49,8 +49,8 @@ def test_naming_another_component_drops_the_own_keywords_of_the_old_one(tmp_path
         ({"runs": {}}, "runs: no such section; did you mean 'run'?"),
         ({"run": {"zzz": 1}}, "run.zzz: no such key; known: checkpoint_every"),
         ({"run": 3}, "run: must be a section"),
-        ({"vote": {"name": "exact"}}, "vote: no such section; known: aggregation"),
-        ({"attack": {"options": {"z": 1}}}, "attack.options: no such key; known: forge_statistics"),
+        ({"ballots": {"name": "exact"}}, "ballots: no such section; known: aggregation"),
+        ({"attack": {"options": {"z": 1}}}, "attack.options: no such key; known: files, forge_statistics"),
     ],
 )
 def test_mistakes_are_named_by_their_dotted_key(table: dict, message: str) -> None:

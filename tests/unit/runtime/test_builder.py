@@ -34,6 +34,53 @@ def test_auto_takes_the_worst_case_and_a_number_takes_itself(tiny_run: Maker) ->
     assert Builder(tiny_run(attack=WORST, aggregation={"num_corrupted": 7})).pipeline().rule.num_corrupted == 7
 
 
+def test_auto_takes_what_detection_leaves(tiny_run: Maker) -> None:
+    def most(*, vote: dict = {}, placement: dict = {}, **attack: object) -> int:  # noqa: B006 - never changed
+        sections = {
+            "cluster": {"num_workers": 9},
+            "data": {"batch_size": 84},
+            "placement": {"scheme": "aspis", **placement},
+            "vote": {"name": "aspis", **vote},
+            "attack": {"name": "alie", "num_byzantine": 3, **attack},
+        }
+        return Builder(tiny_run(**sections)).most_corrupted
+
+    assert most(vote={"name": "exact"}) == 19  # C(3, 3) + 3 * 6
+    assert most() == 10  # C(6, 3) / 2
+    assert most(vote={"num_byzantine": 4}) == 13  # C(3, 3) + 3 * 4
+    assert most(vote={"num_byzantine": 2}) == 84  # honest workers may be discarded
+    assert most(vote={"window": 10}, selection="random", redraw_every=10) == 10
+    assert most(vote={"window": 10}, selection="random") == 84
+    assert most(placement={"scheme": "steiner"}) == 3
+
+
+@pytest.mark.parametrize(("num_byzantine", "bound", "named"), [(4, "auto", 4), (1, 4, 4)])
+def test_half_of_the_workers_cannot_be_proven_byzantine(
+    tiny_run: Maker, num_byzantine: int, bound: int | str, named: int
+) -> None:
+    sections = {
+        "cluster": {"num_workers": 8},
+        "placement": {"scheme": "aspis"},
+        "vote": {"name": "aspis", "num_byzantine": bound},
+        "attack": {"num_byzantine": num_byzantine},
+    }
+    with pytest.raises(ConfigError, match=rf"^vote.num_byzantine: must be less than half of the 8 workers.*; got {named}$"):
+        _ = Builder(tiny_run(**sections)).detection
+
+
+def test_a_rule_that_does_not_bear_what_detection_leaves_names_the_override(tiny_run: Maker) -> None:
+    sections = {
+        "cluster": {"num_workers": 9},
+        "data": {"batch_size": 84},
+        "placement": {"scheme": "aspis"},
+        "vote": {"name": "aspis"},
+        "attack": {"num_byzantine": 4},
+        "aggregation": {"rule": "bulyan"},
+    }
+    with pytest.raises(ConfigError, match=r"it tolerates 20: change attack.num_byzantine, the rule or the placement, or, to see"):
+        Builder(tiny_run(**sections)).pipeline()
+
+
 def test_a_random_set_holds_for_the_steps_that_the_run_file_says(tiny_run: Maker) -> None:
     def drawn(**keys: int) -> int:
         attack = {"name": "constant", "num_byzantine": 3, "selection": "random", **keys}
@@ -97,7 +144,7 @@ PARTS: dict[str, Callable[[Builder], object]] = {
         (
             "attack",
             {"optionz": 1},
-            "attack.optionz: ALIE has no such keyword; known: forge_statistics, knowledge, name, ",
+            "attack.optionz: ALIE has no such keyword; known: files, forge_statistics, knowledge, name, ",
         ),
         ("attack", {"z": "big"}, "attack.z: must be a number; got 'big'"),
         ("attack", {"z": 0}, "attack: z must be positive"),
