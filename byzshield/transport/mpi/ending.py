@@ -9,7 +9,7 @@ import time
 
 from mpi4py import MPI
 
-from byzshield.transport.mpi.job import kill, outlives_its_ranks, world_rank, world_size
+from byzshield.transport.mpi.job import kill, loaded_library, outlives_its_ranks, world_rank, world_size
 from byzshield.wire import SERVER_RANK
 
 __all__ = ["end"]
@@ -36,7 +36,7 @@ def end(*, status: int, together: bool, deadline: float) -> None:
             watchdog = threading.Timer(deadline, _by_force, [status])
             watchdog.daemon = True
             watchdog.start()
-            MPI.Finalize()
+            _finalize()
         elif world_rank() == SERVER_RANK or outlives_its_ranks():
             _by_force(status)
         else:
@@ -44,6 +44,15 @@ def end(*, status: int, together: bool, deadline: float) -> None:
         os._exit(status)
 
     atexit.register(last)
+
+
+def _finalize() -> None:
+    """MPI_Finalize, without Python's lock, which mpi4py's own keeps from the watchdog until all ranks have come."""
+    library = loaded_library("libmpi.so", "MPI_Finalize")
+    if library is None:
+        MPI.Finalize()
+    else:
+        library.MPI_Finalize()
 
 
 def _by_force(status: int) -> None:
