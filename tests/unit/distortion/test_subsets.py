@@ -9,14 +9,13 @@ from byzshield.distortion import most_undetected, worst_case
 from byzshield.placement import aspis, mols
 
 
-def test_the_published_fractions_for_fifteen_workers() -> None:
-    # c_max(q) / f of Aspis for K = 15, r = 3, f = 455 as published: 0.004, 0.022, 0.062, 0.132, 0.242, 0.4 for q = 2, ..., 7.
+def test_what_detection_leaves_of_fifteen_workers_is_half_of_the_sets_within_twice_the_liars() -> None:
     assignment = aspis(num_workers=15, replication=3)
     most = [
         most_undetected(assignment, num_byzantine=q, bound=q, without_detection=worst_case(assignment, num_byzantine=q).c_max)
         for q in range(2, 8)
     ]
-    assert most == [2, 10, 28, 60, 110, 182]
+    assert most == [2, 10, 28, 60, 110, 182] == [comb(2 * q, 3) // 2 for q in range(2, 8)]
     assert [round(count / 455, 3) for count in most] == [0.004, 0.022, 0.062, 0.132, 0.242, 0.4]
 
 
