@@ -70,7 +70,8 @@ class Adversary:
         self._rows: dict[int, Float32] = {}
         self._forged: Float32 | None = None  # for a collusive attack, the same for every file
         self._true: dict[int, Float32] = {}  # what is not forged of each file's vector
-        self._unforged: dict[int, Float32 | None] = {}  # files here that are sent as they are
+        self._held: set[int] = set()  # files of the members here
+        self._unforged: dict[int, Float32 | None] = {}  # those of them that are sent as they are
         self._early: list[tuple[int, Frame]] = []
         self.accepts = messages.accepted_by_adversary(
             gradient=self._size, forged=self._forged_size(selection.assignment.num_files)
@@ -86,14 +87,14 @@ class Adversary:
         self._forged = None
         self._true = {}
         files_of, targets = self._selection.assignment.at(step).files_of, self._selection.forged_at(step)
-        held = sorted({file for worker in self.members_here for file in files_of[worker].tolist()})
-        self._unforged = dict.fromkeys(file for file in held if file not in targets)
+        self._held = {file for worker in self.members_here for file in files_of[worker].tolist()}
+        self._unforged = dict.fromkeys(sorted(self._held - set(targets)))
         early, self._early = self._early, []
         self._owners = self._split(members) if self.attack.collusive and self.members_here else {}
         for source, frame in early:
             self._take(source, frame)
         if not self.attack.collusive:
-            return held
+            return sorted(self._held)
         return sorted({*self._unforged, *(file for file, owner in self._owners.items() if owner in self.members_here)})
 
     def learn(self, file: int, gradient: Float32) -> None:
@@ -102,7 +103,7 @@ class Adversary:
             return
         if file in self._unforged:
             self._unforged[file] = gradient
-        elif not self.attack.collusive:
+        elif not self.attack.collusive and file in self._held:
             forged = self._forge(gradient[: self._num_forged], file)
             self._rows[file] = np.concatenate([forged, gradient[self._num_forged :]])
         if self._owners.get(file) in self.members_here:

@@ -1,6 +1,7 @@
 """The logical workers of one process as a state machine: frames in, one file of work at a time, frames out."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -52,8 +53,6 @@ class Worker:
         self.stopped = False
         self.step = 0
         self._placement = assignment
-        self._assignment = assignment  # that of this step
-        self._postponed = postponed(assignment)
         self._computer = computer
         self._layout = layout
         self._encoder = encoder
@@ -61,11 +60,11 @@ class Worker:
         self._code = code
         self.adversary = adversary
         self._parameters = np.empty(computer.num_parameters, dtype=np.float32)
-        self._honest: tuple[int, ...] = ()
         self._byzantine: tuple[int, ...] = ()
-        self._queue: list[int] = []
+        self._queue: deque[int] = deque()
         self._gradients: dict[int, Float32] = {}
-        self._unsent: set[tuple[int, int]] = set()
+        self._unsent: dict[int, list[int]] = {}  # files that Byzantine workers have still to vote on, and who of them
+        self._take_places(assignment, ())
         self._seconds = 0.0  # of computing in this step
         self.accepts = messages.accepted_by_worker(computer.num_parameters)
 
@@ -98,13 +97,12 @@ class Worker:
 
     def work(self) -> list[Message]:
         """Computes one file; returns what to send to the server."""
-        file = self._queue.pop(0)
+        file = self._queue.popleft()
         before = self._computer.seconds  # of all ranks that share the model
         gradient = self._computer(self.step, file)
         self._seconds += self._computer.seconds - before
         messages_out: list[Message] = []
-        holders = [worker for worker in self._honest if file in self._assignment.files_of[worker]]
-        if holders:
+        if holders := self._holders.get(file, ()):
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
@@ -114,7 +112,7 @@ class Worker:
                     messages_out += self._to_server(self._combination(worker, self._code, self._gradients.get))
         if self.adversary is not None:
             self.adversary.learn(file, gradient)
-            messages_out += self._send_forged()
+            messages_out += self._send_forged(None if self.adversary.attack.collusive else [file])
         return messages_out
 
     def _begin(self, frame: Frame) -> None:
@@ -122,20 +120,22 @@ class Worker:
         self._computer.load(self._parameters)
         self._seconds = 0.0
         self.step = frame.step
-        if (now := self._placement.at(self.step)) is not self._assignment:
-            self._assignment, self._postponed = now, postponed(now)
         self._gradients.clear()
-        wanted: list[int] = []
-        self._byzantine = ()
-        if self.adversary is not None:
-            wanted += self.adversary.begin(self.step)
-            self._byzantine = self.adversary.members_here
-        self._honest = tuple(worker for worker in self.workers if worker not in self._byzantine)
-        held = {(worker, file) for worker in self._honest for file in self._assignment.files_of[worker].tolist()}
-        wanted += sorted({file for _, file in held - self._postponed})
-        wanted += sorted({file for _, file in held})
-        self._queue = list(dict.fromkeys(wanted))
-        self._unsent = {(worker, file) for worker in self._byzantine for file in self._assignment.files_of[worker].tolist()}
+        for_the_adversary = [] if self.adversary is None else self.adversary.begin(self.step)
+        byzantine = () if self.adversary is None else self.adversary.members_here
+        assignment = self._placement.at(self.step)
+        if assignment is not self._assignment or byzantine != self._byzantine:
+            self._take_places(assignment, byzantine)
+        self._queue = deque(dict.fromkeys([*for_the_adversary, *self._order]))
+        self._unsent = _by_file(byzantine, assignment)
+
+    def _take_places(self, assignment: Assignment, byzantine: tuple[int, ...]) -> None:
+        """Works out what changes only with the assignment and with who is Byzantine: who votes on which file, in which order."""
+        self._assignment, self._byzantine = assignment, byzantine
+        self._holders = _by_file([worker for worker in self.workers if worker not in byzantine], assignment)
+        late = postponed(assignment)
+        urgent = [file for file, holders in self._holders.items() if any((worker, file) not in late for worker in holders)]
+        self._order = list(dict.fromkeys([*sorted(urgent), *sorted(self._holders)]))
 
     def _serve(self, frame: Frame) -> list[Message]:
         if frame.step != self.step or frame.worker not in self.workers:
@@ -165,27 +165,26 @@ class Worker:
         combined = code.encode(worker, vectors).view(np.float64)
         return messages.gradient_chunks(worker, self.step, worker, combined, layout=self._layout, encoder=self._encoder)
 
-    def _send_forged(self) -> list[Message]:
-        """Votes for every forged vector that has become known."""
+    def _send_forged(self, files: Iterable[int] | None = None) -> list[Message]:
+        """Votes for every forged vector that has become known, of these files or of all."""
         if self.adversary is None:
             return []
         messages_out: list[Message] = []
         if self._code is not None:
-            for worker in sorted({worker for worker, _ in self._unsent}):
-                frames = self._combination(worker, self._code, self.adversary.forged)
-                if frames:
-                    self._unsent = {pair for pair in self._unsent if pair[0] != worker}
+            for worker in sorted({worker for workers in self._unsent.values() for worker in workers}):
+                if frames := self._combination(worker, self._code, self.adversary.forged):
+                    for workers in self._unsent.values():
+                        workers[:] = [other for other in workers if other != worker]
                     messages_out += self._tampered(worker, frames)
             return messages_out
         before, joined = None, b""
-        for file in sorted({file for _, file in self._unsent}):
+        for file in sorted(self._unsent if files is None else self._unsent.keys() & files):
             vector = self.adversary.forged(file)
             if vector is None:
                 continue
             if self._exchange == "digest" and vector is not before:
                 before, joined = vector, self._layout.digests(vector)
-            for worker in sorted(worker for worker, unsent in self._unsent if unsent == file):
-                self._unsent.discard((worker, file))
+            for worker in self._unsent.pop(file):
                 messages_out += self._tampered(worker, self._vote(worker, file, vector, joined))
         return messages_out
 
@@ -197,6 +196,15 @@ class Worker:
         """Addresses what is sent, and says in each frame how long this rank has computed in this step."""
         compute_us = round(1e6 * self._seconds)
         return [replace(each, compute_us=compute_us).to(SERVER_RANK) if isinstance(each, Frame) else each for each in outgoing]
+
+
+def _by_file(workers: Sequence[int], assignment: Assignment) -> dict[int, list[int]]:
+    """For each file that some of these workers hold, which of them do, ascending."""
+    holders: dict[int, list[int]] = {}
+    for worker in sorted(workers):
+        for file in assignment.files_of[worker].tolist():
+            holders.setdefault(file, []).append(worker)
+    return holders
 
 
 def postponed(assignment: Assignment) -> set[tuple[int, int]]:

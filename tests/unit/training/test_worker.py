@@ -9,7 +9,7 @@ import pytest
 
 from byzshield.arrays import Float32
 from byzshield.attacks import ALIE as ALIEAttack
-from byzshield.attacks import Situation
+from byzshield.attacks import ReversedGradient, Situation
 from byzshield.config import RunConfig
 from byzshield.errors import FrameError
 from byzshield.placement import Assignment, frc, mols, ramanujan2
@@ -252,6 +252,15 @@ class TestALocalAttack:
         assert liar == 0
         assert {cast[worker, file] for worker in others} == {rank.layout.digests(rank.truth(1, file))}
         assert cast[0, file] != cast[others[0], file]
+
+    def test_it_forges_the_files_of_its_own_workers_alone(self, tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+        attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "fixed", "workers": [0]}
+        rank = Rank.of(tiny_run(attack=attack), 1, num_ranks=2)
+        forged, forge = [], ReversedGradient.forge
+        monkeypatch.setattr(ReversedGradient, "forge", lambda *arguments: forged.append(None) or forge(*arguments))
+        rank.begin(1)
+        rank.work_all()
+        assert len(forged) == rank.builder.assignment.load
 
 
 class TestCollusion:
