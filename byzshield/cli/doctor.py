@@ -85,7 +85,8 @@ def _run_rank(builder: "Builder | None", *, timeout: float, as_json: bool) -> in
     told, findings = examine_ranks(endpoint, facts_of_rank(builder, [0]), timeout=timeout)
     status = _print([*examine(told, builder), *findings], as_json=as_json)
     if len(told) < endpoint.size:
-        mpi.end(status=status, together=False, deadline=timeout)
+        silent = [rank for rank in range(endpoint.size) if rank not in told]
+        mpi.end(status=status, together=False, deadline=timeout, hanging=silent)
     return status
 
 

@@ -40,6 +40,7 @@ def add_exit_file(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
     stop = StopOnSignal()
+    require("mpi4py")  # before anything is read: it is missing whatever the run file says
     return run_rank(config_from(arguments), arguments, stop)
 
 

@@ -120,8 +120,8 @@ def train_mpi(
         early = error  # the job itself is sound, and ends in order
     except BaseException as error:
         if mpi.outlives_its_ranks():  # then MPI_Abort, which mpi4py would call, ends nobody else
-            pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS if isinstance(error, Exception) else 0.0)
-            mpi.end(status=_status(error), together=False, deadline=GOODBYE_SECONDS)
+            missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS if isinstance(error, Exception) else 0.0)
+            mpi.end(status=_status(error), together=False, deadline=GOODBYE_SECONDS, hanging=[*missing, *endpoint.lost()])
         raise
     missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
     summary: dict[str, Any] = {}
@@ -132,7 +132,8 @@ def train_mpi(
     if not together:
         absent = missing or sorted(endpoint.lost())
         LOG.warning("what there is is stored; the job is ended by force, since ranks %s are dead, cut off or hang", absent)
-    mpi.end(status=0 if early is None else _status(early), together=together, deadline=GOODBYE_SECONDS)
+    hanging = [*missing, *endpoint.lost()]
+    mpi.end(status=0 if early is None else _status(early), together=together, deadline=GOODBYE_SECONDS, hanging=hanging)
     if early is not None:
         raise early
     return directory, summary

@@ -12,6 +12,7 @@ from byzshield.wire import SERVER_RANK, Message, messages
 
 __all__ = ["Patience", "await_dismissal", "run_round", "stop_workers", "take_turn", "work_until_stopped"]
 
+DISMISSAL_SECONDS: Final = 2.0  # for the last message to be taken
 MOST_WAITING: Final = 8  # messages that a rank may leave untaken before it gets no more parameters
 # A rank may send so many times what an honest one does in a step, for attacks that say everything several times and are to be
 # outvoted, not cut off; and so many bytes more a worker, for those that send what is too long. What it has not sent adds up over
@@ -94,6 +95,9 @@ def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float)
     news = messages.dismiss(complete=not missing and not endpoint.lost())
     for rank in server.ranks:
         endpoint.send(news.to(rank))
+    ends = time.monotonic() + DISMISSAL_SECONDS
+    while any(endpoint.backlog(rank) for rank in set(server.goodbyes) - endpoint.lost().keys()) and time.monotonic() < ends:
+        backoff.wait()  # or the end of this process would take the news with it
     return missing
 
 

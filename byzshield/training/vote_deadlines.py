@@ -2,7 +2,7 @@
 
 from math import inf
 
-from byzshield.training.pace import FLOOR, Pace, usual
+from byzshield.training.pace import FLOOR, VOTE_FLOOR, Pace, usual
 
 __all__ = ["VoteDeadlines"]
 
@@ -66,7 +66,7 @@ class VoteDeadlines:
         self.next = min(map(self._ends, self._waiting), default=inf)
 
     def _prompt(self, worker: int) -> float:
-        return min(self._pace.ceiling, max(FLOOR, self._usual * self._pace.work[worker]))
+        return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._pace.work[worker]))
 
     def _ends(self, worker: int) -> float:
         return self._began + self._pace.patience(worker, self._prompt(worker))

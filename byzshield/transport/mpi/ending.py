@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 from mpi4py import MPI
 
@@ -15,17 +16,18 @@ from byzshield.wire import SERVER_RANK
 __all__ = ["end"]
 
 
-def end(*, status: int, together: bool, deadline: float) -> None:
+def end(*, status: int, together: bool, deadline: float, hanging: Sequence[int] = ()) -> None:
     """Has this process end with `status` once all of Python is done.
 
     MPI_Finalize waits for all ranks, for ever if one of them hangs. So the server ends the job by force where ranks are known
-    to be dead or to hang, or when they have not come to MPI_Finalize by the deadline: under ULFM it has the runtime kill the
-    others, since MPI_Abort leaves them running there; otherwise MPI_Abort ends them all. A worker's rank then waits for that.
+    to be dead or to hang, or when they have not come to MPI_Finalize by the deadline: under ULFM it has the runtime kill those
+    who hang, since MPI_Abort leaves them running there; otherwise MPI_Abort ends them all. A worker's rank then waits for that.
 
     Args:
         status: the exit status.
         together: whether all ranks are there to end with this one.
         deadline: seconds to wait for the others.
+        hanging: at the server, the ranks to kill; mpirun takes it for a failure if one is killed that was about to end.
     """
 
     def last() -> None:
@@ -33,12 +35,12 @@ def end(*, status: int, together: bool, deadline: float) -> None:
         sys.stderr.flush()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # mpirun sends it to those who wait
         if together:
-            watchdog = threading.Timer(deadline, _by_force, [status])
+            watchdog = threading.Timer(deadline, _by_force, [status, range(world_size())])
             watchdog.daemon = True
             watchdog.start()
             _finalize()
         elif world_rank() == SERVER_RANK or outlives_its_ranks():
-            _by_force(status)
+            _by_force(status, hanging)
         else:
             time.sleep(deadline)  # without MPI_Finalize, the end of this process would end the server before it is done
         os._exit(status)
@@ -55,9 +57,9 @@ def _finalize() -> None:
         library.MPI_Finalize()
 
 
-def _by_force(status: int) -> None:
+def _by_force(status: int, hanging: Sequence[int]) -> None:
     if world_rank() == SERVER_RANK:
-        kill([rank for rank in range(world_size()) if rank != SERVER_RANK])
+        kill([rank for rank in hanging if rank != SERVER_RANK])
         if not outlives_its_ranks():
             MPI.COMM_WORLD.Abort(status)
     os._exit(status)

@@ -6,8 +6,8 @@ import pytest
 from event_driven_server import TIMEOUT, Peers, gradient, make_server, wait
 
 from byzshield.placement import Assignment, frc
-from byzshield.training import ParameterServer
-from byzshield.training.pace import FLOOR, PATIENCE, Pace, usual
+from byzshield.training import ParameterServer, pace, vote_deadlines
+from byzshield.training.pace import FLOOR, PATIENCE, VOTE_FLOOR, Pace, usual
 from byzshield.wire import ALL_CHUNKS
 
 TRUE = gradient(1, 2, 3)
@@ -15,6 +15,13 @@ FALSE = gradient(-9, 2, 3)
 ONE_FILE = frc(num_workers=3, replication=3)
 TWO_FILES = frc(num_workers=6, replication=3)
 PROMPT = 0.5  # seconds in which a worker delivers, in the rounds that measure it
+
+
+@pytest.fixture(autouse=True)
+def _rounds_of_seconds_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is spared a busy machine is left out but in the test of it, so that rounds of a second show who is late."""
+    monkeypatch.setattr(vote_deadlines, "VOTE_FLOOR", FLOOR)
+    monkeypatch.setattr(pace, "LEAST_PATIENCE", 2.0)
 
 
 def late(server: ParameterServer) -> dict[str, dict[str, int]]:
@@ -314,3 +321,16 @@ def test_a_server_that_could_not_look_reads_what_came_in_time_before_it_gives_an
     peers.pay(0, 0, TRUE, now=TIMEOUT + 5.02)
     assert server.round_done
     assert late(server) == {}
+
+
+def test_no_vote_is_late_within_two_seconds_however_fast_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vote_deadlines, "VOTE_FLOOR", VOTE_FLOOR)
+    server = make_server(TWO_FILES)
+    peers = Peers(server)
+    server.open_round(0.0)
+    peers.vote(0, 0, TRUE)
+    peers.vote(1, 0, FALSE)
+    for worker in (3, 4, 5):
+        peers.vote(worker, 1, TRUE)
+    peers.vote(2, 0, TRUE, now=0.99 * VOTE_FLOOR)
+    assert late(server) == {"1": {"minority": 1}}

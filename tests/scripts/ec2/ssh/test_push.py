@@ -21,12 +21,15 @@ def sent(stderr: bytes, alias: str = "ps") -> tuple[int, int]:
 
 
 def tree(folder: Path) -> dict[bytes, tuple[bool, bytes]]:
-    """{name: (executable, content)} of all files of a project or of a host, but the host's own and git's."""
+    """{name: (executable, content)} of all files of a project or of a host, but the host's own, git's and Python's byte code."""
     files = {}
     for parent, folders, names in os.walk(os.fsencode(folder)):
         if parent == os.fsencode(folder):
             folders[:] = [name for name in folders if name not in (b".git", b".cluster", b"runs", b".venv")]
+        folders[:] = [name for name in folders if name != b"__pycache__"]
         for name in names:
+            if name.endswith(b".pyc"):
+                continue
             path = os.path.join(parent, name)
             content = b"-> " + os.readlink(path) if os.path.islink(path) else Path(os.fsdecode(path)).read_bytes()
             files[os.path.relpath(path, os.fsencode(folder))] = (bool(os.lstat(path).st_mode & 0o100), content)
