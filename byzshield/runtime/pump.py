@@ -74,7 +74,8 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
             for rank, reason in list(endpoint.lost().items()):
                 _send(endpoint, server.lose(rank, now, reason))
         deadline = server.next_deadline()
-        if deadline is not None and now >= deadline:
+        # What has come is read first, or a flood would make the others late; but no rank can send for ever without being cut off.
+        if deadline is not None and now >= deadline + (0.0 if packet is None else patience.seconds):
             _send(endpoint, server.tick(now))
         if packet is None:
             backoff.wait()

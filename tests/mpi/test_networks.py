@@ -108,7 +108,10 @@ def test_a_link_that_is_slow_lossy_and_cut_for_a_while_changes_no_bit(
         job.kill()
     assert job.returncode == 0, errors
     summary = json.loads((directory / "summary.json").read_text())
-    assert (summary["undecided_files"], summary["blamed"]) == (0, {})
+    assert summary["undecided_files"] == 0
+    assert all(
+        not any(counts[cause] for cause in ("malformed", "payload_mismatch", "lost")) for counts in summary["blamed"].values()
+    )
     simulated, _ = simulate(tiny_run(run={"name": "simulated", "steps": 12}))
     assert same_weights(weights_of(directory), weights_of(simulated.path))
 

@@ -15,8 +15,8 @@ def test_after_ten_steps_no_way_to_be_late_makes_steps_last_twice_as_long() -> N
     for case in (computing, delivering):
         assert case["num_byzantine"] == 7
         assert case["worst_ratio"] < 2, case
-    # No payload is late within a tenth of a second, and no vote within two.
-    assert all(found["mean"] < tiny["undisturbed_seconds"] + 2.0 for found in tiny["faults"].values())
+    # No payload is late within a tenth of a second, and no vote within five.
+    assert all(found["mean"] < tiny["undisturbed_seconds"] + 5.0 for found in tiny["faults"].values())
     for fault in ("no delivery", "drip", "drip in time", "first chunk only", "alternating drip"):
         assert tiny["faults"][fault]["mean"] < tiny["undisturbed_seconds"] + 0.2, fault
     for fault in ("silence", "drip", "first chunk only", "alternating drip", "withheld votes and a liar"):
