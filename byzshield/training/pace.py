@@ -5,10 +5,13 @@ from math import inf
 from statistics import median_low
 from typing import Final
 
-__all__ = ["FLOOR", "VOTE_FLOOR", "Pace", "usual"]
+__all__ = ["FLOOR", "SPARED", "VOTE_FLOOR", "Pace", "usual"]
 
 FLOOR: Final = 0.1  # seconds; no payload is late before: a busy operating system may keep an honest process waiting for as long
-VOTE_FLOOR: Final = 5.0  # seconds; no vote is late before, since what it would have decided may be lost
+VOTE_FLOOR: Final = 2.0  # seconds; no vote is late before
+SPARED: Final = (
+    5.0  # seconds; no vote is given up before, but of a worker that is late often: what it would have decided may be lost
+)
 DEVIATIONS: Final = 3.0  # median absolute deviations above the median that are still usual
 PATIENCE: Final = 4.0  # times the usual, for a worker that was not late lately and without whom a file would be lost
 LEAST_PATIENCE: Final = 15.0  # seconds, if that is longer
@@ -17,6 +20,7 @@ EARNED: Final = 1 / 32  # of such a step, by each step
 FADING: Final = 0.98  # what a step leaves of the memory of lateness
 MOST_LATENESS: Final = 4.0  # gone after about a hundred steps
 SLOW: Final = 0.5  # a worker that was late once is slow for about 34 steps
+OFTEN: Final = 2.5  # one that was late three times within about ten steps is late often
 
 
 def usual(seconds: Sequence[float], *, slack: float) -> float:
@@ -87,6 +91,10 @@ class Pace:
     def is_slow(self, worker: int) -> bool:
         """Whether it was late so lately that nobody should wait for it."""
         return self._lateness[worker] >= SLOW
+
+    def is_often_late(self, worker: int) -> bool:
+        """Whether it was late so often of late that nobody is spared for its sake."""
+        return self._lateness[worker] >= OFTEN
 
     def patience(self, worker: int, prompt: float) -> float:
         """Seconds to wait for a worker if a file is lost without it, where `prompt` is usual."""

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from byzshield.training.pace import FLOOR, VOTE_FLOOR, Pace, usual
+from byzshield.training.pace import FLOOR, SPARED, VOTE_FLOOR, Pace, usual
 
 __all__ = ["VoteDeadlines"]
 
@@ -69,4 +69,7 @@ class VoteDeadlines:
         return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._pace.work[worker]))
 
     def _ends(self, worker: int) -> float:
-        return self._began + self._pace.patience(worker, self._prompt(worker))
+        prompt = self._prompt(worker)
+        if not self._pace.is_often_late(worker):
+            prompt = min(self._pace.ceiling, max(SPARED, prompt))
+        return self._began + self._pace.patience(worker, prompt)
