@@ -9,12 +9,10 @@ __all__ = ["FLOOR", "SPARED", "VOTE_FLOOR", "Pace", "usual"]
 
 FLOOR: Final = 0.1  # seconds; no payload is late before: a busy operating system may keep an honest process waiting for as long
 VOTE_FLOOR: Final = 2.0  # seconds; no vote is late before
-SPARED: Final = (
-    5.0  # seconds; no vote is given up before, but of a worker that is late often: what it would have decided may be lost
-)
+SPARED: Final = 5.0  # seconds; no vote is given up before, since a file may be lost with it, but those of who is late often
 DEVIATIONS: Final = 3.0  # median absolute deviations above the median that are still usual
 PATIENCE: Final = 4.0  # times the usual, for a worker that was not late lately and without whom a file would be lost
-LEAST_PATIENCE: Final = 15.0  # seconds, if that is longer
+LEAST_PATIENCE: Final = 10.0  # seconds, if that is longer
 MOST_CREDIT: Final = 4.0  # steps in a row that may last so long
 EARNED: Final = 1 / 32  # of such a step, by each step
 FADING: Final = 0.98  # what a step leaves of the memory of lateness

@@ -69,7 +69,5 @@ class VoteDeadlines:
         return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._pace.work[worker]))
 
     def _ends(self, worker: int) -> float:
-        prompt = self._prompt(worker)
-        if not self._pace.is_often_late(worker):
-            prompt = min(self._pace.ceiling, max(SPARED, prompt))
-        return self._began + self._pace.patience(worker, prompt)
+        spared = 0.0 if self._pace.is_often_late(worker) else min(self._pace.ceiling, SPARED)
+        return self._began + max(spared, self._pace.patience(worker, self._prompt(worker)))
