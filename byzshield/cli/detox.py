@@ -11,7 +11,7 @@ import tomli_w
 from byzshield.cli import simulate, train
 from byzshield.cli.detox_flags import add_flags
 from byzshield.cli.detox_run_file import run_file
-from byzshield.cli.run_options import StopOnSignal
+from byzshield.cli.run_options import StopOnSignal, add_overrides
 from byzshield.config import RunConfig, from_table
 from byzshield.config.load import override, parse_override
 from byzshield.errors import ConfigError
@@ -41,14 +41,7 @@ def add_parser(subparsers: Any) -> None:
         help="workers (default: the ranks of mpirun but one; in one process, those of the published runs where --approach and "
         "--group-size determine them)",
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a key of the run file, e.g. data.root=cifar10_data",
-    )
+    add_overrides(parser, example="data.root=cifar10_data")
     parser.add_argument(
         "--resume",
         type=int,

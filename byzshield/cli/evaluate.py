@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from byzshield.cli.detox_run_file import DATASETS, NETWORKS
+from byzshield.cli.run_options import add_overrides
 from byzshield.config import RunConfig, from_table
 from byzshield.config.load import override, parse_override
 from byzshield.config.schema import LAST_STEP
@@ -48,14 +49,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--network", metavar="NAME", help="of files model_step_N: LeNet, ResNet18, ..., or a model's name here")
     parser.add_argument("--dataset", metavar="NAME", help="of files model_step_N: MNIST, Cifar10, ..., or a data set's name here")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a key of the run file, e.g. data.root=cifar10_data",
-    )
+    add_overrides(parser, example="data.root=cifar10_data")
     parser.add_argument(
         "--watch",
         action="store_true",

@@ -19,7 +19,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier run of this name (default: add a suffix)")
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
+def add_overrides(parser: argparse.ArgumentParser, *, example: str = "attack.num_byzantine=5") -> None:
     """Adds --set."""
     parser.add_argument(
         "--set",
@@ -27,7 +27,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override a key, e.g. attack.num_byzantine=5",
+        help=f"override a key of the run file, e.g. {example}",
     )
 
 
