@@ -22,8 +22,8 @@ BLOCK = bytearray(1 << 20)
 SMALL = 4000  # as long as MPI sends without being asked for it over shared memory
 LONG = 70_000  # more than Open MPI sends before its receiver asks for it
 LONG_SLEEP = 1000.0
-FLOOD_MESSAGES = 500_000
-FLOOD_SECONDS = 2.0
+FLOOD_MESSAGES = 50_000
+FLOOD_SECONDS = 0.5
 NUM_WORKERS = 15
 
 
