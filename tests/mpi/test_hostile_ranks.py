@@ -60,7 +60,7 @@ def hostile_run(tiny_run: Maker, *, steps: int, round_timeout: float) -> RunConf
     return tiny_run(run={"name": "hostile", "steps": steps}, model={**WIDE, **drowsy(0.004)}, cluster=cluster)
 
 
-@pytest.mark.parametrize(("btl", "most_mib"), [("self,sm", 64), ("self,tcp", 512)])
+@pytest.mark.parametrize(("btl", "most_mib", "most_undecided"), [("self,sm", 64, 0), ("self,tcp", 256, 10 * NUM_FILES)])
 def test_floods_and_messages_of_impossible_sizes_change_nothing_but_their_sender(
     tiny_run: Maker,
     tmp_path: Path,
@@ -70,14 +70,15 @@ def test_floods_and_messages_of_impossible_sizes_change_nothing_but_their_sender
     same_weights: Callable[..., bool],
     btl: str,
     most_mib: int,
+    most_undecided: int,
 ) -> None:
     config = hostile_run(tiny_run, steps=150, round_timeout=60.0)
     floods = ["flood_workers", "flood_world", "flood_channel", "flood_job"]
     words = ["promise_to_workers", "unknown_tags", "weigh", *floods, "negative_count", "weigh"]
     status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, "--mca", "btl", btl)
     assert status == 0, errors
-    # On a machine with more processes than cores an honest vote may be late as well, which is counted, and costs its file.
-    assert summary["undecided_files"] < 10 * NUM_FILES
+    # Over TCP, on a machine with more processes than cores, a flooded worker may be late; that is counted, and costs its file.
+    assert summary["undecided_files"] <= most_undecided
     assert summary["undecided_files"] or same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(150))
     assert held_against(summary) == HOSTILE
     before, after = (json.loads(line) for line in (tmp_path / "weights").read_text().splitlines())
@@ -100,13 +101,11 @@ def test_a_rank_that_is_stopped_in_the_middle_of_a_message_holds_nobody_up(
     btl: str,
     cause: str,
 ) -> None:
-    config = hostile_run(tiny_run, steps=40, round_timeout=2.0)
+    config = hostile_run(tiny_run, steps=40, round_timeout=6.0)
     words = ["promise_to_workers", "promise_and_stop"]
     status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, *ULFM, "--mca", "btl", btl)
     assert status == 0, errors  # and mpirun has returned, although that rank would never have ended
-    # On a machine with more processes than cores an honest vote may be late as well, which is counted, and costs its file.
-    assert summary["undecided_files"] < 10 * NUM_FILES
-    assert summary["undecided_files"] or same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(40))
+    assert same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(40))
     # Over shared memory the server reads a message without its sender's help, and finds that it is no frame.
     assert all(summary["blamed"][worker][cause] == 1 for worker in HOSTILE)
 
