@@ -56,7 +56,9 @@ def threads_are_restored() -> Iterator[None]:
 @pytest.fixture
 def weights_of() -> Callable[[Path], dict[str, torch.Tensor]]:
     """Returns a reader of the last checkpoint's weights in a run's directory."""
-    from byzshield.runtime.checkpoint import latest_checkpoint, load_checkpoint
+    from checkpoints import latest_checkpoint
+
+    from byzshield.runtime.checkpoint import load_checkpoint
 
     def read(run_directory: Path) -> dict[str, torch.Tensor]:
         path = latest_checkpoint(run_directory / "checkpoints")

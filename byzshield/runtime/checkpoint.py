@@ -14,7 +14,7 @@ from byzshield.log import get_logger
 from byzshield.storage import atomic_write, named_errors
 from byzshield.wire.digest import DIGEST_BYTES
 
-__all__ = ["all_checkpoints", "check_digest", "latest_checkpoint", "load_checkpoint", "newest_sound", "save_checkpoint"]
+__all__ = ["all_checkpoints", "check_digest", "load_checkpoint", "newest_sound", "save_checkpoint"]
 
 LOG = get_logger(__name__)
 
@@ -115,12 +115,6 @@ def all_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """(step, path) of the checkpoints in `folder`, oldest first."""
     found = ((re.fullmatch(r"step_(\d+)\.pt", path.name), path) for path in folder.glob("step_*.pt"))
     return sorted((int(match[1]), path) for match, path in found if match)
-
-
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint in `folder`, or None."""
-    checkpoints = all_checkpoints(folder)
-    return checkpoints[-1][1] if checkpoints else None
 
 
 def check_digest(path: Path, content: bytes) -> bool:

@@ -128,12 +128,11 @@ def train_mpi(
     if early is None:
         summary = summarize(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
         directory.write_summary(summary)
-    together = not missing and not endpoint.lost() and endpoint.settled
+    absent = sorted({*missing, *endpoint.lost()})
+    together = not absent and endpoint.settled
     if not together:
-        absent = missing or sorted(endpoint.lost())
         LOG.warning("what there is is stored; the job is ended by force, since ranks %s are dead, cut off or hang", absent)
-    hanging = [*missing, *endpoint.lost()]
-    mpi.end(status=0 if early is None else _status(early), together=together, deadline=GOODBYE_SECONDS, hanging=hanging)
+    mpi.end(status=0 if early is None else _status(early), together=together, deadline=GOODBYE_SECONDS, hanging=absent)
     if early is not None:
         raise early
     return directory, summary

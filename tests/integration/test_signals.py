@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoints import latest_checkpoint
 from polling import wait_for
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import Builder, loop
-from byzshield.runtime.checkpoint import latest_checkpoint
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.run_directory import open_run

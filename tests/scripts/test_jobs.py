@@ -9,10 +9,10 @@ from pathlib import Path
 
 import metadata_service
 import pytest
+from checkpoints import latest_checkpoint
 from polling import wait_for
 
 from byzshield.config import RunConfig, dump
-from byzshield.runtime.checkpoint import latest_checkpoint
 from byzshield.runtime.metrics import read_metrics
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(280)]

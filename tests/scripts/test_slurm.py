@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from checkpoints import latest_checkpoint
 from drowsy import drowsy
 from needs import need, need_root, skip
 from polling import wait_for
@@ -18,7 +19,6 @@ from slurm_cluster import TOOLS, SlurmCluster, pmix_library
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
-from byzshield.runtime.checkpoint import latest_checkpoint
 from byzshield.runtime.metrics import read_metrics
 
 REPOSITORY = Path(__file__).parents[2]
