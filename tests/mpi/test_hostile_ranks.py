@@ -60,7 +60,7 @@ def hostile_run(tiny_run: Maker, *, steps: int, round_timeout: float) -> RunConf
     return tiny_run(run={"name": "hostile", "steps": steps}, model={**WIDE, **drowsy(0.004)}, cluster=cluster)
 
 
-@pytest.mark.parametrize(("btl", "most_mib", "most_undecided"), [("self,sm", 64, 0), ("self,tcp", 256, 10 * NUM_FILES)])
+@pytest.mark.parametrize(("btl", "most_mib", "most_undecided"), [("self,sm", 64, 0), ("self,tcp", 400, 10 * NUM_FILES)])
 def test_floods_and_messages_of_impossible_sizes_change_nothing_but_their_sender(
     tiny_run: Maker,
     tmp_path: Path,
@@ -81,6 +81,7 @@ def test_floods_and_messages_of_impossible_sizes_change_nothing_but_their_sender
     assert summary["undecided_files"] <= most_undecided
     assert summary["undecided_files"] or same_weights(weights_of(tmp_path / "runs" / "hostile"), honest_weights(150))
     assert held_against(summary) == HOSTILE
+    # Over TCP one flood, of 200 MB and what MPI keeps with each message, may come whole within one call; but not three of them.
     before, after = (json.loads(line) for line in (tmp_path / "weights").read_text().splitlines())
     grown = {rank: (after[rank] - before[rank]) // MIB for rank in ("0", "1", "2")}
     assert max(grown.values()) < most_mib, grown
