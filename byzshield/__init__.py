@@ -8,6 +8,11 @@ Rules, pre-aggregators and attacks are called on rows, placements on their sizes
     bz.ALIE(z=1.5)(rows)                          # what colluders send who know these rows
     bz.worst_case(bz.mols(5, 3), 3).c_max         # the most files that 3 of 15 workers can corrupt
 
+Networks, data and losses of one's own are trained by `simulate` in one process and by `train` under mpirun:
+
+    result = bz.simulate(model=Net, train=dataset, test=other, loss=loss, placement=bz.mols(5, 3), rule=bz.Median(), steps=200)
+    result.model, result.summary["test_loss"], result.history, result.directory
+
 Importing this package imports neither numpy nor torch nor MPI; each name is imported when it is first used.
 """
 
@@ -44,12 +49,16 @@ if TYPE_CHECKING:
     from byzshield.aggregation import SignMajority as SignMajority
     from byzshield.aggregation import StaticClipping as StaticClipping
     from byzshield.aggregation import TrimmedMean as TrimmedMean
+    from byzshield.api import TrainingResult as TrainingResult
+    from byzshield.api import simulate as simulate
+    from byzshield.api import train as train
     from byzshield.attacks import ALIE as ALIE
     from byzshield.attacks import Constant as Constant
     from byzshield.attacks import FallOfEmpires as FallOfEmpires
     from byzshield.attacks import ReversedGradient as ReversedGradient
     from byzshield.distortion import WorstCase as WorstCase
     from byzshield.distortion import worst_case as worst_case
+    from byzshield.errors import ByzShieldError as ByzShieldError
     from byzshield.placement import Assignment as Assignment
     from byzshield.placement import aspis as aspis
     from byzshield.placement import baseline as baseline
@@ -70,8 +79,10 @@ _NAMES: Final = {
     "byzshield.aggregation": "ARC CAF CGE MDA NNM SMEA Aksel Bucketed Bucketing Bulyan BulyanByzShield BulyanOnePass "
     "CenteredClipping ClippedClustering DnC GeometricMedian Krum MeaMed Mean Median MedianOfMeans MoNNA MultiKrum Phocas "
     "Pipeline SignGuard SignMajority StaticClipping TrimmedMean",
+    "byzshield.api": "TrainingResult simulate train",
     "byzshield.attacks": "ALIE Constant FallOfEmpires ReversedGradient",
     "byzshield.distortion": "WorstCase worst_case",
+    "byzshield.errors": "ByzShieldError",
     "byzshield.placement": "Assignment aspis baseline custom cyclic frc mols ramanujan1 ramanujan2 steiner",
     "byzshield.planning": "Cluster Plan plan",
 }

@@ -68,6 +68,8 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: the name is unknown; the message suggests the nearest or lists the known ones.
         """
+        if name.startswith("<"):
+            raise ConfigError(f"{self.kind} {name} was an object of a Python program, and is only known there; run that again")
         if ":" in name:
             return self._import(name)
         self._load()
@@ -98,6 +100,10 @@ class Registry(Generic[T]):
     def owners(self, keyword: str) -> list[str]:
         """The registered entries that a run file may give `keyword` to, sorted."""
         return [name for name in self.names() if keyword in self.keywords(name)]
+
+    def name_of(self, entry: object) -> str | None:
+        """The name under which a class or function is registered; None if it is not."""
+        return next((name for name, registered in self.items() if registered is entry), None)
 
     @contextmanager
     def calling(self, name: str) -> Iterator[None]:

@@ -59,10 +59,10 @@ class RowOperation(ABC):
         if num_corrupted is not None and num_corrupted < 0:
             raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
         self.num_corrupted = num_corrupted or 0
-        self._was_told = num_corrupted is not None
+        self.was_told = num_corrupted is not None
 
     def __repr__(self) -> str:
-        return constructor_call(self, num_corrupted=self.num_corrupted if self._was_told else None)
+        return constructor_call(self, num_corrupted=self.num_corrupted if self.was_told else None)
 
     @property
     @abstractmethod
@@ -80,13 +80,13 @@ class RowOperation(ABC):
     def require_num_corrupted(self, *others: "RowOperation") -> None:
         """Raises ParameterError if `num_corrupted` was never said, and matters here or to others that take it from here."""
         needy = [type(operation).__name__ for operation in (self, *others) if operation.uses_num_corrupted]
-        if needy and not self._was_told:
+        if needy and not self.was_told:
             call = f"{type(self).__name__}(2)"
             raise ParameterError(f"{needy[0]} needs num_corrupted, the number of rows that may be arbitrary, as in {call}")
 
     def against(self, num_corrupted: int) -> Self:
         """The same with another `num_corrupted`; a state is shared with the original."""
-        return self._replaced(num_corrupted=num_corrupted, _was_told=True)
+        return self._replaced(num_corrupted=num_corrupted, was_told=True)
 
     def without(self, dropped: tuple[int, ...], num_rows: int) -> Self:
         """The same for what is left of `num_rows` rows after those at the positions `dropped`, all corrupted, are gone.

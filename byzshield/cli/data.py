@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     root = arguments.root or cache_directory()
     dataset = load(arguments.name, root=root, download=True)
-    print(
-        f"{arguments.name}: {len(dataset.train_labels)} images to train, {len(dataset.test_labels)} to test, "
-        f"{' x '.join(map(str, dataset.image_shape))}, {dataset.location}"
-    )
+    shape = dataset.image_shape
+    size = "" if shape is None else f"{' x '.join(map(str, shape))}, "
+    samples = "samples" if shape is None else "images"
+    print(f"{arguments.name}: {dataset.num_train} {samples} to train, {dataset.num_test} to test, {size}{dataset.location}")
     return 0

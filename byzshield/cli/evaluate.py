@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from byzshield.cli.detox_run_file import DATASETS, NETWORKS
 from byzshield.cli.run_options import add_overrides
@@ -20,7 +20,8 @@ __all__ = ["add_parser"]
 
 LOG = get_logger(__name__)
 
-POLL_SECONDS = 2.0
+IN_WORDS: Final = {"top5_accuracy": "top-5"}
+POLL_SECONDS: Final = 2.0
 
 
 class Steps(NamedTuple):
@@ -88,12 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
                     left_out.append(error)
                 continue
             result = builder.evaluate(model)
-            rows.append({"step": step, **{f"test_{name}": value for name, value in result._asdict().items()}})
+            rows.append({"step": step, **{f"test_{name}": value for name, value in result.items()}})
             if not arguments.json:
-                print(
-                    f"step {step}: test accuracy {result.accuracy:.4f}, top-5 {result.top5_accuracy:.4f}, loss {result.loss:.4f}",
-                    flush=True,
-                )
+                words = (f"{IN_WORDS.get(name, name.replace('_', ' '))} {value:.4f}" for name, value in result.items())
+                print(f"step {step}: test {', '.join(words)}", flush=True)
         while rows and left_out:
             LOG.warning("left out: %s", left_out.pop(0))
         missing = next((step for step in required if step not in done), None)

@@ -104,6 +104,18 @@ def _datasets() -> Registry[Any]:
     return DATASETS
 
 
+def _losses() -> Registry[Any]:
+    from byzshield.objectives import LOSSES
+
+    return LOSSES
+
+
+def _metrics() -> Registry[Any]:
+    from byzshield.objectives import METRICS
+
+    return METRICS
+
+
 _KINDS: dict[str, Callable[[], Registry[Any]]] = {
     "placements": _placements,
     "aggregators": _aggregators,
@@ -111,4 +123,6 @@ _KINDS: dict[str, Callable[[], Registry[Any]]] = {
     "attacks": _attacks,
     "models": _models,
     "datasets": _datasets,
+    "losses": _losses,
+    "metrics": _metrics,
 }

@@ -55,10 +55,10 @@ def print_summary(path: Path, summary: dict[str, Any]) -> None:
         f"({summary['attack']}), {summary['aggregator']}: at most {summary['corrupted_files_max']} of {summary['num_files']} "
         f"files corrupted"
     )
-    loss = summary["test_loss"]
+    loss, accuracy = summary["test_loss"], summary["test_accuracy"]
     print(
-        f"test accuracy {summary['test_accuracy']:.4f}, loss {'not finite' if loss is None else f'{loss:.4f}'} after "
-        f"{summary['steps']} steps, {summary['step_seconds_median']:.3f} s a step"
+        f"test {'' if accuracy is None else f'accuracy {accuracy:.4f}, '}loss {'not finite' if loss is None else f'{loss:.4f}'} "
+        f"after {summary['steps']} steps, {summary['step_seconds_median']:.3f} s a step"
     )
     for line in _who_did_what(summary):
         print(line)

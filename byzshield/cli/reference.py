@@ -27,7 +27,13 @@ KINDS: Final = {
     "pre-aggregators": ("Pre-aggregators", "Named in `aggregation.pre`. A `seed` that is left out is `run.seed`."),
     "attacks": ("Attacks", "Named by `attack.name`."),
     "models": ("Models", "Named by `model.name`."),
-    "datasets": ("Data sets", "Named by `data.name`."),
+    "datasets": (
+        "Data sets",
+        "Named by `data.name`. A function of your own may also return a pair (train, test): of map-style data sets of torch, or "
+        "of pairs of arrays, (inputs, targets).",
+    ),
+    "losses": ("Losses", "Named by `loss.name`."),
+    "metrics": ("Metrics", "Named in `evaluation.metrics`; the run's files have them as `test_NAME`."),
 }
 INTRODUCTION: Final = f"""\
 <!-- Written by: {COMMAND} -->

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal, get_type_hints
 
-from byzshield.choices import Compression, Exchange, ForgedFiles, Knowledge, SelectionRule, VoteRule
+from byzshield.choices import Compression, Exchange, ForgedFiles, Knowledge, Precision, SelectionRule, VoteRule
 from byzshield.config.section import Form, Options, Section, key
 from byzshield.config.values import LARGEST_INTEGER
 from byzshield.errors import ConfigError
@@ -13,6 +13,8 @@ __all__ = [
     "AttackSection",
     "ClusterSection",
     "DataSection",
+    "EvaluationSection",
+    "LossSection",
     "MetricsSection",
     "ModelSection",
     "OptimizerSection",
@@ -79,6 +81,8 @@ class ClusterSection(Section):
         num_workers: K; may stand in for one size of the placement.
         num_threads: threads of torch in each process, equal everywhere, since results differ in the last bits with it.
         device: where models compute.
+        precision: "float32", or "bfloat16": the forward pass under torch.autocast, which is faster where the hardware has it.
+            Parameters, gradients and votes stay float32.
         exchange: "digest" (workers vote with digests, winners travel once), "full" (all copies travel) or "coded" (for the cyclic
             placement and the mean: each worker sends one combination of its files, from which the server decodes the mean).
         quorum: least share of the files that must have a winner for a step to count; not used in the coded exchange, which
@@ -100,6 +104,7 @@ class ClusterSection(Section):
     num_workers: int | None = key(None, least=1, most=MOST_WORKERS)
     num_threads: int = key(1, least=1, most=1024)
     device: str = key("cpu", form=DEVICE)
+    precision: Precision = "float32"
     exchange: Exchange = "digest"
     quorum: float = key(0.0, least=0, most=1)
     max_skipped: int = key(20, least=0, most=LAST_STEP, hashed=False)
@@ -148,6 +153,26 @@ class ModelSection(Section):
     """
 
     name: str = "lenet"
+    options: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSection(Section):
+    """What training minimizes, and the loss's own keywords.
+
+    Args:
+        name: the loss, a mean over the samples of a batch.
+        takes: "output" (called with the network's output and the target) or "model" (your own function, called with the network
+            and the batch, for what is no function of one output).
+
+    Example:
+        [loss]
+        name = "cross_entropy"     # your own: "my_package.my_module:my_loss", or a class, such as "torch.nn:CrossEntropyLoss"
+        label_smoothing = 0.1      # a keyword of this loss
+    """
+
+    name: str = "cross_entropy"
+    takes: Literal["output", "model"] = "output"
     options: Options = field(default_factory=dict)
 
 
@@ -328,6 +353,24 @@ class MetricsSection(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationSection(Section):
+    """What is measured on the test samples, besides the loss.
+
+    Args:
+        metrics: names of metrics, each recorded as test_NAME; your own function as "module:function". "auto" takes accuracy and
+            top5_accuracy for the loss cross_entropy, and none for others.
+        batch_size: test samples at a time.
+
+    Example:
+        [evaluation]
+        metrics = ["accuracy"]     # your own: "my_package.my_module:my_metric"
+    """
+
+    metrics: Literal["auto"] | tuple[str, ...] = key("auto", hashed=False)
+    batch_size: int = key(500, least=1, most=LAST_STEP, hashed=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A whole run file.
 
@@ -339,6 +382,7 @@ class RunConfig:
     cluster: ClusterSection = field(default_factory=ClusterSection)
     data: DataSection = field(default_factory=DataSection)
     model: ModelSection = field(default_factory=ModelSection)
+    loss: LossSection = field(default_factory=LossSection)
     placement: PlacementSection = field(default_factory=PlacementSection)
     vote: VoteSection = field(default_factory=VoteSection)
     aggregation: AggregationSection = field(default_factory=AggregationSection)
@@ -346,6 +390,7 @@ class RunConfig:
     optimizer: OptimizerSection = field(default_factory=OptimizerSection)
     schedule: ScheduleSection = field(default_factory=ScheduleSection)
     metrics: MetricsSection = field(default_factory=MetricsSection)
+    evaluation: EvaluationSection = field(default_factory=EvaluationSection)
 
     def __post_init__(self) -> None:
         for name, section in self.sections().items():

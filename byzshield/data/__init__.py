@@ -1,6 +1,22 @@
-"""Data sets by name, as images in memory, and the deterministic sampling of files from them."""
+"""Data sets by name: images, arrays and torch's map-style data sets, and the deterministic sampling of files from them."""
 
-from byzshield.data.dataset import DATASETS, Dataset, load
+from byzshield.data.array_dataset import ArrayDataset
+from byzshield.data.contract import TrainingData
+from byzshield.data.dataset import DATASETS, Dataset, as_training_data, load, training_data_of
+from byzshield.data.device import moved
+from byzshield.data.map_dataset import MapDataset
 from byzshield.data.sampling import FileSampler, crop_and_flip
 
-__all__ = ["DATASETS", "Dataset", "FileSampler", "crop_and_flip", "load"]
+__all__ = [
+    "DATASETS",
+    "ArrayDataset",
+    "Dataset",
+    "FileSampler",
+    "MapDataset",
+    "TrainingData",
+    "as_training_data",
+    "crop_and_flip",
+    "load",
+    "moved",
+    "training_data_of",
+]

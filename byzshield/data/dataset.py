@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from byzshield.choices import require_choice
+from byzshield.data.contract import TrainingData
+from byzshield.data.sampling import crop_and_flip
 from byzshield.errors import ConfigError, DataError
 from byzshield.registry import Registry
+from byzshield.seeding import generator
 
-__all__ = ["DATASETS", "Dataset", "load"]
+__all__ = ["DATASETS", "Dataset", "as_training_data", "load", "training_data_of"]
 
 
 Padding = Literal["reflect", "constant"]
@@ -22,7 +25,7 @@ Padding = Literal["reflect", "constant"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Training and test images with their labels.
+    """Training and test images with their labels, in memory.
 
     Args:
         train_images: uint8 [n, channels, height, width].
@@ -69,6 +72,27 @@ class Dataset:
         channels, height, width = self.train_images.shape[1:]
         return int(channels), int(height), int(width)
 
+    @property
+    def num_train(self) -> int:
+        """n, training images."""
+        return len(self.train_labels)
+
+    @property
+    def num_test(self) -> int:
+        """Test images."""
+        return len(self.test_labels)
+
+    def train_batch(self, rows: NDArray[np.int64], *, seed: int, step: int, file: int, augment: bool) -> Any:
+        """Images, normalized, and labels; cropped and flipped at random if the run asks for it."""
+        images = self.train_images[rows]
+        if augment:
+            images = crop_and_flip(images, generator(seed, "augmentation", step, file), mode=self.padding_mode)
+        return self.normalize(images), torch.from_numpy(self.train_labels[rows])
+
+    def test_batch(self, start: int, stop: int) -> Any:
+        """Images, normalized, and labels."""
+        return self.normalize(self.test_images[start:stop]), torch.tensor(self.test_labels[start:stop])
+
     def normalize(self, images: NDArray[np.uint8]) -> torch.Tensor:
         """uint8 [b, channels, height, width] -> float32 of the same shape, normalized per channel."""
         scale = torch.tensor([255.0 * std for std in self.std]).view(-1, 1, 1)
@@ -76,11 +100,12 @@ class Dataset:
         return torch.from_numpy(images.astype(np.float32, order="C")) / scale - shift
 
 
-# Each entry is called as load(root=Path, download=bool, **own keywords) -> Dataset.
-DATASETS: Registry[Callable[..., Dataset]] = Registry("data set", "byzshield.data", given=["root", "download"])
+# Each entry is called as load(root=Path, download=bool, **own keywords) -> TrainingData; of a user's own, a pair of map-style
+# data sets of torch, (train, test), will do.
+DATASETS: Registry[Callable[..., Any]] = Registry("data set", "byzshield.data", given=["root", "download"])
 
 
-def load(name: str, *, root: Path, download: bool = False, **options: Any) -> Dataset:
+def load(name: str, *, root: Path, download: bool = False, **options: Any) -> TrainingData:
     """Loads a data set by name.
 
     Raises:
@@ -92,9 +117,48 @@ def load(name: str, *, root: Path, download: bool = False, **options: Any) -> Da
     given = {"root": root, "download": download}
     with DATASETS.calling(name):  # a user's own function may have no use for what the program gives
         dataset = DATASETS.get(name)(**{key: given[key] for key in given if takes_any or key in parameters}, **options)
-    if not isinstance(dataset, Dataset):
-        raise ConfigError(f"data set {name!r} must be a Dataset; got {type(dataset).__name__}")
-    return dataset
+    return as_training_data(dataset, f"data set {name!r}")
+
+
+def as_training_data(value: Any, what: str) -> TrainingData:
+    """What a user's function or program may give as data.
+
+    Args:
+        value: a data set of this package, or a pair (train, test) of what `training_data_of` takes.
+        what: how to call it in a message.
+
+    Raises:
+        ConfigError: it is neither.
+        DataError: the pair is none of sound data sets.
+    """
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return training_data_of(*value)
+    if not callable(getattr(value, "train_batch", None)):
+        raise ConfigError(
+            f"{what} must be a Dataset, ArrayDataset or MapDataset of byzshield.data, or a pair (train, test) of map-style data "
+            f"sets; got {type(value).__name__}"
+        )
+    data: TrainingData = value
+    return data
+
+
+def training_data_of(train: Any, test: Any, *, collate: Callable[[list[Any]], Any] | None = None) -> TrainingData:
+    """One data set of what to train on and what to test with.
+
+    Args:
+        train: a pair of arrays, (inputs, targets), or a map-style data set of torch.
+        test: the same for the test.
+        collate: makes a batch of a list of samples of the latter.
+
+    Raises:
+        DataError: they are unsound.
+    """
+    from byzshield.data.array_dataset import ArrayDataset, is_pair_of_arrays  # of which a run on images has no use
+    from byzshield.data.map_dataset import MapDataset
+
+    if is_pair_of_arrays(train) and is_pair_of_arrays(test):
+        return ArrayDataset(train=train, test=test)
+    return MapDataset(train=train, test=test, collate=collate)
 
 
 def _check_part(part: str, images: Any, labels: Any, num_classes: int) -> None:

@@ -1,8 +1,9 @@
 """Objects from a configuration: the only place where both are known."""
 
+import copy
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipe
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
-from byzshield.data import DATASETS, Dataset, FileSampler
+from byzshield.data import DATASETS, FileSampler, TrainingData, as_training_data
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
+from byzshield.objectives import Objective
 from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.runtime.components import MISFITS, make, one_line
+from byzshield.runtime.objectives import build_objective
+from byzshield.runtime.objects import Objects
 from byzshield.runtime.optimizers import build_optimizer
 from byzshield.runtime.schedules import build_scheduler
 from byzshield.runtime.weights import load_weights
@@ -28,7 +32,7 @@ from byzshield.seeding import torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
 from byzshield.training.decoding import Decoding
-from byzshield.training.evaluation import Evaluation, evaluate
+from byzshield.training.evaluation import evaluate
 from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout
 
@@ -47,27 +51,19 @@ class Builder:
         config: the resolved run file.
         num_ranks: processes, of which rank 0 is the server; 2 puts all workers into one other process.
         witness: the worst-case workers, where the server has worked them out already.
+        objects: what a Python program has given in place of names.
     """
 
     config: RunConfig
     num_ranks: int = 2
     witness: tuple[int, ...] = ()
+    objects: Objects = field(default_factory=Objects)
 
     @cached_property
     def assignment(self) -> Assignment:
         """Who computes which file."""
         section = self.config.placement
-        try:
-            assignment = build(
-                section.scheme,
-                num_workers=self.config.cluster.num_workers,
-                load=section.load,
-                replication=section.replication,
-                m=section.m,
-                path=section.path,
-            )
-        except MISFITS as error:
-            raise ConfigError(f"placement: {one_line(error)}") from error
+        assignment = self._assignment() if self.objects.assignment is None else self.objects.assignment
         if self.num_ranks < 2:
             raise ConfigError(
                 f"one process cannot train: start the server and {assignment.num_workers} workers with "
@@ -79,6 +75,20 @@ class Builder:
                 f"use mpirun -n {assignment.num_workers + 1} or fewer"
             )
         return permuted(assignment, seed=self.config.run.seed) if section.permute else assignment
+
+    def _assignment(self) -> Assignment:
+        section = self.config.placement
+        try:
+            return build(
+                section.scheme,
+                num_workers=self.config.cluster.num_workers,
+                load=section.load,
+                replication=section.replication,
+                m=section.m,
+                path=section.path,
+            )
+        except MISFITS as error:
+            raise ConfigError(f"placement: {one_line(error)}") from error
 
     @cached_property
     def rank_of(self) -> list[int]:
@@ -158,27 +168,32 @@ class Builder:
     @cached_property
     def attack(self) -> Attack:
         """What the Byzantine workers do."""
+        if self.objects.attack is not None:
+            return copy.deepcopy(self.objects.attack)
         section = self.config.attack
         attack: Attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.known_keys())
         return attack
 
     @cached_property
-    def dataset(self) -> Dataset:
-        """The images."""
+    def data(self) -> TrainingData:
+        """The samples."""
+        if self.objects.data is not None:
+            return self.objects.data
         section = self.config.data
         root = Path(os.path.expanduser(section.root)) if section.root else cache_directory()
-        dataset = make(
-            DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False
-        )
-        if not isinstance(dataset, Dataset):
-            raise ConfigError(f"data.name: {section.name} makes no data set")
-        return dataset
+        data = make(DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False)
+        return as_training_data(data, f"data.name: what {section.name} makes")
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The loss and the metrics."""
+        return build_objective(self.config) if self.objects.objective is None else self.objects.objective
 
     @cached_property
     def sampler(self) -> FileSampler:
         """Which samples are in which file."""
         return FileSampler(
-            num_samples=len(self.dataset.train_labels),
+            num_samples=self.data.num_train,
             batch_size=self.config.data.batch_size,
             num_files=self.assignment.num_files,
             seed=self.config.run.seed,
@@ -189,34 +204,52 @@ class Builder:
         """What computes gradients, over a model of its own."""
         return GradientComputer(
             self.model(),
-            self.dataset,
+            self.data,
             self.sampler,
+            self.objective.loss_of,
             seed=self.config.run.seed,
             augment=self.config.data.augment,
             device=self.config.cluster.device,
+            precision=self.config.cluster.precision,
             clock=time.perf_counter,
         )
 
     def model(self) -> FlatModel:
         """A new model with the run's initial parameters."""
         section = self.config.model
-        dataset = self.dataset
         # The purpose is part of the seed: another spelling would draw other parameters.
         with seeded(torch_seed(self.config.run.seed, "initialisation"), torch.device("cpu")):
-            module = make(
-                MODELS,
-                section.name,
-                "model.name",
-                section.options,
-                known=section.known_keys(),
-                image_shape=dataset.image_shape,
-                num_classes=dataset.num_classes,
-            )
+            module = self._module() if self.objects.model is None else self.objects.model()
             if not isinstance(module, torch.nn.Module):
                 raise ConfigError(f"model.name: {section.name} makes no torch.nn.Module")
-            if ":" in section.name:  # what is registered has checked the shape of the images itself
-                _require_logits(section.name, module, dataset)
+            # A registered network that is trained by cross-entropy has checked the shape of the images itself.
+            given = self.objects.model is not None or self.objects.objective is not None
+            if given or ":" in section.name or self.config.loss.name != "cross_entropy":
+                self._try_out(section.name, module)
         return FlatModel(module, device=self.config.cluster.device)
+
+    def _module(self) -> Any:
+        """The network that the configuration names."""
+        section, data = self.config.model, self.data
+        given: dict[str, Any] = {"image_shape": data.image_shape, "num_classes": data.num_classes}
+        missing = [key for key, value in given.items() if value is None]
+        if missing := [key for key in missing if key in MODELS.signature(section.name)]:
+            raise ConfigError(
+                f"model.name: {section.name} needs {' and '.join(missing)}, which data.name = {self.config.data.name!r} does not "
+                'tell; name a network of your own, "my_module:MyNet"'
+            )
+        return make(MODELS, section.name, "model.name", section.options, known=section.known_keys(), **given)
+
+    def _try_out(self, name: str, module: torch.nn.Module) -> None:
+        """Refuses a network, data and a loss that do not fit together, in one line and before anybody waits for anybody."""
+        image_shape, num_classes = self.data.image_shape, self.data.num_classes
+        if self.objects.objective is None and self.config.loss.name == "cross_entropy" and image_shape and num_classes:
+            _require_logits(name, module, image_shape, num_classes)
+        try:
+            self.objective.check(module.eval(), self.data.test_batch(0, min(2, self.data.num_test)))
+        except ParameterError as error:
+            raise ConfigError(f"model.name: {name}: {error}") from error
+        module.train()
 
     def pipeline(self) -> Pipeline:
         """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
@@ -229,7 +262,13 @@ class Builder:
             if not isinstance(options.get("name"), str):
                 raise ConfigError(f"{key}: is required in each table")
             pre.append(make(PRE_AGGREGATORS, options.pop("name"), key, options, known={"name"}, **shared))
-        rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
+        if self.objects.pre is not None:
+            pre = list(self.objects.pre)
+        rule = copy.deepcopy(self.objects.rule)  # it may remember what it saw in another run
+        if rule is not None and not rule.was_told:
+            rule = rule.against(num_corrupted)
+        elif rule is None:
+            rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
         try:
             pipeline = Pipeline(rule, pre)
             pipeline.check_rows(self.assignment.num_files)
@@ -357,9 +396,15 @@ class Builder:
         elements = self.config.cluster.chunk_elements
         return ChunkLayout(size, elements) if self.code is None else ChunkLayout(2 * size, -(-elements // 2))
 
-    def evaluate(self, model: FlatModel) -> Evaluation:
-        """What a model makes of the test set."""
-        return evaluate(model.module, self.dataset, device=self.config.cluster.device)
+    def evaluate(self, model: FlatModel) -> dict[str, float]:
+        """What a model makes of the test samples: the loss and each metric."""
+        return evaluate(
+            model.module,
+            self.data,
+            self.objective,
+            batch_size=self.config.evaluation.batch_size,
+            device=self.config.cluster.device,
+        )
 
     def set_threads(self) -> None:
         """Fixes what the bits of a gradient depend on besides its inputs."""
@@ -373,15 +418,15 @@ class Builder:
             torch.backends.cudnn.benchmark = False
 
 
-def _require_logits(name: str, module: torch.nn.Module, dataset: Dataset) -> None:
-    """Refuses a user's network that does not map the images of the data set to one logit a class."""
-    images = torch.zeros(2, *dataset.image_shape)
+def _require_logits(name: str, module: torch.nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    """Refuses a user's network that does not map images of this shape to one logit a class."""
+    images = torch.zeros(2, *image_shape)
     try:
         with torch.no_grad():
             logits = module.eval()(images)
     except MISFITS as error:
         raise ConfigError(f"model.name: {name} fails on images of shape {list(images.shape)}: {one_line(error)}") from error
-    expected = [2, dataset.num_classes]
+    expected = [2, num_classes]
     found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if found != expected:
         raise ConfigError(f"model.name: {name} must map images of shape {list(images.shape)} to {expected}; got {found}")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 import byzshield
@@ -11,6 +12,7 @@ from byzshield.config import RunConfig, configuration_hash
 from byzshield.errors import FrameError, HandshakeError
 from byzshield.log import get_logger
 from byzshield.runtime.backoff import Backoff
+from byzshield.seeding import generator
 from byzshield.training import GradientComputer
 from byzshield.transport import Endpoint
 from byzshield.wire import SERVER_RANK, digest, messages
@@ -20,10 +22,17 @@ __all__ = ["facts", "greet_server", "greet_workers"]
 LOG = get_logger(__name__)
 MOST_MESSAGES: Final = 1024  # from one rank before training
 MOST_BYTES: Final = 64 << 20
+PROBE_SCALE: Final = np.float32(0.02)  # of the probe's parameters
 
 
 def facts(config: RunConfig, computer: GradientComputer) -> dict[str, Any]:
-    """What must be equal in all processes; the last one is the digest of a probe gradient that each computes itself."""
+    """What must be equal in all processes; the last one is the digest of a probe gradient that each computes itself.
+
+    It is taken at parameters that are drawn here: those that a model begins with come from the server, and where a Python
+    program has made the model itself, they may be other ones in each process.
+    """
+    drawn = generator(config.run.seed, "probe").standard_normal(computer.num_parameters, dtype=np.float32)
+    computer.load(PROBE_SCALE * drawn)
     return {
         "byzshield": byzshield.__version__,
         "torch": torch.__version__,

@@ -1,47 +1,78 @@
 """The two ways to run a job: under MPI, and simulated in one process."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+from torch import nn
 
 from byzshield.config import RunConfig
 from byzshield.errors import STOPPED, ByzShieldError, DivergedError, HandshakeError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.builder import Builder
+from byzshield.runtime.objects import Objects
 from byzshield.runtime.run_directory import RunDirectory, open_run
 from byzshield.runtime.simulation import Simulation
 from byzshield.runtime.summary import peak_rss_bytes, summarize
 from byzshield.wire import SERVER_RANK, messages
 
-__all__ = ["simulate", "train_mpi"]
+__all__ = ["Outcome", "run_here", "run_rank", "simulate", "train_mpi"]
 
 LOG = get_logger(__name__)
 GOODBYE_SECONDS = 20.0
 
 
-def simulate(
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a finished job leaves.
+
+    Args:
+        directory: of the run.
+        summary: the contents of summary.json.
+        history: the lines of metrics.jsonl.
+        model: the server's network after the last step.
+    """
+
+    directory: RunDirectory
+    summary: dict[str, Any]
+    history: list[dict[str, Any]]
+    model: nn.Module
+
+
+def simulate(config: RunConfig, **options: Any) -> tuple[RunDirectory, dict[str, Any]]:
+    """As `run_here`; returns the run's directory and the contents of summary.json."""
+    outcome = run_here(config, **options)
+    return outcome.directory, outcome.summary
+
+
+def train_mpi(config: RunConfig, **options: Any) -> tuple[RunDirectory, dict[str, Any]] | None:
+    """As `run_rank`; returns at rank 0 the run's directory and the contents of summary.json, elsewhere None."""
+    outcome = run_rank(config, **options)
+    return None if outcome is None else (outcome.directory, outcome.summary)
+
+
+def run_here(
     config: RunConfig,
     *,
+    objects: Objects | None = None,
     num_ranks: int = 2,
     resume: bool = False,
     overwrite: bool = False,
     progress: loop.Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> tuple[RunDirectory, dict[str, Any]]:
+) -> Outcome:
     """Runs a job in this process; its weights equal those of an MPI job of any number of ranks, bit for bit.
 
     Args:
         config: the run file.
+        objects: what a Python program has given in place of names.
         num_ranks: simulated processes, of which rank 0 is the server; with 2, each file is computed once.
         resume: go on from the newest checkpoint.
         overwrite: replace an existing run of this name.
         progress: is told of every step.
         stop: asked once a step whether to end early.
-
-    Returns:
-        the run's directory, and the contents of summary.json.
 
     Raises:
         RequestError: the configuration is impossible.
@@ -49,7 +80,7 @@ def simulate(
         StalledError: cluster.max_skipped steps in a row were skipped.
         DivergedError: the model has left the range of numbers.
     """
-    builder = Builder(config, num_ranks=num_ranks)
+    builder = Builder(config, num_ranks=num_ranks, objects=objects or Objects())
     builder.set_threads()
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
@@ -59,28 +90,33 @@ def simulate(
         metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
         summary = summarize(builder, server, metrics, worker_peak_rss_bytes=peak_rss_bytes())
         directory.write_summary(summary)
-        return directory, summary
+        return Outcome(directory=directory, summary=summary, history=metrics.lines, model=server.state.model.module)
 
 
-def train_mpi(
+def run_rank(
     config: RunConfig,
     *,
+    objects: Objects | None = None,
+    leave_at_once: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     progress: loop.Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> tuple[RunDirectory, dict[str, Any]] | None:
+) -> Outcome | None:
     """Runs this rank's part of an MPI job: the server at rank 0, workers elsewhere.
 
     Args:
         config: the run file; every rank has read the same.
+        objects: what a Python program has given in place of names, in every rank the same.
+        leave_at_once: leave MPI before this function returns, so that nobody waits for what this process does afterwards; by
+            default with the end of the process.
         resume: go on from the newest checkpoint.
         overwrite: replace an existing run of this name.
         progress: is told of every step, at rank 0.
         stop: asked once a step, at rank 0, whether to end early.
 
     Returns:
-        at rank 0 the run's directory and the contents of summary.json; None elsewhere.
+        at rank 0 what the job leaves; None elsewhere.
 
     Raises:
         RequestError: the configuration is impossible.
@@ -92,14 +128,14 @@ def train_mpi(
     """
     from byzshield.transport import mpi
 
-    builder = Builder(config, num_ranks=mpi.world_size())
+    builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects())
     builder.set_threads()
     builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
     endpoint, channel = mpi.MPIEndpoint(), mpi.MPIEndpoint()
     if endpoint.rank != SERVER_RANK:
         endpoint.hear([SERVER_RANK])
         endpoint.watch()
-        _run_worker(builder, endpoint, channel)
+        _run_worker(builder, endpoint, channel, leave_at_once=leave_at_once)
         return None
     endpoint.hear(range(endpoint.size))
     endpoint.watch(channel)
@@ -124,18 +160,20 @@ def train_mpi(
             mpi.end(status=_status(error), together=False, deadline=GOODBYE_SECONDS, hanging=[*missing, *endpoint.lost()])
         raise
     missing = pump.stop_workers(server, endpoint, timeout=GOODBYE_SECONDS)
-    summary: dict[str, Any] = {}
+    outcome: Outcome | None = None
     if early is None:
         summary = summarize(builder, server, metrics, worker_peak_rss_bytes=max(server.goodbyes.values(), default=None))
         directory.write_summary(summary)
+        outcome = Outcome(directory=directory, summary=summary, history=metrics.lines, model=server.state.model.module)
     absent = sorted({*missing, *endpoint.lost()})
     together = not absent and endpoint.settled
     if not together:
         LOG.warning("what there is is stored; the job is ended by force, since ranks %s are dead, cut off or hang", absent)
-    mpi.end(status=0 if early is None else _status(early), together=together, deadline=GOODBYE_SECONDS, hanging=absent)
+    status = 0 if early is None else _status(early)
+    mpi.end(status=status, together=together, deadline=GOODBYE_SECONDS, hanging=absent, at_once=leave_at_once)
     if early is not None:
         raise early
-    return directory, summary
+    return outcome
 
 
 def _status(error: BaseException) -> int:
@@ -145,7 +183,7 @@ def _status(error: BaseException) -> int:
     return STOPPED if isinstance(error, RunStopped) else 1
 
 
-def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
+def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once: bool) -> None:
     from byzshield.transport import mpi
 
     cluster = builder.config.cluster
@@ -163,4 +201,4 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any) -> None:
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)
     endpoint.send(messages.goodbye(first, peak_rss_bytes()).to(SERVER_RANK))
     together = pump.await_dismissal(endpoint, channel, timeout=2 * GOODBYE_SECONDS)
-    mpi.end(status=0, together=together, deadline=3 * GOODBYE_SECONDS)
+    mpi.end(status=0, together=together, deadline=3 * GOODBYE_SECONDS, at_once=leave_at_once)

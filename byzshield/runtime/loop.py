@@ -200,7 +200,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         try:
             if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):
                 with postponed.delivered():
-                    line["test_accuracy"], line["test_loss"], _ = builder.evaluate(server.state.model)
+                    line |= {f"test_{name}": value for name, value in builder.evaluate(server.state.model).items()}
         finally:
             metrics.write(line)
     return line

@@ -33,16 +33,18 @@ def summarize(
         reason: why it ended early.
     """
     config, lines = builder.config, metrics.lines
-    evaluated = next((line for line in reversed(lines) if "test_accuracy" in line), {"step": None})
+    evaluated = next((line for line in reversed(lines) if "test_loss" in line), {"step": None})
     if status == "complete" and evaluated["step"] != server.step:
-        accuracy, loss, _ = builder.evaluate(server.state.model)
-        evaluated = {"step": server.step, "test_accuracy": accuracy, "test_loss": loss}
+        results = builder.evaluate(server.state.model)
+        evaluated = {"step": server.step, **{f"test_{name}": value for name, value in results.items()}}
+    tested = {name: value for name, value in evaluated.items() if name.startswith("test_")}
     return {
         "status": status,
         "reason": reason,
         "steps": server.step,
-        "test_accuracy": evaluated.get("test_accuracy"),
-        "test_loss": evaluated.get("test_loss"),
+        "test_accuracy": None,  # where there are no classes
+        "test_loss": None,
+        **tested,
         "evaluated_at": evaluated["step"],
         "train_loss": next((line["loss"] for line in reversed(lines) if "loss" in line), None),
         "step_seconds_median": _median(lines, "seconds"),

@@ -1,52 +1,39 @@
-"""Test accuracy and loss."""
-
-from typing import Final, NamedTuple
+"""What a network makes of the test samples."""
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from byzshield.data import Dataset
+from byzshield.data import TrainingData, moved
+from byzshield.objectives import Objective
 
-__all__ = ["Evaluation", "evaluate"]
-
-TOP: Final = 5
+__all__ = ["evaluate"]
 
 
-class Evaluation(NamedTuple):
-    """What a network makes of the test set.
-
-    Args:
-        accuracy: share of the images whose label has the greatest logit.
-        loss: mean cross-entropy.
-        top5_accuracy: share of the images whose label is among the five with the greatest logits.
-    """
-
-    accuracy: float
-    loss: float
-    top5_accuracy: float
-
-
-def evaluate(module: nn.Module, dataset: Dataset, *, batch_size: int = 500, device: str = "cpu") -> Evaluation:
-    """Runs the test set through `module` in evaluation mode.
+def evaluate(
+    module: nn.Module, data: TrainingData, objective: Objective, *, batch_size: int = 500, device: str | torch.device = "cpu"
+) -> dict[str, float]:
+    """Runs the test samples through `module` in evaluation mode.
 
     Args:
-        module: maps images to logits.
-        dataset: whose test images are used.
-        batch_size: images at a time.
+        module: the network.
+        data: whose test samples are used.
+        objective: what is measured.
+        batch_size: samples at a time.
         device: where the module is.
+
+    Returns:
+        each metric and the loss by name: means over all samples, or over all values if there are several a sample.
     """
     was_training = module.training
     module.eval()
-    correct, among, loss, count = 0, 0, 0.0, len(dataset.test_labels)
+    totals: dict[str, float] = {}
+    counts: dict[str, int] = {}
     with torch.no_grad():
-        for start in range(0, count, batch_size):
-            images = dataset.normalize(dataset.test_images[start : start + batch_size]).to(device)
-            labels = torch.tensor(dataset.test_labels[start : start + batch_size]).to(device)
-            logits = module(images)
-            correct += int((logits.argmax(dim=1) == labels).sum())
-            top = logits.topk(min(TOP, logits.shape[1])).indices
-            among += int((top == labels[:, None]).sum())
-            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+        for start in range(0, data.num_test, batch_size):
+            stop = min(start + batch_size, data.num_test)
+            for name, value in objective.measure(module, moved(data.test_batch(start, stop), device)).items():
+                count = value.numel() if value.ndim else stop - start
+                total = float(value.double().sum()) if value.ndim else float(value) * count
+                totals[name], counts[name] = totals.get(name, 0.0) + total, counts.get(name, 0) + count
     module.train(was_training)
-    return Evaluation(accuracy=correct / count, loss=loss / count, top5_accuracy=among / count)
+    return {name: total / counts[name] for name, total in totals.items()}

@@ -1,53 +1,60 @@
 """The gradient of one file: what a worker computes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from byzshield.arrays import Float32
-from byzshield.data import Dataset, FileSampler, crop_and_flip
+from byzshield.choices import Precision
+from byzshield.data import FileSampler, TrainingData, moved
 from byzshield.models import FlatModel, seeded
-from byzshield.seeding import generator, torch_seed
+from byzshield.seeding import torch_seed
 
 __all__ = ["GradientComputer"]
 
 
 class GradientComputer:
-    """Computes gradients of the mean cross-entropy over a file's samples.
+    """Computes gradients of the loss over a file's samples.
 
     For one step and file the result is the same bytes in every process with the same software, hardware kind and thread
     count: samples, augmentation and dropout all come from (seed, step, file).
 
     Args:
         model: the network that computes; its parameters are overwritten by `load`.
-        dataset: where the samples come from.
+        data: where the samples come from.
         sampler: which samples are in which file.
+        loss_of: maps the module and a batch to a scalar, the mean over the batch.
         seed: the run's seed.
-        augment: whether to crop and flip at random.
+        augment: whether the data set is asked for its augmentation.
         device: where the model computes.
+        precision: of the forward pass; with "bfloat16", torch.autocast chooses the operations that lose nothing by it.
         clock: the time in seconds, for `seconds` alone.
     """
 
     def __init__(
         self,
         model: FlatModel,
-        dataset: Dataset,
+        data: TrainingData,
         sampler: FileSampler,
+        loss_of: Callable[[nn.Module, Any], torch.Tensor],
         *,
         seed: int,
         augment: bool,
         device: str,
+        precision: Precision = "float32",
         clock: Callable[[], float],
     ) -> None:
         self.seconds = 0.0  # spent on all gradients so far
         self._model = model
-        self._dataset = dataset
+        self._data = data
         self._sampler = sampler
+        self._loss_of = loss_of
         self._seed = seed
         self._augment = augment
         self._device = torch.device(device)
+        self._precision = precision
         self._clock = clock
 
     @property
@@ -73,15 +80,12 @@ class GradientComputer:
 
     def _gradient(self, step: int, file: int) -> Float32:
         rows = self._sampler.indices(step)[file]
-        images = self._dataset.train_images[rows]
-        if self._augment:
-            stream = generator(self._seed, "augmentation", step, file)
-            images = crop_and_flip(images, stream, mode=self._dataset.padding_mode)
-        inputs = self._dataset.normalize(images).to(self._device)
-        labels = torch.from_numpy(self._dataset.train_labels[rows]).to(self._device)
+        batch = self._data.train_batch(rows, seed=self._seed, step=step, file=file, augment=self._augment)
+        batch = moved(batch, self._device)
 
         def loss_of(module: nn.Module) -> torch.Tensor:
-            return functional.cross_entropy(module(inputs), labels)
+            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == "bfloat16"):
+                return self._loss_of(module, batch)
 
         with seeded(torch_seed(self._seed, "forward", step, file), self._device):
             return self._model.gradient(loss_of)

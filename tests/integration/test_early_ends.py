@@ -16,7 +16,6 @@ from byzshield.config import RunConfig, dump
 from byzshield.errors import DivergedError, RunStopped, StalledError
 from byzshield.runtime import Builder, loop, simulate
 from byzshield.training import TrainingState
-from byzshield.training.evaluation import Evaluation
 
 Maker = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
@@ -127,7 +126,7 @@ def test_parameters_that_are_not_finite_are_never_stored(
 
 
 def test_a_loss_that_is_not_finite_is_null(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
-    monkeypatch.setattr(Builder, "evaluate", lambda *_: Evaluation(0.25, math.inf, 0.75))
+    monkeypatch.setattr(Builder, "evaluate", lambda *_: {"accuracy": 0.25, "loss": math.inf, "top5_accuracy": 0.75})
     run_file, run = tmp_path / "run.toml", tmp_path / "runs" / "tiny"
     run_file.write_text(dump(tiny_run(run={"steps": 2, "eval_every": 1})))
     assert main(["simulate", str(run_file)]) == 0

@@ -16,8 +16,8 @@ from byzshield.wire import SERVER_RANK
 __all__ = ["end"]
 
 
-def end(*, status: int, together: bool, deadline: float, hanging: Sequence[int] = ()) -> None:
-    """Has this process end with `status` once all of Python is done.
+def end(*, status: int, together: bool, deadline: float, hanging: Sequence[int] = (), at_once: bool = False) -> None:
+    """Has this process end with `status` once all of Python is done, or leave MPI at once and go on without it.
 
     MPI_Finalize waits for all ranks, for ever if one of them hangs. So the server ends the job by force where ranks are known
     to be dead or to hang, or when they have not come to MPI_Finalize by the deadline: under ULFM it has the runtime kill those
@@ -28,17 +28,18 @@ def end(*, status: int, together: bool, deadline: float, hanging: Sequence[int] 
         together: whether all ranks are there to end with this one.
         deadline: seconds to wait for the others.
         hanging: at the server, the ranks to kill; mpirun takes it for a failure if one is killed that was about to end.
+        at_once: where all ranks are there, leave MPI now; this process ends later, as its program wants.
     """
+    if at_once and together:
+        _leave_together(status, deadline)
+        return
 
     def last() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # mpirun sends it to those who wait
         if together:
-            watchdog = threading.Timer(deadline, _by_force, [status, range(world_size())])
-            watchdog.daemon = True
-            watchdog.start()
-            _finalize()
+            _leave_together(status, deadline)
         elif world_rank() == SERVER_RANK or outlives_its_ranks():
             _by_force(status, hanging)
         else:
@@ -46,6 +47,14 @@ def end(*, status: int, together: bool, deadline: float, hanging: Sequence[int] 
         os._exit(status)
 
     atexit.register(last)
+
+
+def _leave_together(status: int, deadline: float) -> None:
+    watchdog = threading.Timer(deadline, _by_force, [status, range(world_size())])
+    watchdog.daemon = True
+    watchdog.start()
+    _finalize()
+    watchdog.cancel()
 
 
 def _finalize() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from mpi4py import MPI
 
-__all__ = ["kill", "loaded_library", "outlives_its_ranks", "world_rank", "world_size"]
+__all__ = ["has_ended", "kill", "loaded_library", "outlives_its_ranks", "world_rank", "world_size"]
 
 NAMESPACE_BYTES: Final = 256  # of pmix_proc_t
 INFO_BYTES: Final = 1 << 12  # more than a pmix_info_t has
@@ -22,6 +22,11 @@ class _Process(ctypes.Structure):
 def world_rank() -> int:
     """This process's rank in MPI_COMM_WORLD."""
     return MPI.COMM_WORLD.Get_rank()
+
+
+def has_ended() -> bool:
+    """Whether this process has left MPI, to which there is no way back."""
+    return MPI.Is_finalized()
 
 
 def world_size() -> int:

@@ -130,7 +130,7 @@ def test_a_custom_placement_is_read_from_its_file(tiny_run: Maker) -> None:
 PARTS: dict[str, Callable[[Builder], object]] = {
     "attack": lambda builder: builder.attack,
     "aggregation": Builder.pipeline,
-    "data": lambda builder: builder.dataset,
+    "data": lambda builder: builder.data,
     "model": Builder.model,
     "placement": lambda builder: builder.assignment,
     "cluster": Builder.set_threads,
@@ -191,11 +191,15 @@ def test_a_mistake_is_named_by_its_key_and_only_what_can_be_set_is_suggested(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("platform:node", "makes no data set"), ("builtins:dict", "does not tell its keywords"), ("math:pi", "must be a function")],
+    [
+        ("platform:node", "makes must be a Dataset, ArrayDataset or MapDataset"),
+        ("builtins:dict", "does not tell its keywords"),
+        ("math:pi", "must be a function"),
+    ],
 )
 def test_what_makes_no_data_set_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"^data\.name: .*{name}.* {message}"):
-        Builder(from_table({"data": {"name": name}})).dataset  # noqa: B018
+        Builder(from_table({"data": {"name": name}})).data  # noqa: B018
 
 
 @pytest.mark.parametrize(

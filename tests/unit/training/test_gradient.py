@@ -8,9 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from byzshield.data import Dataset, FileSampler, crop_and_flip
 from byzshield.models import MLP, FlatModel
+from byzshield.objectives import Objective
 from byzshield.seeding import generator
 from byzshield.training import GradientComputer
 
@@ -36,7 +38,16 @@ def computer_of(dataset: Dataset, *, augment: bool, clock: Callable[[], float] =
     torch.manual_seed(0)
     model = FlatModel(MLP(image_shape=(3, 8, 8), num_classes=2, hidden=[4]))
     sampler = FileSampler(num_samples=12, batch_size=12, num_files=2, seed=1)
-    return GradientComputer(model, dataset, sampler, seed=1, augment=augment, device="cpu", clock=clock)
+    return GradientComputer(
+        model,
+        dataset,
+        sampler,
+        Objective(loss=functional.cross_entropy).loss_of,
+        seed=1,
+        augment=augment,
+        device="cpu",
+        clock=clock,
+    )
 
 
 def gradient(dataset: Dataset, *, augment: bool) -> bytes:
