@@ -49,7 +49,7 @@ def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 if __name__ == "__main__":
     result = bz.train(
         model=Net,
-        train=Spirals(3000, seed=1),
+        train=Spirals(1500, seed=1),
         test=Spirals(1000, seed=2),
         loss=loss,
         metrics=["accuracy"],
@@ -57,9 +57,9 @@ if __name__ == "__main__":
         rule=bz.Median(),
         attack=bz.ALIE(z=1.5),
         num_byzantine=3,
-        optimizer={"name": "SGD", "lr": 0.1, "momentum": 0.9},
-        steps=200,
-        batch_size=300,
+        optimizer={"name": "SGD", "lr": 0.2, "momentum": 0.9},
+        steps=100,
+        batch_size=150,
         seed=1,
         name="own-training",
     )

@@ -15,7 +15,7 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipe
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
-from byzshield.data import DATASETS, FileSampler, TrainingData, as_training_data
+from byzshield.data import DATASETS, Dataset, FileSampler, TrainingData, as_training_data
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
@@ -177,8 +177,15 @@ class Builder:
     @cached_property
     def data(self) -> TrainingData:
         """The samples."""
-        if self.objects.data is not None:
-            return self.objects.data
+        data = self._data() if self.objects.data is None else self.objects.data
+        if self.config.data.augment and not isinstance(data, Dataset):
+            raise ConfigError(
+                "data.augment: crops and flips the images of byzshield's own data sets; let your own augment its samples "
+                "when they are fetched: what it draws from torch, numpy and random is the same for all copies of a file"
+            )
+        return data
+
+    def _data(self) -> TrainingData:
         section = self.config.data
         root = Path(os.path.expanduser(section.root)) if section.root else cache_directory()
         data = make(DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False)

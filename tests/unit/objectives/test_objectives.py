@@ -106,6 +106,10 @@ def test_a_regression_is_trained_by_any_loss_and_has_no_accuracy(loss: dict[str,
         ({"loss": {"name": "own_objectives:constant"}}, "got a scalar without a gradient"),
         ({"model": {"name": "torch.nn:Identity"}}, "model.name: torch.nn:Identity: "),
         (
+            {"data": {**SECTIONS["data"], "augment": True}},
+            "data.augment: crops and flips the images of byzshield's own data sets",
+        ),
+        (
             {"evaluation": {"metrics": ["acuracy"]}},
             "evaluation.metrics[0].name: unknown metric 'acuracy'; did you mean 'accuracy'",
         ),
