@@ -11,7 +11,7 @@ def enumerate_plainly(assignment: Assignment, num_byzantine: int) -> tuple[int, 
     """c_max and the first witness by the definition, one set at a time."""
     best, witness = -1, ()
     for workers in combinations(range(assignment.num_workers), num_byzantine):
-        count = int((assignment.incidence[list(workers)].sum(axis=0) >= assignment.majority).sum())
+        count = int((assignment.incidence[list(workers)].sum(axis=0) >= assignment.threshold).sum())
         if count > best:
             best, witness = count, workers
     return best, witness
@@ -37,7 +37,7 @@ def sizes_of_random_graphs() -> list[tuple[int, int, int]]:
     return [
         (num_workers, num_files, replication)
         for num_workers in range(4, 13)
-        for replication in (1, 3, 5)
+        for replication in (1, 2, 3, 4, 5)
         for num_files in range(2, 21)
         if num_files * replication % num_workers == 0
         and replication < num_workers

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from byzshield.cli.placement_options import add_placement_options, assignment_from
@@ -17,8 +18,9 @@ INTERRUPTED = 130
 
 DESCRIPTION = """\
 Computes c_max(q): the most files that any q of the K workers can corrupt, that is, of which they hold a majority of the
-copies. epsilon is c_max / f, the fraction of the files that the aggregation rule then has to survive. The witness is a set
-of q workers that does it, so that you can check the number and attack with it.
+copies; with --unanimous, or an even replication, all of them, as where somebody settles each disagreement of copies.
+epsilon is c_max / f, the fraction of the files that the aggregation rule then has to survive. The witness is a set of q
+workers that does it, so that you can check the number and attack with it.
 
 The answer is proved: the search covers every set of q workers, up to symmetries of the placement that it has verified. With
 --time-limit, a row that is not finished shows the best attack found and a proved upper bound instead."""
@@ -27,6 +29,7 @@ EPILOG = """\
 examples:
   byzshield distortion --scheme mols --load 5 --replication 3 --byzantine 2:7
   byzshield distortion --scheme ramanujan2 --m 5 --replication 5 --byzantine 5 --json
+  byzshield distortion --scheme mols --load 5 --replication 2 --byzantine 2:9
   byzshield distortion --scheme custom --assignment mine.json --byzantine 2,4 --plot epsilon.png
 
 columns: baseline and frc are the epsilon of K single workers and of groups of r; bound is the bound on c_max from the
@@ -46,6 +49,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--byzantine", required=True, metavar="Q", help="numbers of Byzantine workers: 5, a list 2,4 or an inclusive range 3:13"
     )
+    parser.add_argument(
+        "--unanimous", action="store_true", help="count the files of which all copies are in Byzantine hands, as with arbitration"
+    )
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop each row's search after so long")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
@@ -57,6 +63,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; 0 when every row is there, 130 when Ctrl-C cut the table short."""
     assignment = assignment_from(arguments)
+    if arguments.unanimous:
+        assignment = assignment.arbitrated()
     numbers = parse_numbers(arguments.byzantine)
     if numbers[-1] > assignment.num_workers:
         raise ParameterError(f"--byzantine must be at most the number of workers, {assignment.num_workers}; got {numbers[-1]}")
@@ -116,6 +124,7 @@ def _title(assignment: Assignment) -> str:
     return (
         f"{assignment.scheme}: K = {assignment.num_workers} workers, f = {assignment.num_files} files, "
         f"load l = {assignment.load}, replication r = {assignment.replication}"
+        f"{'' if assignment.threshold == (assignment.replication + 1) / 2 else ', corrupted by all copies'}"
     )
 
 
@@ -142,6 +151,7 @@ def _curves(assignment: Assignment, table: list[Row], time_limit: float | None) 
     numbers = [row.result.num_byzantine for row in table]
     curves = {assignment.scheme: _epsilons(table)}
     for other in _others_of_this_size(assignment):
+        other = replace(other, threshold=assignment.threshold)
         curves[other.scheme] = _epsilons(rows(other, numbers, time_limit=time_limit))
     curves.setdefault("baseline", [(row.result.num_byzantine, row.epsilon_baseline) for row in table])
     in_groups = [(row.result.num_byzantine, row.epsilon_frc) for row in table if row.epsilon_frc is not None]

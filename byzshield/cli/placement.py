@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(
         f"{assignment.scheme}: K = {assignment.num_workers}, f = {assignment.num_files}, load l = {assignment.load}, "
-        f"replication r = {assignment.replication}; {assignment.majority} equal copies decide a file"
+        f"replication r = {assignment.replication}; {assignment.threshold} equal copies decide a file"
     )
     width = len(str(assignment.num_workers - 1))
     for worker, files in enumerate(assignment.files_of.tolist()):

@@ -24,7 +24,7 @@ def add_placement_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--workers", type=int, metavar="K", help="number of workers")
     group.add_argument("--load", type=int, metavar="L", help="files a worker; for mols a prime power, for ramanujan1 a prime")
-    group.add_argument("--replication", type=int, metavar="R", help="workers a file; odd, or a vote could tie")
+    group.add_argument("--replication", type=int, metavar="R", help="workers a file; odd for a vote, 2 for arbitration")
     group.add_argument("--m", type=int, metavar="M", help="ramanujan2 only: a multiple of the replication")
     group.add_argument("--assignment", metavar="FILE", help="custom only: a .json or .npy file that says who computes what")
 

@@ -11,7 +11,7 @@ def spectral_bound(assignment: Assignment, num_byzantine: int, mu1: float | None
     """gamma, an upper bound on c_max(q) from the expansion of the graph; None where r = 1, for which it is not defined.
 
     q workers reach at least beta = (q l / r) / (mu1 + (1 - mu1) q / K) files, and q l copies spread over so many files leave
-    at most (q l - beta) / ((r - 1) / 2) of them with a majority.
+    at most (q l - beta) / (t - 1) of them with the t copies that corrupt one: t - 1 = (r - 1) / 2 for a majority.
 
     Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 5 (eq. for gamma).
 
@@ -31,23 +31,23 @@ def spectral_bound(assignment: Assignment, num_byzantine: int, mu1: float | None
         mu1 = spectrum(assignment).mu1
     copies = num_byzantine * assignment.load
     reached = copies / replication / (mu1 + (1 - mu1) * num_byzantine / assignment.num_workers)
-    return max(0.0, (copies - reached) / ((replication - 1) / 2))
+    return max(0.0, (copies - reached) / (assignment.threshold - 1))
 
 
-def bound_from_fewer(fewer: int, num_byzantine: int, majority: int) -> int:
-    """The largest c_max(q) that c_max(q - 1) <= `fewer` allows, for q > r'.
+def bound_from_fewer(fewer: int, num_byzantine: int, threshold: int) -> int:
+    """The largest c_max(q) that c_max(q - 1) <= `fewer` allows, for q > t, where t copies corrupt a file.
 
-    Of the best q workers, dropping one loses at most r' c_max(q) / q files on average, because a file that is lost by dropping
-    a worker has exactly r' Byzantine copies. So c_max(q - 1) >= (1 - r'/q) c_max(q).
+    Of the best q workers, dropping one loses at most t c_max(q) / q files on average, because a file that is lost by dropping
+    a worker has exactly t Byzantine copies. So c_max(q - 1) >= (1 - t/q) c_max(q).
 
     Args:
         fewer: c_max(q - 1), or an upper bound on it.
         num_byzantine: q.
-        majority: r'.
+        threshold: t.
     """
-    if num_byzantine <= majority:
-        raise ValueError(f"the bound holds for more than {majority} Byzantine workers; got {num_byzantine}")
-    return fewer * num_byzantine // (num_byzantine - majority)
+    if num_byzantine <= threshold:
+        raise ValueError(f"the bound holds for more than {threshold} Byzantine workers; got {num_byzantine}")
+    return fewer * num_byzantine // (num_byzantine - threshold)
 
 
 def epsilon_baseline(num_byzantine: int, num_workers: int) -> float:
@@ -55,8 +55,14 @@ def epsilon_baseline(num_byzantine: int, num_workers: int) -> float:
     return num_byzantine / num_workers
 
 
-def epsilon_frc(num_byzantine: int, num_workers: int, replication: int) -> float | None:
-    """min(floor(q / r'), K / r) r / K for groups of r workers (DETOX, DRACO); None where r does not divide K.
+def epsilon_frc(num_byzantine: int, num_workers: int, replication: int, threshold: int | None = None) -> float | None:
+    """min(floor(q / t), K / r) r / K for groups of r workers (DETOX, DRACO); None where r does not divide K.
+
+    Args:
+        num_byzantine: q.
+        num_workers: K.
+        replication: r.
+        threshold: t, the copies that corrupt a file; by default a majority.
 
     >>> round(epsilon_frc(3, 35, 5), 4)
     0.1429
@@ -64,7 +70,7 @@ def epsilon_frc(num_byzantine: int, num_workers: int, replication: int) -> float
     if num_workers % replication:
         return None
     groups = num_workers // replication
-    return min(num_byzantine // ((replication + 1) // 2), groups) / groups
+    return min(num_byzantine // (threshold or replication // 2 + 1), groups) / groups
 
 
 def floor_of(bound: float) -> int:

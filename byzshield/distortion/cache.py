@@ -60,4 +60,5 @@ def _path(assignment: Assignment, num_byzantine: int) -> Path:
     shape = f"{assignment.num_workers} {assignment.load}".encode()
     content = np.ascontiguousarray(assignment.files_of, dtype="<i8").tobytes()
     digest = hashlib.sha256(shape + b"\n" + content).hexdigest()[:40]
-    return cache_directory() / "distortion" / f"{digest}-{num_byzantine}.json"
+    ending = "" if assignment.threshold == assignment.majority else f"-{assignment.threshold}"
+    return cache_directory() / "distortion" / f"{digest}-{num_byzantine}{ending}.json"

@@ -40,9 +40,9 @@ class SearchInterrupted(KeyboardInterrupt):
 
 
 def corrupted_files(assignment: Assignment, workers: Sequence[int]) -> list[int]:
-    """Files of which `workers` hold at least r' copies, ascending."""
+    """Files of which `workers` hold as many copies as corrupt one, ascending."""
     held = np.bincount(assignment.files_of[list(workers)].ravel(), minlength=assignment.num_files)
-    return np.flatnonzero(held >= assignment.majority).tolist()
+    return np.flatnonzero(held >= assignment.threshold).tolist()
 
 
 def result_of(assignment: Assignment, witness: Sequence[int], upper_bound: int) -> WorstCase:

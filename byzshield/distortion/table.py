@@ -70,8 +70,8 @@ def rows(
         start = time.perf_counter()
         gamma = spectral_bound(assignment, num_byzantine, mu1)
         at_most = assignment.num_files if gamma is None else min(assignment.num_files, floor_of(gamma))
-        if before is not None and before.num_byzantine == num_byzantine - 1 and num_byzantine > assignment.majority:
-            at_most = min(at_most, bound_from_fewer(before.upper_bound, num_byzantine, assignment.majority))
+        if before is not None and before.num_byzantine == num_byzantine - 1 and num_byzantine > assignment.threshold:
+            at_most = min(at_most, bound_from_fewer(before.upper_bound, num_byzantine, assignment.threshold))
         interrupted = False
         try:
             before = worst_case(
@@ -83,7 +83,7 @@ def rows(
             result=before,
             spectral_bound=gamma,
             epsilon_baseline=epsilon_baseline(num_byzantine, assignment.num_workers),
-            epsilon_frc=epsilon_frc(num_byzantine, assignment.num_workers, assignment.replication),
+            epsilon_frc=epsilon_frc(num_byzantine, assignment.num_workers, assignment.replication, assignment.threshold),
             seconds=time.perf_counter() - start,
             interrupted=interrupted,
         )
@@ -94,12 +94,14 @@ def rows(
 def document(assignment: Assignment, table: Iterable[Row]) -> dict[str, Any]:
     """The JSON document of `distortion --json`."""
     known = list(table)
+    unusual = assignment.threshold != assignment.majority
     return {
         "scheme": assignment.scheme,
         "num_workers": assignment.num_workers,
         "num_files": assignment.num_files,
         "load": assignment.load,
         "replication": assignment.replication,
+        **({"threshold": assignment.threshold} if unusual else {}),
         "seconds": round(sum(row.seconds for row in known), 3),
         "rows": [row.as_json() for row in known],
     }

@@ -1,5 +1,6 @@
 """The worst case: which q workers corrupt the most files after the vote."""
 
+from dataclasses import replace
 from math import comb
 
 from byzshield.distortion import cache
@@ -21,6 +22,7 @@ def worst_case(
     assignment: Assignment,
     num_byzantine: int,
     *,
+    threshold: int | None = None,
     time_limit: float | None = None,
     at_most: int | None = None,
     use_cache: bool = True,
@@ -33,6 +35,8 @@ def worst_case(
     Args:
         assignment: the placement.
         num_byzantine: q, 0 <= q <= K.
+        threshold: copies in Byzantine hands that corrupt a file; by default the assignment's: a majority, or all r where
+            disagreements are arbitrated.
         time_limit: seconds to search before returning the best set met and a proved upper bound; None to search to the end.
         at_most: a bound on c_max(q) that the caller has proved, for example from c_max(q - 1); it saves work.
         use_cache: whether to look for the result on disk, and to keep it there once it is proved.
@@ -42,12 +46,14 @@ def worst_case(
         PlacementError: the placement is too large to be searched.
         SearchInterrupted: Ctrl-C during a long search; it carries the best set met and the bound proved so far.
     """
+    if threshold is not None:
+        assignment = replace(assignment, threshold=threshold)
     num_workers = assignment.num_workers
     assignment.require_workers(num_byzantine)
     if time_limit is not None and not time_limit > 0:
         raise ParameterError(f"the time limit must be positive; got {time_limit} seconds")
-    if num_byzantine < assignment.majority or assignment.replication == 1 or has_all_subsets(assignment):
-        # No majority is within reach, every set of q workers corrupts its own q l files, or all workers are interchangeable.
+    if num_byzantine < assignment.threshold or assignment.replication == 1 or has_all_subsets(assignment):
+        # No file is within reach, every set of q workers corrupts its own q l files, or all workers are interchangeable.
         witness = tuple(range(num_byzantine))
         return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
     numbers = num_workers**2 * assignment.num_files

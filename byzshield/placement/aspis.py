@@ -7,7 +7,7 @@ import numpy as np
 
 from byzshield.errors import PlacementError
 from byzshield.placement.assignment import PLACEMENTS, Assignment
-from byzshield.placement.sizes import require_odd, require_supported
+from byzshield.placement.sizes import require_copies, require_supported
 
 __all__ = ["aspis"]
 
@@ -23,17 +23,17 @@ def aspis(num_workers: int | None = None, replication: int | None = None) -> Ass
 
     Args:
         num_workers: K, at least r.
-        replication: r, odd.
+        replication: r; odd for a vote.
 
     Raises:
-        PlacementError: a size is missing, r is even or more than K, or there would be too many files.
+        PlacementError: a size is missing, r is more than K, or there would be too many files.
 
     >>> aspis(num_workers=4, replication=3).files_of.tolist()
     [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]
     """
     if num_workers is None or replication is None:
         raise PlacementError("aspis needs the number of workers and the replication")
-    require_odd(replication)
+    require_copies(replication)
     if num_workers < replication:
         raise PlacementError(f"aspis needs at least as many workers as copies; got {num_workers} workers and r = {replication}")
     for size in range(1, min(replication, num_workers - replication) + 1):  # the binomials of huge sizes are never computed

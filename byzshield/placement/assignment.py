@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,18 +21,21 @@ class Assignment:
     """A biregular bipartite graph of K workers and f files.
 
     Each worker computes l files (its load) and each file is computed by r workers (its replication), so K l = f r. A vote
-    among the r copies needs r odd.
+    among the r copies decides a file if r is odd. Where somebody arbitrates who can compute the file, a disagreement is settled
+    by whoever is right, so that only copies that all agree are believed: then r may be even.
 
     Args:
         scheme: the name of the placement that made it.
         files_of: the files of each worker, shape [K, l], ascending in each row, numbered from 0.
+        threshold: the copies in Byzantine hands that corrupt a file: a majority, or with arbitration (or an even r) all r.
 
     Raises:
-        PlacementError: the lists do not make such a graph.
+        PlacementError: the lists do not make such a graph, or the threshold is no majority of the copies.
     """
 
     scheme: str
     files_of: NDArray[np.int64]
+    threshold: int = 0
 
     def __post_init__(self) -> None:
         files_of = np.sort(np.array(self.files_of, dtype=np.int64, ndmin=2), axis=1)
@@ -45,10 +48,22 @@ class Assignment:
         copies = np.bincount(files_of.ravel())
         if copies.min() != copies.max():
             raise PlacementError(f"every file needs equally many workers; got {copies.min()} to {copies.max()}")
-        if copies[0] % 2 == 0:
-            raise PlacementError(f"replication must be odd, or a vote can tie; got r = {copies[0]}")
         files_of.flags.writeable = False
         object.__setattr__(self, "files_of", files_of)
+        replication = int(copies[0])
+        if not self.threshold:
+            object.__setattr__(self, "threshold", self.majority if replication % 2 else replication)
+        if not self.majority <= self.threshold <= replication:
+            raise PlacementError(f"the threshold must be a majority of {replication} copies; got {self.threshold}")
+
+    def arbitrated(self) -> "Assignment":
+        """The same where somebody settles every disagreement: only copies of which all agree are believed.
+
+        >>> from byzshield.placement import mols
+        >>> mols(5, 3).threshold, mols(5, 3).arbitrated().threshold
+        (2, 3)
+        """
+        return replace(self, threshold=self.replication)
 
     def at(self, step: int) -> "Assignment":
         """The assignment of a training step; this one, unless workers change their places."""
@@ -76,8 +91,8 @@ class Assignment:
 
     @property
     def majority(self) -> int:
-        """r' = (r + 1) / 2, the equal copies that decide a file."""
-        return (self.replication + 1) // 2
+        """r' = floor(r / 2) + 1, the equal copies that decide a file."""
+        return self.replication // 2 + 1
 
     @cached_property
     def workers_of(self) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ def custom(path: str | None = None) -> Assignment:
         path: the file.
 
     Raises:
-        PlacementError: the file cannot be read, or does not describe a biregular graph with odd replication.
+        PlacementError: the file cannot be read, or does not describe a biregular graph.
     """
     if path is None:
         raise PlacementError("custom needs the path of a .json or .npy file that says which worker computes which file")

@@ -4,7 +4,7 @@ import numpy as np
 
 from byzshield.errors import PlacementError
 from byzshield.placement.assignment import PLACEMENTS, Assignment
-from byzshield.placement.sizes import require_odd, require_supported
+from byzshield.placement.sizes import require_copies, require_supported
 
 __all__ = ["cyclic"]
 
@@ -20,11 +20,11 @@ def cyclic(num_workers: int | None = None, replication: int | None = None, load:
 
     Args:
         num_workers: K, at least r.
-        replication: r = 2s + 1, odd.
+        replication: r; 2s + 1 for a vote or the code.
         load: l; stands in for the replication, which it equals.
 
     Raises:
-        PlacementError: a size is missing or too large, r is even or more than K, or load and replication differ.
+        PlacementError: a size is missing or too large, r is more than K, or load and replication differ.
 
     >>> cyclic(num_workers=5, replication=3).files_of.tolist()
     [[0, 1, 2], [1, 2, 3], [2, 3, 4], [0, 3, 4], [0, 1, 4]]
@@ -34,7 +34,7 @@ def cyclic(num_workers: int | None = None, replication: int | None = None, load:
         raise PlacementError("cyclic needs the number of workers and the replication")
     if load is not None and load != copies:
         raise PlacementError(f"cyclic needs load = replication; got load {load} and replication {copies}: give one of them")
-    require_odd(copies)
+    require_copies(copies)
     if num_workers < copies:
         raise PlacementError(f"cyclic needs at least as many workers as copies; got {num_workers} workers and r = {copies}")
     require_supported(num_workers, copies)

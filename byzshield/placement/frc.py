@@ -4,7 +4,7 @@ import numpy as np
 
 from byzshield.errors import PlacementError
 from byzshield.placement.assignment import PLACEMENTS, Assignment
-from byzshield.placement.sizes import require_odd, require_supported
+from byzshield.placement.sizes import require_copies, require_supported
 
 __all__ = ["frc"]
 
@@ -17,17 +17,17 @@ def frc(num_workers: int | None = None, replication: int | None = None) -> Assig
 
     Args:
         num_workers: K, a multiple of r.
-        replication: r, odd.
+        replication: r; odd for a vote.
 
     Raises:
-        PlacementError: a size is missing or too large, r is even, or r does not divide K.
+        PlacementError: a size is missing or too large, or r does not divide K.
 
     >>> frc(num_workers=6, replication=3).files_of.ravel().tolist()
     [0, 0, 0, 1, 1, 1]
     """
     if num_workers is None or replication is None:
         raise PlacementError("frc needs the number of workers and the replication")
-    require_odd(replication)
+    require_copies(replication)
     if num_workers < 1 or num_workers % replication:
         raise PlacementError(
             f"frc needs a number of workers that the replication divides; got {num_workers} workers and r = {replication}"

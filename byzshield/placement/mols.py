@@ -5,7 +5,7 @@ import numpy as np
 from byzshield.errors import PlacementError
 from byzshield.placement.assignment import PLACEMENTS, Assignment
 from byzshield.placement.galois_field import field, prime_power
-from byzshield.placement.sizes import require_odd, resolve_sizes
+from byzshield.placement.sizes import require_copies, resolve_sizes
 
 __all__ = ["mols"]
 
@@ -21,7 +21,7 @@ def mols(load: int | None = None, replication: int | None = None, *, num_workers
 
     Args:
         load: l, a prime power.
-        replication: r, odd, 3 <= r < l.
+        replication: r, 2 <= r < l; odd for a vote.
         num_workers: K = r l; stands in for one of the others.
 
     Raises:
@@ -31,11 +31,11 @@ def mols(load: int | None = None, replication: int | None = None, *, num_workers
     [0, 9, 13, 17, 21]
     """
     load, replication = resolve_sizes("mols", num_workers=num_workers, load=load, replication=replication)
-    require_odd(replication)
+    require_copies(replication)
     if prime_power(load) is None:
         raise PlacementError(f"mols needs a load that is a prime power (3, 4, 5, 7, 8, 9, 11, ...); got l = {load}")
-    if not 3 <= replication < load:
-        raise PlacementError(f"mols needs 3 <= replication < load; got r = {replication} and l = {load}")
+    if not 2 <= replication < load:
+        raise PlacementError(f"mols needs 2 <= replication < load; got r = {replication} and l = {load}")
     order = field(load)
     # squares[a, i, j] = L_(a+1)(i, j); a stable sort of the cells by symbol lists each worker's files in ascending order.
     squares = order.add[order.multiply[1 : replication + 1], :]

@@ -27,7 +27,7 @@ class Permuted(Assignment):
         from byzshield.seeding import generator  # loads numpy.random, which no command needs to say what it does
 
         order = generator(self.seed, "assignment", step).permutation(self.num_workers)
-        return Assignment(scheme=self.scheme, files_of=self.files_of[order])
+        return Assignment(scheme=self.scheme, files_of=self.files_of[order], threshold=self.threshold)
 
 
 def permuted(assignment: Assignment, *, seed: int) -> Permuted:

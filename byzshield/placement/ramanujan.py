@@ -7,7 +7,7 @@ import numpy as np
 from byzshield.errors import PlacementError
 from byzshield.placement.assignment import PLACEMENTS, Assignment
 from byzshield.placement.galois_field import is_prime
-from byzshield.placement.sizes import require_odd, require_supported, resolve_sizes
+from byzshield.placement.sizes import require_copies, require_supported, resolve_sizes
 
 __all__ = ["ramanujan1", "ramanujan2"]
 
@@ -24,18 +24,18 @@ def ramanujan1(load: int | None = None, replication: int | None = None, *, num_w
 
     Args:
         load: s, a prime.
-        replication: m, odd, 3 <= m < s.
+        replication: m, 2 <= m < s; odd for a vote.
         num_workers: K = m s; stands in for one of the others.
 
     Raises:
         PlacementError: the sizes are missing or break one of these rules.
     """
     order, width = resolve_sizes("ramanujan1", num_workers=num_workers, load=load, replication=replication)
-    require_odd(width)
+    require_copies(width)
     if not is_prime(order):
         raise PlacementError(f"ramanujan1 needs a prime load; got s = {order}")
-    if not 3 <= width < order:
-        raise PlacementError(f"ramanujan1 needs 3 <= replication < load; got m = {width} and s = {order}")
+    if not 2 <= width < order:
+        raise PlacementError(f"ramanujan1 needs 2 <= replication < load; got m = {width} and s = {order}")
     # Column k s + c has a one in each block row i, at row (c - i k) mod s of the block.
     k, c, i = np.ogrid[:width, :order, :order]
     return Assignment(scheme="ramanujan1", files_of=(i * order + (c - i * k) % order).reshape(width * order, order))
@@ -51,7 +51,7 @@ def ramanujan2(m: int | None = None, replication: int | None = None, *, num_work
 
     Args:
         m: a multiple of s; the load.
-        replication: s, an odd prime.
+        replication: s, a prime; odd for a vote.
         num_workers: K = s^2; stands in for the replication.
 
     Raises:
@@ -63,7 +63,7 @@ def ramanujan2(m: int | None = None, replication: int | None = None, *, num_work
         raise PlacementError("ramanujan2 needs m and the replication (or the number of workers, its square)")
     if num_workers is not None and num_workers != replication**2:
         raise PlacementError(f"ramanujan2 needs num_workers = replication^2; got {num_workers} workers and s = {replication}")
-    require_odd(replication)
+    require_copies(replication)
     require_supported(replication**2, m)
     if not is_prime(replication):
         raise PlacementError(f"ramanujan2 needs a prime replication; got s = {replication}")

@@ -2,7 +2,7 @@
 
 from byzshield.errors import PlacementError
 
-__all__ = ["require_odd", "require_supported", "resolve_sizes"]
+__all__ = ["require_copies", "require_supported", "resolve_sizes"]
 
 MOST_COPIES = 10_000_000
 
@@ -31,10 +31,10 @@ def resolve_sizes(scheme: str, *, num_workers: int | None, load: int | None, rep
     return load, replication
 
 
-def require_odd(replication: int) -> None:
-    """Raises PlacementError unless r is odd and at least 1."""
-    if replication < 1 or replication % 2 == 0:
-        raise PlacementError(f"replication must be odd, or a vote can tie; got r = {replication}")
+def require_copies(replication: int) -> None:
+    """Raises PlacementError unless r is at least 1."""
+    if replication < 1:
+        raise PlacementError(f"replication must be at least 1; got r = {replication}")
 
 
 def require_supported(num_workers: int, load: int) -> None:

@@ -74,6 +74,8 @@ class Builder:
                 f"{self.num_ranks} processes are more than the server and {assignment.num_workers} workers: "
                 f"use mpirun -n {assignment.num_workers + 1} or fewer"
             )
+        if assignment.replication % 2 == 0:
+            raise ConfigError(f"placement.replication: must be odd, or a vote can tie; got r = {assignment.replication}")
         return permuted(assignment, seed=self.config.run.seed) if section.permute else assignment
 
     def _assignment(self) -> Assignment:

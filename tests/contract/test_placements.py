@@ -1,5 +1,6 @@
 """Every registered placement, through every property that a placement must have."""
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,13 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], set[int]]]] = {
         ({"num_workers": 7, "replication": 3}, {0, 1, 2}),
         ({"num_workers": 11, "load": 5}, {0, 1, 2, 3, 4}),
         ({"num_workers": 5, "replication": 5}, {5}),
+        ({"num_workers": 7, "replication": 2}, {0, 1}),
     ],
-    "frc": [({"num_workers": 15, "replication": 3}, {0, 1}), ({"num_workers": 25, "replication": 5}, {0, 1})],
+    "frc": [
+        ({"num_workers": 16, "replication": 2}, {0, 1}),
+        ({"num_workers": 15, "replication": 3}, {0, 1}),
+        ({"num_workers": 25, "replication": 5}, {0, 1}),
+    ],
     "mols": [
         ({"load": 5, "replication": 3}, {0, 1}),
         ({"load": 7, "replication": 5}, {0, 1}),
@@ -33,8 +39,9 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], set[int]]]] = {
         ({"load": 4, "replication": 3}, {0, 1}),
         ({"load": 8, "replication": 5}, {0, 1}),
         ({"load": 9, "replication": 7}, {0, 1}),
+        ({"load": 5, "replication": 2}, {0, 1}),
     ],
-    "ramanujan1": [({"load": 5, "replication": 3}, {0, 1}), ({"load": 7, "replication": 5}, {0, 1})],
+    "ramanujan1": [({"load": 5, "replication": size}, {0, 1}) for size in (2, 3, 4)] + [({"load": 7, "replication": 5}, {0, 1})],
     "ramanujan2": [
         ({"m": 5, "replication": 5}, {0, 1}),
         ({"m": 3, "num_workers": 9}, {0, 1}),
@@ -56,8 +63,9 @@ def test_the_graph_is_biregular(scheme: str, sizes: dict[str, Any], shared: set[
     assert set(incidence.sum(axis=1)) == {assignment.load}
     assert set(incidence.sum(axis=0)) == {assignment.replication}
     assert assignment.num_workers * assignment.load == assignment.num_files * assignment.replication
-    assert assignment.replication % 2 == 1
-    assert assignment.majority == (assignment.replication + 1) // 2
+    assert assignment.majority == assignment.replication // 2 + 1
+    assert assignment.threshold == (assignment.majority if assignment.replication % 2 else assignment.replication)
+    assert assignment.arbitrated().threshold == assignment.replication
 
 
 @pytest.mark.parametrize(("scheme", "sizes", "shared"), CASES)
@@ -87,24 +95,19 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
     [
         ("mols", {"load": 6, "replication": 3}, "prime"),
         ("mols", {"load": 5, "replication": 5}, "replication < load"),
-        ("mols", {"load": 5, "replication": 2}, "odd"),
         ("mols", {"load": 5}, "two of"),
         ("mols", {"num_workers": 16, "replication": 3}, "does not divide"),
         ("mols", {"num_workers": 14, "load": 5, "replication": 3}, "use 15 workers"),
         ("ramanujan1", {"load": 9, "replication": 3}, "prime"),
         ("ramanujan1", {"load": 5, "replication": 7}, "replication < load"),
-        ("ramanujan1", {"load": 5, "replication": 4}, "odd"),
         ("ramanujan2", {"m": 9, "replication": 9}, "prime"),
         ("ramanujan2", {"m": 7, "replication": 5}, "divides"),
-        ("ramanujan2", {"m": 4, "replication": 2}, "odd"),
         ("ramanujan2", {"m": 5, "num_workers": 24}, "replication"),
         ("aspis", {"num_workers": 7}, "needs"),
-        ("aspis", {"num_workers": 7, "replication": 4}, "odd"),
         ("aspis", {"num_workers": 3, "replication": 5}, "at least as many workers"),
         ("aspis", {"num_workers": 400, "replication": 3}, "supported up to"),
         ("aspis", {"num_workers": 10**10, "replication": 5 * 10**9 + 1}, "supported up to"),
         ("cyclic", {"num_workers": 7}, "needs"),
-        ("cyclic", {"num_workers": 7, "replication": 4}, "odd"),
         ("cyclic", {"num_workers": 3, "replication": 5}, "at least as many workers"),
         ("cyclic", {"num_workers": 7, "replication": 3, "load": 5}, "load = replication"),
         ("custom", {}, "path"),
@@ -116,7 +119,6 @@ def test_workers_of_one_square_share_nothing(scheme: str) -> None:
         ("steiner", {"num_workers": 9, "replication": 5}, "replication 3"),
         ("steiner", {"num_workers": 6 * 10**9 + 1}, "supported up to"),
         ("frc", {"num_workers": 16, "replication": 3}, "divides"),
-        ("frc", {"num_workers": 16, "replication": 4}, "odd"),
         ("frc", {"num_workers": 15}, "needs"),
         ("baseline", {}, "number of workers"),
         ("baseline", {"num_workers": 0}, "at least 1"),
@@ -139,7 +141,6 @@ def test_impossible_sizes_get_one_clear_line(scheme: str, sizes: dict[str, Any],
     [
         ([[0, 0], [1, 1]], "twice"),
         ([[0, 1], [1, 2]], "equally many"),
-        ([[0], [0]], "odd"),
         ([[-1], [0]], "from 0"),
     ],
 )
@@ -189,3 +190,9 @@ def test_ramanujan_placements_are_the_ones_of_the_block_matrix() -> None:
 def test_the_first_worker_of_mols_is_the_papers() -> None:
     # L_1(i, j) = i + j mod 5 = 0 at (0,0) (1,4) (2,3) (3,2) (4,1), by hand.
     assert build("mols", load=5, replication=3).files_of[0].tolist() == [0, 9, 13, 17, 21]
+
+
+@pytest.mark.parametrize("threshold", [-1, 1, 4])
+def test_less_than_a_majority_corrupts_no_file_and_more_than_all_copies_there_are_not(threshold: int) -> None:
+    with pytest.raises(PlacementError, match=f"the threshold must be a majority of 3 copies; got {threshold}"):
+        replace(build("mols", load=5, replication=3), threshold=threshold)

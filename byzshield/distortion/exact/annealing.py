@@ -53,18 +53,18 @@ def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, c
         The most corrupted files found, and the workers who corrupt them, [q].
     """
     num_files, replication = graph.workers_of.shape
-    majority = graph.majority
-    # A file short of its majority counts a fraction, so that a swap that brings it nearer counts before the majority is reached.
+    threshold = graph.threshold
+    # A file short of its threshold counts a fraction, so that a swap that brings it nearer counts before it is reached.
     worth = np.ones(replication + 1)
-    for held in range(majority):
-        worth[held] = 0.5 * (held / majority) ** 2
+    for held in range(threshold):
+        worth[held] = 0.5 * (held / threshold) ** 2
     held_by = np.zeros(num_files, dtype=np.int32)
     for at in range(num_chosen):
         for file in graph.files_of[order[at]]:
             held_by[file] += 1
     corrupted = 0
     for file in range(num_files):
-        if held_by[file] >= majority:
+        if held_by[file] >= threshold:
             corrupted += 1
     best, best_set = corrupted, order[:num_chosen].copy()
     steps = len(chances)
@@ -76,12 +76,12 @@ def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, c
         for file in graph.files_of[leaving]:
             held = held_by[file]
             change += worth[held - 1] - worth[held]
-            corrupted -= int(held == majority)
+            corrupted -= int(held == threshold)
             held_by[file] = held - 1
         for file in graph.files_of[entering]:
             held = held_by[file]
             change += worth[held + 1] - worth[held]
-            corrupted += int(held + 1 == majority)
+            corrupted += int(held + 1 == threshold)
             held_by[file] = held + 1
         temperature = 0.6 * (1.0 - step / steps) + 0.02
         if change >= 0 or chances[step] < np.exp(change / temperature):

@@ -19,7 +19,7 @@ def first_worst_set(assignment: Assignment, num_byzantine: int) -> tuple[int, ..
         offset = head[-1] + 1 if head else 0
         first, second = np.triu_indices(num_workers - offset, k=1)
         totals = held + incidence[first + offset] + incidence[second + offset]
-        counts = (totals >= assignment.majority).sum(axis=1)
+        counts = (totals >= assignment.threshold).sum(axis=1)
         at = int(counts.argmax())
         if counts[at] > best:
             best, witness = int(counts[at]), (*head, int(first[at] + offset), int(second[at] + offset))

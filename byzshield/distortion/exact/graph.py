@@ -24,7 +24,7 @@ class Graph(NamedTuple):
         groups: workers sorted by group, [K]; group g is groups[group_start[g]:group_start[g + 1]].
         group_start: [number of groups + 1].
         shared_most: row w holds the sums of the largest entries of shared[w], [K, K + 1]; column n is the sum of n of them.
-        majority: r'.
+        threshold: equal copies that corrupt a file.
         across: the most files that two workers of different groups share.
         within: the most files that two workers of one group share.
         uniform: 1 if all pairs across groups share `across` and all pairs within one share `within`, else 0.
@@ -36,7 +36,7 @@ class Graph(NamedTuple):
     groups: Ints
     group_start: Ints
     shared_most: Ints
-    majority: int
+    threshold: int
     across: int
     within: int
     uniform: int
@@ -92,7 +92,7 @@ def graph_of(assignment: Assignment) -> Graph:
         groups=np.concatenate(groups).astype(np.int32),
         group_start=np.cumsum([0, *map(len, groups)]).astype(np.int32),
         shared_most=most.astype(np.int32),
-        majority=assignment.majority,
+        threshold=assignment.threshold,
         across=across,
         within=within,
         uniform=int(uniform),

@@ -50,7 +50,7 @@ def choose(graph: Graph, node: Node, worker: int) -> None:
         node.table[held + 1, room - 1] += 1
         node.held[file] = held + 1
         node.open[file] = room - 1
-        if held + 1 == graph.majority:
+        if held + 1 == graph.threshold:
             node.totals[CORRUPTED] += 1
     for other in range(len(graph.shared)):
         node.gain[other] += graph.shared[worker, other]
@@ -68,7 +68,7 @@ def unchoose(graph: Graph, node: Node, worker: int) -> None:
         node.table[held - 1, room + 1] += 1
         node.held[file] = held - 1
         node.open[file] = room + 1
-        if held == graph.majority:
+        if held == graph.threshold:
             node.totals[CORRUPTED] -= 1
     for other in range(len(graph.shared)):
         node.gain[other] -= graph.shared[worker, other]
@@ -182,13 +182,13 @@ def can_reach(graph: Graph, node: Node, target: int) -> bool:
     if count == 0:
         return False
     replication = graph.workers_of.shape[1]
-    majority = graph.majority
-    # Force the files that are nearest to their majority: no other choice of files costs fewer pairs.
+    threshold = graph.threshold
+    # Force the files that are nearest to their threshold: no other choice of files costs fewer pairs.
     forced = np.zeros(replication + 1, dtype=np.int64)
     left = count * graph.files_of.shape[1]
     cost = 0
-    for held in range(majority - 1, -1, -1):
-        need = majority - held
+    for held in range(threshold - 1, -1, -1):
+        need = threshold - held
         if missing == 0 or need > count:
             break
         files = 0
@@ -196,7 +196,7 @@ def can_reach(graph: Graph, node: Node, target: int) -> bool:
             files += node.table[held, room]
         files = min(files, missing)
         missing -= files
-        for level in range(held, majority):
+        for level in range(held, threshold):
             forced[level] += files
             cost += files * level
         left -= files * need
@@ -223,12 +223,12 @@ def can_reach(graph: Graph, node: Node, target: int) -> bool:
 
 @compiled
 def pick(graph: Graph, node: Node) -> int:
-    """The worker to decide next: of the file nearest to its majority with the fewest candidates, the one with the most gain."""
+    """The worker to decide next: of the file nearest to its threshold with the fewest candidates, the one with the most gain."""
     replication = graph.workers_of.shape[1]
     count = node.totals[TO_CHOOSE]
     best_held, best_room = -1, 0
-    for held in range(graph.majority - 1, -1, -1):
-        need = graph.majority - held
+    for held in range(graph.threshold - 1, -1, -1):
+        need = graph.threshold - held
         if need > count:
             break
         for room in range(need, replication - held + 1):

@@ -32,12 +32,12 @@ def root_cases(assignment: Assignment, graph: Graph, num_byzantine: int) -> list
     that case no file has more than M members of S, and none of an earlier orbit has M. docs/distortion.md says more.
     """
     symmetries = _symmetries(assignment)
-    if sum(comb(assignment.replication, size) for size in range(assignment.majority, assignment.replication + 1)) > MOST_SUBSETS:
+    if sum(comb(assignment.replication, size) for size in range(assignment.threshold, assignment.replication + 1)) > MOST_SUBSETS:
         return [(root(graph, num_byzantine), symmetries)]
     orbits = file_orbits(assignment)
     firsts = [int(np.flatnonzero(orbits == label)[0]) for label in np.unique(orbits)]
     cases: list[RootCase] = []
-    for most in range(min(assignment.replication, num_byzantine), assignment.majority - 1, -1):
+    for most in range(min(assignment.replication, num_byzantine), assignment.threshold - 1, -1):
         for file in firsts:
             cap = np.where(orbits < orbits[file], most - 1, most).astype(np.int32)
             holders = assignment.workers_of[file]

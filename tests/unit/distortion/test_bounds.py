@@ -38,8 +38,8 @@ def test_no_random_graph_exceeds_gamma_or_the_bound_from_fewer():
                 break
             c_max, _ = enumerate_plainly(assignment, q)
             assert c_max <= floor_of(spectral_bound(assignment, q))
-            if q > assignment.majority:
-                assert c_max <= bound_from_fewer(fewer, q, assignment.majority)
+            if q > assignment.threshold:
+                assert c_max <= bound_from_fewer(fewer, q, assignment.threshold)
             fewer = c_max
 
 
@@ -68,5 +68,5 @@ def test_groups_that_do_not_divide_the_workers_have_no_closed_form():
 def test_small_values_are_the_theorems(assignment):
     replication = assignment.replication
     for q in range(replication + 1):
-        expected = 0 if q < assignment.majority else 1 if q < replication else 3 if replication == 3 else 2
+        expected = 0 if q < assignment.threshold else 1 if q < replication else 3 if replication == 3 else 2
         assert worst_case(assignment, num_byzantine=q, use_cache=False).c_max == expected

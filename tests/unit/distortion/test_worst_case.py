@@ -25,6 +25,8 @@ def test_the_search_equals_plain_enumeration_on_random_biregular_graphs(seed):
     sizes = sizes_of_random_graphs()
     for _ in range(40):
         assignment = random_assignment(random, *sizes[random.integers(len(sizes))])
+        if random.random() < 0.3:
+            assignment = assignment.arbitrated()
         num_byzantine = int(random.integers(1, min(assignment.num_workers, 7)))
         result, canonical = exact_search.search(assignment, num_byzantine, None, assignment.num_files)
         assert canonical
@@ -41,13 +43,16 @@ def test_the_search_equals_plain_enumeration_on_random_biregular_graphs(seed):
         cyclic(num_workers=9, replication=3),
         cyclic(num_workers=13, replication=5),
         cyclic(num_workers=7, replication=7),
+        mols(load=4, replication=2),
         mols(load=4, replication=3),
+        mols(load=4, replication=3).arbitrated(),
+        cyclic(num_workers=9, replication=2),
         mols(load=5, replication=3),
         ramanujan1(load=5, replication=3),
         ramanujan2(m=3, replication=3),
         ramanujan2(m=6, replication=3),
     ],
-    ids=lambda a: f"{a.scheme}-{a.num_workers}-{a.num_files}-{a.replication}",
+    ids=lambda a: f"{a.scheme}-{a.num_workers}-{a.num_files}-{a.replication}-{a.threshold}",
 )
 def test_the_search_equals_plain_enumeration_on_every_small_placement(assignment):
     for num_byzantine in range(1, min(assignment.num_workers, 7)):
@@ -64,6 +69,13 @@ def test_the_published_tables_come_out(assignment, rows):
         assert (result.c_max, result.exact, result.upper_bound) == (c_max, True, c_max)
         assert len(corrupted_files(assignment, result.witness)) == c_max
         assert len(set(result.witness)) == num_byzantine
+
+
+def test_two_copies_with_arbitration_lose_fewer_files_than_three_with_a_vote():
+    two, three = mols(load=5, replication=2), mols(load=5, replication=3)
+    assert [worst_case(two, q).c_max for q in (2, 3, 4, 5)] == [1, 2, 4, 6]  # a by b workers of two squares share a b cells
+    assert [worst_case(three, q, threshold=3).c_max for q in (2, 3, 4, 5)] == [0, 1, 1, 2]
+    assert worst_case(three.arbitrated(), 4) == worst_case(three, 4, threshold=3)
 
 
 def test_small_cases_never_load_the_compiler(monkeypatch):

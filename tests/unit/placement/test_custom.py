@@ -38,7 +38,6 @@ def test_every_form_gives_the_assignment_back(form, tmp_path):
         ('{"files_of": [[0], [2000000000]]}', "numbered from 0 without gaps"),
         ('{"files_of": [[0, 1], [0, 2], [0, 3]]}', "equally many workers"),
         ("[" * 100_000, "cannot be read"),
-        ('{"files_of": [[0], [0]]}', "odd"),
         ('{"incidence": [[1, 2], [0, 1]]}', "0 and 1"),
         ('{"incidence": [[1, 1], [0, 1]]}', "equally many files"),
         ('{"incidence": [[1, 0], [1, 0]]}', "column of zeros"),

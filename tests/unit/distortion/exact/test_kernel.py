@@ -34,7 +34,7 @@ def best_completion(assignment, node):
     held = assignment.incidence[chosen].sum(axis=0)
     rest = int(node.totals[kernel.TO_CHOOSE])
     return max(
-        int((held + assignment.incidence[list(more)].sum(axis=0) >= assignment.majority).sum())
+        int((held + assignment.incidence[list(more)].sum(axis=0) >= assignment.threshold).sum())
         for more in combinations(left, rest)
     )
 
@@ -50,7 +50,7 @@ def assert_consistent(assignment, graph, node):
     assert np.array_equal(node.open, room)
     assert np.array_equal(node.table, table)
     assert np.array_equal(node.gain, graph.shared[chosen].sum(axis=0))
-    assert node.totals[kernel.CORRUPTED] == (held >= assignment.majority).sum()
+    assert node.totals[kernel.CORRUPTED] == (held >= assignment.threshold).sum()
     assert node.totals[kernel.CANDIDATES] == (node.status == CANDIDATE).sum()
 
 

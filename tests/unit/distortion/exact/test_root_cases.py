@@ -27,7 +27,7 @@ def assert_all_covered(assignment, num_byzantine):
     nodes = [node for node, _ in root_cases(assignment, graph_of(assignment), num_byzantine)]
     for workers in combinations(range(assignment.num_workers), num_byzantine):
         held = assignment.incidence[list(workers)].sum(axis=0)
-        if held.max() < assignment.majority:
+        if held.max() < assignment.threshold:
             continue
         images = np.zeros((len(group), assignment.num_workers), dtype=bool)
         np.put_along_axis(images, group[:, list(workers)].astype(int), True, axis=1)
