@@ -22,6 +22,7 @@ from byzshield.cli import (
     distortion,
     doctor,
     evaluate,
+    init,
     listing,
     placement,
     plan,
@@ -37,7 +38,7 @@ __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
 RANK = os.environ.get("PMIX_RANK", "0")  # set by mpirun, and by srun --mpi=pmix
-COMMANDS = (placement, distortion, plan, train, simulate, sweep, evaluate, report, doctor, listing, data, detox, completion)
+COMMANDS = (init, placement, distortion, plan, train, simulate, sweep, evaluate, report, doctor, listing, data, detox, completion)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

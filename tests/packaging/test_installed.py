@@ -74,6 +74,8 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(installed: Instal
         "byzshield/py.typed",
         "byzshield/data/mnist5k.npz",
         "byzshield/data/mnist5k.txt",
+        "byzshield/cli/template/run.toml",
+        "byzshield/cli/template/pytest.ini",
         *(
             f"{data}/data/share/byzshield/{path.parent.name}/{path.name}"
             for kind in ("runs", "sweeps")
