@@ -115,7 +115,10 @@ def test_a_packaged_example_is_simulated_by_the_installed_package(installed: Ins
     assert (tmp_path / "runs" / "quickstart" / "summary.json").is_file()
 
 
-@pytest.mark.parametrize("start", [["byzshield"], ["python", "-m", "byzshield"]], ids=["command", "module"])
+STARTS = pytest.mark.parametrize("start", [["byzshield"], ["python", "-m", "byzshield"]], ids=["command", "module"])
+
+
+@STARTS
 def test_a_component_of_ones_own_is_found_in_the_current_folder(start: list[str], installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "my_placement.py").write_text(MY_PLACEMENT)
     words = [*start, "placement", "--scheme", "my_placement:mine"]
@@ -129,10 +132,13 @@ def test_a_component_of_ones_own_is_found_in_the_current_folder(start: list[str]
     assert "'my_placement:mine' cannot be imported" in refused.stderr
 
 
-def test_a_file_in_the_current_folder_takes_the_place_of_no_installed_module(installed: Installed, tmp_path: Path) -> None:
+@STARTS
+def test_a_file_in_the_current_folder_takes_the_place_of_no_installed_module(
+    start: list[str], installed: Installed, tmp_path: Path
+) -> None:
     (tmp_path / "wave.py").write_text("raise ImportError('not the one of the standard library')\n")
     (tmp_path / "my_placement.py").write_text(f"import wave\n{MY_PLACEMENT}")
-    done = installed.run("byzshield", "placement", "--scheme", "my_placement:mine", folder=tmp_path)
+    done = installed.run(*start, "placement", "--scheme", "my_placement:mine", folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
