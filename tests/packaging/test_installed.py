@@ -15,6 +15,7 @@ from needs import need
 REPOSITORY = Path(__file__).parents[2]
 # Settings of the packaged example under which no kernel need be compiled, which takes longer than all the rest.
 QUICK = ["run.steps=2", "run.eval_every=0", "model.name=mlp", "aggregation.rule=mean", "attack.selection=first"]
+STARTS = pytest.mark.parametrize("start", [["byzshield"], ["python", "-m", "byzshield"]], ids=["command", "module"])
 MY_PLACEMENT = """
 from byzshield.placement import build
 
@@ -113,9 +114,6 @@ def test_a_packaged_example_is_simulated_by_the_installed_package(installed: Ins
     done = installed.run("byzshield", "simulate", str(example), *settings, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "quickstart" / "summary.json").is_file()
-
-
-STARTS = pytest.mark.parametrize("start", [["byzshield"], ["python", "-m", "byzshield"]], ids=["command", "module"])
 
 
 @STARTS
