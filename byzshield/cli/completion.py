@@ -37,6 +37,7 @@ SECTIONS: Final = {
     "aggregation.rule": "aggregators",
     "attack.name": "attacks",
     "model.name": "models",
+    "loss.name": "losses",
     "data.name": "datasets",
 }
 

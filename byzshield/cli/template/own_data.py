@@ -1,32 +1,29 @@
-"""The data: a function that returns them. Every process calls it, and has to get the same, so draw from a fixed seed."""
+"""The data: a function that returns samples to train on and to test with. Every process calls it, and has to get the same."""
 
-import numpy as np
-
-from byzshield.data import Dataset
-
-
-def load() -> Dataset:
-    """Images of a bright row, a bright column or a bright diagonal, under noise."""
-    train_images, train_labels = draw(3000, seed=1)
-    test_images, test_labels = draw(600, seed=2)
-    return Dataset(
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        num_classes=3,
-        mean=(0.5,),
-        std=(0.3,),
-    )
+import torch
+from torch.utils.data import Dataset
 
 
-def draw(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images, uint8 [count, 1, 8, 8], and their labels [count]."""
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 128, (count, 1, 8, 8))
-    labels = rng.integers(0, 3, count)
-    for image, label in zip(images[:, 0], labels, strict=True):
-        place = rng.integers(8)
-        pixels = (place, slice(None)), (slice(None), place), (np.arange(8), (np.arange(8) + place) % 8)
-        image[pixels[label]] += 127
-    return images.astype(np.uint8), labels
+class Bars(Dataset):
+    """Images of a bright row, column or diagonal, under noise; any data set with __len__ and __getitem__ will do."""
+
+    def __init__(self, count: int, *, seed: int) -> None:
+        stream = torch.Generator().manual_seed(seed)
+        self.images = torch.rand(count, 1, 8, 8, generator=stream) - 0.5
+        self.targets = torch.arange(count) % 3
+        for image, target in zip(self.images[:, 0], self.targets, strict=True):
+            place, cells = torch.randint(8, (), generator=stream), torch.arange(8)
+            rows, columns = [(place, cells), (cells, place), (cells, (cells + place) % 8)][target]
+            image[rows, columns] += 1
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """An image, float32 [1, 8, 8], and its class. Of a step, a worker asks for the samples of its own files alone."""
+        return self.images[index], self.targets[index]
+
+
+def load() -> tuple[Bars, Bars]:
+    """To train on, and to test with."""
+    return Bars(3000, seed=1), Bars(600, seed=2)
