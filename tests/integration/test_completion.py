@@ -30,6 +30,7 @@ CASES = {
     "byzshield report --output pa": "--output page.html",
     "byzshield train first.toml --set attack.na": "--set attack.name=",
     "byzshield train --set attack.num_byzantine=3 --set attack.name=al": "--set attack.name=alie",
+    "byzshield doctor --set loss.name=mse": "--set loss.name=mse_loss",
     "byzshield sweep --set cluster.exchange=d": "--set cluster.exchange=digest",
 }
 
