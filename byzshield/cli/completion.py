@@ -13,7 +13,7 @@ from byzshield.cli.listing import registry_of
 __all__ = ["add_parser"]
 
 EPILOG = """\
-Where it belongs, so that every new shell has it; after an update of byzshield, write it again:
+Where it belongs, so that every new shell has it (make the folder first; after an update of byzshield, write it again):
   bash  byzshield completion bash > ~/.local/share/bash-completion/completions/byzshield
   zsh   byzshield completion zsh > ~/.zfunc/_byzshield       (with fpath+=~/.zfunc before compinit in ~/.zshrc)
   fish  byzshield completion fish > ~/.config/fish/completions/byzshield.fish
