@@ -54,7 +54,7 @@ setup(
     license_files=["LICENSE", "byzshield/data/mnist5k.txt"],
     python_requires=">=3.11",
     packages=find_packages(include=["byzshield", "byzshield.*"]),
-    package_data={"byzshield": ["py.typed"], "byzshield.data": ["mnist5k.npz", "mnist5k.txt"]},
+    package_data={"byzshield": ["py.typed"], "byzshield.cli": ["template/*"], "byzshield.data": ["mnist5k.npz", "mnist5k.txt"]},
     data_files=[
         (f"share/byzshield/{kind}", sorted(str(path.relative_to(HERE)) for path in HERE.glob(f"configs/{kind}/*.toml")))
         for kind in ("runs", "sweeps")

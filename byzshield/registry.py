@@ -2,18 +2,32 @@
 
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import Any, Generic, TypeVar, cast
 
 from byzshield.errors import ByzShieldError, ConfigError, explain
 from byzshield.suggestion import suggestion
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "look_in"]
 
 T = TypeVar("T")
+_own_folder = ""
+
+
+def look_in(folder: str) -> None:
+    """Makes a folder the first that users' own modules, "module:attribute", are looked for in; the current one is the second.
+
+    Args:
+        folder: such as that of the run file; "" for the current one alone.
+    """
+    global _own_folder
+    _own_folder = folder
 
 
 class Registry(Generic[T]):
@@ -21,7 +35,7 @@ class Registry(Generic[T]):
 
     The modules of `package` are imported at the first look-up, so that a new one is found by its name.
 
-    A user's own module may lie in the current folder.
+    A user's own module may lie in the folder that `look_in` was told of, or in the current one.
 
     Args:
         kind: what the entries are, in the singular, for messages ("attack").
@@ -133,8 +147,10 @@ class Registry(Generic[T]):
         module_name, _, attribute = name.partition(":")
         if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
             raise ConfigError(f"{self.kind} {name!r} must be a registered name or module:attribute")
-        if "" not in sys.path:  # the current folder; last, so that no file in it takes the place of an installed module
-            sys.path.append("")
+        for folder in ("", _own_folder):  # last, so that no file in them takes the place of an installed module
+            if folder not in sys.path:
+                sys.path.insert(len(sys.path) - (sys.path[-1] == ""), folder)
+        self._require_meant(name)
         try:
             entry = getattr(importlib.import_module(module_name), attribute)
         except (ImportError, AttributeError) as error:
@@ -146,3 +162,17 @@ class Registry(Generic[T]):
         if not callable(entry):
             raise ConfigError(f"{self.kind} {name!r} must be a function or a class")
         return cast(T, entry)
+
+    def _require_meant(self, name: str) -> None:
+        """Refuses a module that hides one of the same name in the run file's folder, which is the one that was meant."""
+        top = name.partition(":")[0].partition(".")[0]
+        meant = PathFinder.find_spec(top, [_own_folder]) if _own_folder else None
+        if meant is None or meant.origin is None:
+            return
+        try:
+            taken = find_spec(top)
+        except ValueError:  # a module that is loaded and comes from no file
+            taken = None
+        origin = taken and taken.origin
+        if os.path.realpath(origin or "") != os.path.realpath(meant.origin):
+            raise ConfigError(f"{self.kind} {name!r}: {origin} comes before {meant.origin}, and has the same name; rename one")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
@@ -15,7 +16,17 @@ from byzshield.config.section import Section, constraint_of
 from byzshield.errors import ConfigError
 from byzshield.suggestion import suggestion
 
-__all__ = ["Change", "configuration_hash", "dump", "from_table", "load", "override", "parse_override", "read_table"]
+__all__ = [
+    "Change",
+    "configuration_hash",
+    "dump",
+    "from_table",
+    "load",
+    "override",
+    "parse_override",
+    "read_run_file",
+    "read_table",
+]
 
 _NAMES = ("name", "rule")
 Change = tuple[str, str, Any]
@@ -33,9 +44,22 @@ def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     Raises:
         ConfigError: the file is missing, is not TOML, or a key or value is wrong.
     """
-    table = read_table(path)
+    table = read_run_file(path)
     override(table, map(parse_override, overrides))
     return from_table(table)
+
+
+def read_run_file(path: Path) -> dict[str, Any]:
+    """Reads the nested tables of a run file, in which run.module_dir then is an absolute path.
+
+    Raises:
+        ConfigError: it is missing or not TOML.
+    """
+    table = read_table(path)
+    run = table.setdefault("run", {})
+    if isinstance(run, dict) and isinstance(folder := run.get("module_dir", ""), str):
+        run["module_dir"] = os.path.abspath(path.parent / os.path.expanduser(folder))
+    return table
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class RunSection(Section):
         keep_checkpoints: how many of the newest stay; 0 keeps all, for `byzshield evaluate`. With 1, there is none to go back
             to if it is damaged.
         output_dir: the folder of all runs.
+        module_dir: the folder of your own modules, those of "module:Class", before the current folder; relative to the run file,
+            and by default the run file's own. In the config.toml of a run it stands in full.
         start_from: a file of weights to start from instead of random ones: a checkpoint, or a bare state_dict of the same
             network, also under the names of the published DETOX and ByzShield code. Only the server reads it. Momentum and what a
             rule remembers start from nothing.
@@ -69,6 +71,7 @@ class RunSection(Section):
     checkpoint_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     keep_checkpoints: int = key(0, least=0, most=LAST_STEP, hashed=False)
     output_dir: str = key("runs", hashed=False)
+    module_dir: str | None = key(None, hashed=False)
     start_from: str | None = key(None, hashed=False)
     start_step: int = key(0, least=0, most=LAST_STEP, hashed=False)
 

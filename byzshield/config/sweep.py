@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from byzshield.config.grid import Axis, changes_of, combinations, dotted
-from byzshield.config.load import configuration_hash, from_table, override, parse_override, read_table
+from byzshield.config.load import configuration_hash, from_table, override, parse_override, read_run_file, read_table
 from byzshield.config.schema import RunConfig
 from byzshield.errors import ConfigError
 from byzshield.suggestion import suggestion
@@ -99,7 +99,7 @@ def load_sweep(path: Path, *, preset: str | None = None, overrides: Iterable[str
         raise ConfigError(f"{path}: grid: is required; it lists what varies")
     axes = [Axis.of(name, entries) for name, entries in grid.items()]
     name = _name(path, table)
-    run_file, changes = read_table(path.parent / base), (changes_of("set", fixed), changes_of("preset", {**chosen, **last}))
+    run_file, changes = read_run_file(path.parent / base), (changes_of("set", fixed), changes_of("preset", {**chosen, **last}))
     cells = []
     for settings, varied in combinations(axes):
         try:

@@ -22,6 +22,7 @@ from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.objectives import Objective
 from byzshield.placement import Assignment, baseline, build, cyclic, permuted
+from byzshield.registry import look_in
 from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.memory import require_memory
 from byzshield.runtime.objectives import build_objective
@@ -59,6 +60,9 @@ class Builder:
     num_ranks: int = 2
     witness: tuple[int, ...] = ()
     objects: Objects = field(default_factory=Objects)
+
+    def __post_init__(self) -> None:
+        look_in(self.config.run.module_dir or "")
 
     @cached_property
     def assignment(self) -> Assignment:

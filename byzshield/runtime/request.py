@@ -14,7 +14,7 @@ from torch import nn
 from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, PreAggregator
 from byzshield.attacks import ATTACKS, Attack
 from byzshield.config import RunConfig, dump, from_table
-from byzshield.config.load import Change, override, read_table
+from byzshield.config.load import Change, override, read_run_file
 from byzshield.config.values import require_expressible
 from byzshield.data import TrainingData, training_data_of
 from byzshield.errors import ConfigError
@@ -99,7 +99,7 @@ class _Request:
         elif isinstance(run, Mapping):
             self._table = {section: dict(values) for section, values in run.items()}
         else:
-            self._table = {} if run is None else read_table(Path(run))
+            self._table = {} if run is None else read_run_file(Path(run))
         self._changes: list[Change] = []
         self._objects: dict[str, Any] = {}
 

@@ -15,6 +15,7 @@ from needs import need
 REPOSITORY = Path(__file__).parents[2]
 # Settings of the packaged example under which no kernel need be compiled, which takes longer than all the rest.
 QUICK = ["run.steps=2", "run.eval_every=0", "model.name=mlp", "aggregation.rule=mean", "attack.selection=first"]
+STARTS = pytest.mark.parametrize("start", [["byzshield"], ["python", "-m", "byzshield"]], ids=["command", "module"])
 MY_PLACEMENT = """
 from byzshield.placement import build
 
@@ -74,6 +75,8 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(installed: Instal
         "byzshield/py.typed",
         "byzshield/data/mnist5k.npz",
         "byzshield/data/mnist5k.txt",
+        "byzshield/cli/template/run.toml",
+        "byzshield/cli/template/pytest.ini",
         *(
             f"{data}/data/share/byzshield/{path.parent.name}/{path.name}"
             for kind in ("runs", "sweeps")
@@ -113,7 +116,7 @@ def test_a_packaged_example_is_simulated_by_the_installed_package(installed: Ins
     assert (tmp_path / "runs" / "quickstart" / "summary.json").is_file()
 
 
-@pytest.mark.parametrize("start", [["byzshield"], ["python", "-m", "byzshield"]], ids=["command", "module"])
+@STARTS
 def test_a_component_of_ones_own_is_found_in_the_current_folder(start: list[str], installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "my_placement.py").write_text(MY_PLACEMENT)
     words = [*start, "placement", "--scheme", "my_placement:mine"]
@@ -127,10 +130,13 @@ def test_a_component_of_ones_own_is_found_in_the_current_folder(start: list[str]
     assert "'my_placement:mine' cannot be imported" in refused.stderr
 
 
-def test_a_file_in_the_current_folder_takes_the_place_of_no_installed_module(installed: Installed, tmp_path: Path) -> None:
+@STARTS
+def test_a_file_in_the_current_folder_takes_the_place_of_no_installed_module(
+    start: list[str], installed: Installed, tmp_path: Path
+) -> None:
     (tmp_path / "wave.py").write_text("raise ImportError('not the one of the standard library')\n")
     (tmp_path / "my_placement.py").write_text(f"import wave\n{MY_PLACEMENT}")
-    done = installed.run("byzshield", "placement", "--scheme", "my_placement:mine", folder=tmp_path)
+    done = installed.run(*start, "placement", "--scheme", "my_placement:mine", folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

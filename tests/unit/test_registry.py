@@ -1,5 +1,7 @@
 """Components by name."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,22 @@ import pytest
 from byzshield.attacks import ATTACKS, Attack
 from byzshield.data import DATASETS
 from byzshield.errors import ConfigError
-from byzshield.registry import Registry
+from byzshield.registry import Registry, look_in
+
+OWN = "from byzshield.attacks import Constant\n\n\nclass Mine(Constant):\n    pass\n"
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
+    """Two folders for modules of one's own: that of a run file, and the current one."""
+    folders = (tmp_path / "of_run_file", tmp_path / "current")
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[1])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    look_in(str(folders[0]))
+    yield folders
+    look_in("")
 
 
 def test_a_users_component_is_named_by_module_and_class() -> None:
@@ -73,3 +90,26 @@ def test_a_module_that_does_not_parse_is_the_users_mistake(tmp_path: Path, monke
 def test_what_a_registered_entry_raises_is_no_users_mistake() -> None:
     with pytest.raises(KeyError), ATTACKS.calling("alie"):
         raise KeyError("ours")
+
+
+def test_own_modules_are_found_in_the_folder_of_the_run_file_and_in_the_current_one(own_folders: tuple[Path, Path]) -> None:
+    for number, folder in enumerate(own_folders):
+        (folder / f"own_attack_{number}.py").write_text(OWN)
+        assert issubclass(ATTACKS.get(f"own_attack_{number}:Mine"), Attack)
+
+
+def test_the_folder_of_the_run_file_comes_before_the_current_one(own_folders: tuple[Path, Path]) -> None:
+    (own_folders[0] / "own_attack_2.py").write_text(OWN)
+    (own_folders[1] / "own_attack_2.py").write_text("raise ImportError('the wrong one')\n")
+    assert issubclass(ATTACKS.get("own_attack_2:Mine"), Attack)
+
+
+@pytest.mark.parametrize("name", ["json", "sys", "own_attack_3"])
+def test_what_hides_an_own_module_in_the_folder_of_the_run_file_is_named(
+    name: str, own_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(own_folders[1])  # as Python does for `python -m`
+    (own_folders[1] / "own_attack_3.py").write_text("raise RuntimeError('the wrong one')\n")
+    (own_folders[0] / f"{name}.py").write_text(OWN)
+    with pytest.raises(ConfigError, match=rf"'{name}:Mine': .* comes before {own_folders[0]}/{name}\.py, and has the same name"):
+        ATTACKS.get(f"{name}:Mine")

@@ -1,5 +1,6 @@
 """Run files: what is read, what is refused, and by which name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,17 @@ def test_every_shipped_run_file_is_read_and_survives_a_round_trip(path: Path, tm
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
-    assert load(write(tmp_path, "")) == RunConfig()
+    config = load(write(tmp_path, ""))
+    assert replace(config, run=replace(config.run, module_dir=None)) == RunConfig()
+
+
+def test_own_modules_are_in_the_folder_of_the_run_file_also_for_the_run_file_that_a_run_leaves(tmp_path: Path) -> None:
+    config = load(write(tmp_path, ""))
+    assert config.run.module_dir == str(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert load(write(tmp_path / "runs", dump(config))) == config
+    assert load(write(tmp_path, "[run]\nmodule_dir = 'mine'\n")).run.module_dir == str(tmp_path / "mine")
+    assert load(write(tmp_path, ""), ["run.module_dir=/other"]).run.module_dir == "/other"
 
 
 def test_overrides_win_and_are_read_as_toml(tmp_path: Path) -> None:
@@ -85,7 +96,7 @@ def test_the_hash_follows_results_not_names() -> None:
 
 def test_the_keys_that_do_not_count_for_the_hash() -> None:
     changes: dict[str, dict[str, object]] = {
-        "run": {"name": "b", "seed": 2, "steps": 7, "eval_every": 1, "checkpoint_every": 1, "output_dir": "b"},
+        "run": {"name": "b", "seed": 2, "steps": 7, "eval_every": 1, "checkpoint_every": 1, "output_dir": "b", "module_dir": "b"},
         "data": {"name": "b", "root": "/b", "batch_size": 7, "augment": True},
         "metrics": {"log_every": 1},
     }
@@ -97,5 +108,6 @@ def test_the_keys_that_do_not_count_for_the_hash() -> None:
         if configuration_hash(from_table({section: {key: value}})) == base
     }
     assert free == {
-        "run.name", "run.steps", "run.eval_every", "run.checkpoint_every", "run.output_dir", "data.root", "metrics.log_every"
+        "run.name", "run.steps", "run.eval_every", "run.checkpoint_every", "run.output_dir", "run.module_dir",
+        "data.root", "metrics.log_every"
     }  # fmt: skip

@@ -42,6 +42,7 @@ REFUSED = [
     ("run.keep_checkpoints", "-1", "must be at least 0; got -1"),
     ("run.keep_checkpoints", "2147483648", "must be at most 2147483647; got 2147483648"),
     ("run.output_dir", "[]", "must be text; got []"),
+    ("run.module_dir", "3", "must be text; got 3"),
     ("run.start_from", "3", "must be text; got 3"),
     ("run.start_step", "-1", "must be at least 0; got -1"),
     ("run.start_step", "2147483648", "must be at most 2147483647; got 2147483648"),
