@@ -67,7 +67,7 @@ def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) ->
         (["simulate", "RUN", "--set", "schedule.name=Step"], "torch.optim.lr_scheduler has no 'Step'"),
         (["simulate", "RUN", "--set", "attack.num_byzantine=7"], "aggregation: Median against 14 corrupted rows needs"),
         (["simulate", "RUN", "--set", "attack.num_byzantine=16"], "attack: num_byzantine must be between 0 and"),
-        (["simulate", "RUN", "--set", "placement.scheme=frc", "--set", "placement.replication=4"], "placement: replication"),
+        (["simulate", "RUN", "--set", "placement.scheme=frc", "--set", "placement.replication=4"], "placement: frc needs a number of workers that the replication divides"),
         (["simulate", "RUN", "--set", "run.name=../up"], "run.name"),
         (["simulate", "RUN", "--ranks", "17"], "17 processes are more than"),
         (["simulate", "RUN", "--ranks", "1"], "one process cannot train"),
