@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from byzshield.errors import StorageError
 
-__all__ = ["atomic_write", "cache_directory", "named_errors", "parts_of", "read_json_lines", "write_text"]
+__all__ = ["RecordFile", "atomic_write", "cache_directory", "named_errors", "parts_of", "read_json_lines", "write_text"]
 
 
 @contextmanager
@@ -50,6 +50,54 @@ def write_text(path: Path, text: str) -> None:
     """Writes a whole file in UTF-8, as `atomic_write` does; names of files that are not UTF-8 stay as they are."""
     with atomic_write(path) as file:
         file.write(text.encode(errors="surrogateescape"))
+
+
+class RecordFile:
+    """A file that grows by records, each of which is in it wholly or not at all.
+
+    Args:
+        path: the file; it is replaced.
+        content: the records to begin with.
+
+    Raises:
+        StorageError: it cannot be written; what was there still is.
+    """
+
+    def __init__(self, path: Path, content: bytes = b"") -> None:
+        with atomic_write(path) as file:
+            file.write(content)
+        self._path = path
+        with named_errors(path):
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open until `close`
+
+    def append(self, record: bytes) -> None:
+        """Appends a record.
+
+        Raises:
+            StorageError: it cannot be written; the file ends with the record before.
+        """
+        whole = os.fstat(self._file.fileno()).st_size
+        rest = memoryview(record)
+        with named_errors(self._path):
+            try:
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            except BaseException:
+                self._file.truncate(whole)
+                raise
+
+    def sync(self) -> None:
+        """Waits until all records are on disk.
+
+        Raises:
+            StorageError: the disk has failed.
+        """
+        with named_errors(self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,18 @@ __all__ = ["Group", "Spread", "group_runs", "settings_apart"]
 
 # What a result does not depend on, beside the seed that is grouped over.
 FREE: Final = frozenset(
-    ("run.seed", "run.name", "run.output_dir", "run.eval_every", "run.checkpoint_every", "data.root", "metrics.log_every")
+    [
+        "run.seed",
+        "run.name",
+        "run.output_dir",
+        "run.eval_every",
+        "run.checkpoint_every",
+        "data.root",
+        "metrics.log_every",
+        "metrics.csv",
+        "metrics.tensorboard",
+        "metrics.prometheus",
+    ]
 )
 
 

@@ -1,10 +1,9 @@
 """metrics.jsonl: one line a step, whole or absent, and cut back to the checkpoint when a run resumes."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from byzshield.storage import named_errors, read_json_lines, write_text
+from byzshield.storage import RecordFile, read_json_lines
 from byzshield.strict_json import dumps, finite
 
 __all__ = ["MetricsLog", "read_metrics"]
@@ -22,12 +21,8 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, *, resumed_at: int = 0) -> None:
-        kept = [line for line in read_metrics(path) if line["step"] <= resumed_at]
-        write_text(path, "".join(dumps(line) + "\n" for line in kept))
-        self.lines = kept
-        self._path = path
-        with named_errors(path):
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for as long as the run
+        self.lines = [line for line in read_metrics(path) if line["step"] <= resumed_at]
+        self._file = RecordFile(path, "".join(dumps(line) + "\n" for line in self.lines).encode())
 
     @property
     def last_step(self) -> int:
@@ -40,15 +35,7 @@ class MetricsLog:
         Raises:
             StorageError: it cannot be written; the file ends with the line before.
         """
-        whole = os.fstat(self._file.fileno()).st_size
-        rest = memoryview((dumps(line) + "\n").encode())
-        with named_errors(self._path):
-            try:
-                while rest:
-                    rest = rest[self._file.write(rest) :]
-            except BaseException:
-                self._file.truncate(whole)
-                raise
+        self._file.append((dumps(line) + "\n").encode())
         self.lines.append(finite(line))
 
     def sync(self) -> None:
@@ -57,8 +44,7 @@ class MetricsLog:
         Raises:
             StorageError: the disk has failed.
         """
-        with named_errors(self._path):
-            os.fsync(self._file.fileno())
+        self._file.sync()
 
     def close(self) -> None:
         """Closes the file."""

@@ -32,6 +32,9 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.checkpoints = path / "checkpoints"
         self.summary = path / "summary.json"
+        self.csv = path / "metrics.csv"
+        self.events = path / "events"
+        self.prometheus = path / "metrics.prom"
         self._lock: DirectoryLock | None = None
 
     def __enter__(self) -> Self:
@@ -62,7 +65,9 @@ class RunDirectory:
 
     def remove_parts(self) -> None:
         """Removes what a job that was killed had half written; needs the lock."""
-        for path in (self.config, self.metrics, self.summary, self.checkpoints / "step_*.pt"):
+        events = self.events / "events.out.tfevents.*"
+        files = (self.config, self.metrics, self.summary, self.csv, self.prometheus)
+        for path in (*files, events, self.checkpoints / "step_*.pt"):
             for part in parts_of(path):
                 part.unlink(missing_ok=True)
 
