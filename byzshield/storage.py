@@ -10,7 +10,16 @@ from typing import Any, BinaryIO
 
 from byzshield.errors import StorageError
 
-__all__ = ["RecordFile", "atomic_write", "cache_directory", "named_errors", "parts_of", "read_json_lines", "write_text"]
+__all__ = [
+    "RecordFile",
+    "atomic_write",
+    "cache_directory",
+    "json_lines",
+    "named_errors",
+    "parts_of",
+    "read_json_lines",
+    "write_text",
+]
 
 
 @contextmanager
@@ -105,10 +114,13 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
     A missing file has none.
     """
-    if not path.exists():
-        return []
+    return json_lines(path.read_bytes()) if path.exists() else []
+
+
+def json_lines(content: bytes) -> list[dict[str, Any]]:
+    """The objects of lines, but for those that cannot be read."""
     objects: list[dict[str, Any]] = []
-    for text in path.read_bytes().splitlines():
+    for text in content.splitlines():
         with suppress(ValueError, RecursionError):
             value = json.loads(text)
             if isinstance(value, dict):

@@ -15,7 +15,22 @@ from typing import NoReturn
 
 import byzshield
 from byzshield import log
-from byzshield.cli import data, detox, distortion, doctor, evaluate, listing, placement, plan, report, simulate, sweep, train
+from byzshield.cli import (
+    data,
+    detox,
+    distortion,
+    doctor,
+    evaluate,
+    export,
+    listing,
+    placement,
+    plan,
+    report,
+    simulate,
+    sweep,
+    train,
+    watch,
+)
 from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped, StorageError
 from byzshield.storage import write_text
 
@@ -23,7 +38,7 @@ __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
 RANK = os.environ.get("PMIX_RANK", "0")  # set by mpirun, and by srun --mpi=pmix
-COMMANDS = (placement, distortion, plan, train, simulate, sweep, evaluate, report, doctor, listing, data, detox)
+COMMANDS = (placement, distortion, plan, train, simulate, sweep, watch, evaluate, report, export, doctor, listing, data, detox)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

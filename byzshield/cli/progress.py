@@ -1,12 +1,12 @@
 """How a run ended, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from byzshield.causes import SUSPECTED, verdicts
 
-__all__ = ["print_summary", "print_table"]
+__all__ = ["accusations", "print_summary", "print_table"]
 
 MOST_SHOWN = 12  # workers; the others are in summary.json
 
@@ -23,7 +23,7 @@ def print_summary(path: Path, summary: dict[str, Any]) -> None:
         f"test {'' if accuracy is None else f'accuracy {accuracy:.4f}, '}loss {'not finite' if loss is None else f'{loss:.4f}'} "
         f"after {summary['steps']} steps, {summary['step_seconds_median']:.3f} s a step"
     )
-    for line in _who_did_what(summary):
+    for line in accusations(summary):
         print(line)
     print(f"results in {path}")
 
@@ -35,7 +35,8 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _who_did_what(summary: dict[str, Any]) -> list[str]:
+def accusations(summary: Mapping[str, Any]) -> list[str]:
+    """What summary.json, or the like, holds against whom, in lines; none if nobody is accused."""
     found = verdicts(summary)
     if not found:
         return []

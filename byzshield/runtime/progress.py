@@ -11,7 +11,7 @@ from byzshield.log import FRESH, can_redraw
 from byzshield.runtime.standing import Standing
 from byzshield.runtime.wording import duration, evaluations, in_words, number, workers
 
-__all__ = ["Progress", "ProgressLine", "Silent"]
+__all__ = ["Progress", "ProgressLine", "Silent", "as_line"]
 
 REDRAW_SECONDS: Final = 0.1
 PLAIN_SECONDS: Final = (5.0, 60.0)  # between two plain lines without an evaluation: at first, and after an hour
@@ -91,7 +91,7 @@ class ProgressLine:
         if self._terminal:
             self._write(FRESH + _one_line(self._standing, self._left(now), note, self._width()))
         else:
-            self._write(_plain(self._standing, self._left(now), note) + "\n")
+            self._write(as_line(self._standing, self._left(now), note) + "\n")
 
     def finish(self) -> None:
         """Leaves the last line as it is, up to date."""
@@ -107,10 +107,9 @@ class ProgressLine:
     def _left(self, now: float) -> float | None:
         """Seconds to the end at the pace since the first step here, evaluations and all."""
         assert self._standing is not None
-        pace = self._standing.step_seconds
-        if self._first is not None and self._standing.step > self._first[1]:
-            pace = (now - self._first[0]) / (self._standing.step - self._first[1])
-        return None if pace is None else pace * (self._standing.steps - self._standing.step)
+        if self._first is None or self._standing.step == self._first[1]:
+            return self._standing.seconds_left
+        return (now - self._first[0]) / (self._standing.step - self._first[1]) * (self._standing.steps - self._standing.step)
 
     def _width(self) -> int:
         columns = 0
@@ -124,8 +123,14 @@ class ProgressLine:
             self._stream.flush()
 
 
-def _plain(standing: Standing, left: float | None, note: str) -> str:
-    """A line for a file: as `in_words` has it, with the newest evaluation and the accused."""
+def as_line(standing: Standing, left: float | None, note: str = "") -> str:
+    """How a run stands: its newest line in words, the newest evaluation, and the accused.
+
+    Args:
+        standing: what its lines come to.
+        left: seconds to the end; None if nobody knows.
+        note: what else there is to say.
+    """
     facts = [in_words(standing.line)] if standing.line else []
     if standing.evaluated and not evaluations(standing.line):
         facts.append(f"last {_evaluated(standing)}")

@@ -1,6 +1,7 @@
 """runs/<name>/: what a run leaves behind."""
 
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -78,6 +79,22 @@ class RunDirectory:
                 shutil.rmtree(entry)
             elif entry not in (self.config, self.path / LOCK_NAME):
                 entry.unlink()
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """What summary.json holds; None while the run has none.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        try:
+            summary: Any = json.loads(self.summary.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{self.summary} cannot be read: {error}") from error
+        if not isinstance(summary, dict):
+            raise ConfigError(f"{self.summary} is not what a run writes")
+        return summary
 
     def write_config(self, config: RunConfig) -> None:
         """Stores the resolved run file."""

@@ -56,6 +56,11 @@ class Standing:
         return statistics.median(self._seconds) if self._seconds else None
 
     @property
+    def seconds_left(self) -> float | None:
+        """To the end at this pace, evaluations apart; None before the first step."""
+        return None if self.step_seconds is None else self.step_seconds * max(0, self.steps - self.step)
+
+    @property
     def blamed(self) -> Mapping[str, Mapping[str, int]]:
         """Counts by worker, its number as text, and cause."""
         return self._blamed
