@@ -69,7 +69,7 @@ class Following:
         in_use = is_in_use(self._path)  # before its end is looked for, which a job tells before it lets go of its directory
         self.ending = self._ending(in_use)
         self.afresh, self.lines = self._tail.read()
-        if self.afresh:
+        if self.afresh or not self.directory.config.exists():
             _, config = open_finished(self._path)  # whose run.steps may be others now
             self.standing = Standing(at=0, steps=config.run.steps)
         for line in self.lines:
