@@ -5,13 +5,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from byzshield.cli.main import main
 from byzshield.config import RunConfig
 from byzshield.runtime import RunDirectory, simulate
+from byzshield.runtime.export import export_weights
 
 Maker = Callable[..., RunConfig]
 TESTS = Path(__file__).parents[1]
@@ -105,3 +108,16 @@ def test_what_is_missing_or_damaged_is_one_line(
 def test_an_export_that_finds_no_place_is_one_line(trained: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(trained.path), "--output", "/dev/null/weights.pt"]) == 1
     assert capsys.readouterr().err == "byzshield: /dev/null/weights.pt cannot be written: Not a directory\n"
+
+
+@pytest.mark.parametrize(("form", "load"), [("torch", torch.load), ("safetensors", load_file)])
+def test_weights_that_share_memory_or_lie_across_it_are_stored_each_by_itself(form: str, load: Any, tmp_path: Path) -> None:
+    """As those of a network do whose last layer is its first one, or that are a small part of a large tensor."""
+    large = torch.arange(100_000.0)
+    tied = large[:6].view(2, 3)
+    weights = {"first": tied, "last": tied, "across": tied.t(), "number": torch.tensor(3)}
+    export_weights(tmp_path / "file", weights, form=form, about={})
+    found = load(tmp_path / "file")
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    assert (tmp_path / "file").stat().st_size < 10_000
