@@ -105,8 +105,13 @@ class RecordFile:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file.
+
+        Raises:
+            StorageError: the disk has failed, which NFS may say only now.
+        """
+        with named_errors(self._path):
+            self._file.close()
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

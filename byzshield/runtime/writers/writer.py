@@ -28,4 +28,8 @@ class Writer(Protocol):
         """
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes what is open.
+
+        Raises:
+            StorageError: the disk has failed.
+        """

@@ -66,4 +66,7 @@ class Writers:
         """Brings all files up to date for the last time, and closes them."""
         self.write(ended=True)
         for writer in self._writers:
-            writer.close()
+            try:
+                writer.close()
+            except StorageError as error:
+                LOG.warning("%s", error)

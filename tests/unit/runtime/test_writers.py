@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import re
 import resource
 import struct
@@ -199,6 +200,13 @@ def test_a_full_disk_is_a_warning_and_what_it_cost_is_written_when_there_is_room
     writers.close()
     assert_all_steps(tmp_path, 5)
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_disk_that_fails_when_a_file_is_closed_is_a_warning(tiny_run: Maker, tmp_path: Path) -> None:
+    writers = Writers(tiny_run(metrics={"csv": True}), RunDirectory(tmp_path), [line(1)])
+    (descriptor,) = (int(path.name) for path in Path("/proc/self/fd").iterdir() if path.resolve() == tmp_path / "metrics.csv")
+    os.close(descriptor)
+    writers.close()
 
 
 def test_a_disk_that_is_full_from_the_start_is_said_at_once(tiny_run: Maker, tmp_path: Path) -> None:
