@@ -12,6 +12,7 @@ from torch import nn
 from byzshield.errors import ParameterError
 from byzshield.extras import require
 from byzshield.runtime.jobs import Outcome, run_here, run_rank
+from byzshield.runtime.progress import ProgressLine
 from byzshield.runtime.request import Parts, Run, read_request
 
 __all__ = ["TrainingResult", "simulate", "train"]
@@ -38,7 +39,14 @@ class TrainingResult:
 
 
 def simulate(
-    run: Run = None, /, *, num_ranks: int = 2, resume: bool = False, overwrite: bool = False, **parts: Unpack[Parts]
+    run: Run = None,
+    /,
+    *,
+    num_ranks: int = 2,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    **parts: Unpack[Parts],
 ) -> TrainingResult:
     """Trains in this process: the server and all workers, attack and defense, bit for bit as `train` does over MPI.
 
@@ -47,6 +55,7 @@ def simulate(
         num_ranks: simulated processes, of which one is the server.
         resume: go on from the newest checkpoint of this run.
         overwrite: replace an earlier run of this name; by default a new one gets a suffix.
+        progress: show how far it is, on stderr.
         parts: what `train` says.
 
     Raises:
@@ -55,10 +64,21 @@ def simulate(
     """
     config, objects = read_request(run, parts)
     with _torch_settings_kept():
-        return _result(run_here(config, objects=objects, num_ranks=num_ranks, resume=resume, overwrite=overwrite))
+        return _result(
+            run_here(
+                config,
+                objects=objects,
+                num_ranks=num_ranks,
+                resume=resume,
+                overwrite=overwrite,
+                progress=ProgressLine() if progress else None,
+            )
+        )
 
 
-def train(run: Run = None, /, *, resume: bool = False, overwrite: bool = False, **parts: Unpack[Parts]) -> TrainingResult | None:
+def train(
+    run: Run = None, /, *, resume: bool = False, overwrite: bool = False, progress: bool = True, **parts: Unpack[Parts]
+) -> TrainingResult | None:
     """Trains over MPI, in a program started by `mpirun -n N python -m mpi4py PROGRAM.py`: the server is rank 0.
 
     Without mpirun it is `simulate`, so that the same program runs in one process. A program can train once over MPI: with this
@@ -68,6 +88,7 @@ def train(run: Run = None, /, *, resume: bool = False, overwrite: bool = False, 
         run: a run file: its path, its sections as tables, or a `RunConfig`; None for the defaults.
         resume: go on from the newest checkpoint of this run.
         overwrite: replace an earlier run of this name; by default a new one gets a suffix.
+        progress: show how far it is, on stderr.
         parts: what stands in place of the run file's, in every process the same:
             `model`: an nn.Module, which is copied and not changed; or a function or class that makes one, or a model's name.
             `train`, `test`: map-style data sets of torch, or pairs of arrays (inputs, targets); or, as `train` alone, a data set
@@ -94,10 +115,17 @@ def train(run: Run = None, /, *, resume: bool = False, overwrite: bool = False, 
     if mpi.has_ended():
         raise ParameterError("a program can train once over MPI; train the next model in a program, or an mpirun, of its own")
     if mpi.world_size() == 1:
-        return simulate(run, resume=resume, overwrite=overwrite, **parts)
+        return simulate(run, resume=resume, overwrite=overwrite, progress=progress, **parts)
     config, objects = read_request(run, parts)
     with _torch_settings_kept():
-        outcome = run_rank(config, objects=objects, leave_at_once=True, resume=resume, overwrite=overwrite)
+        outcome = run_rank(
+            config,
+            objects=objects,
+            leave_at_once=True,
+            resume=resume,
+            overwrite=overwrite,
+            progress=ProgressLine() if progress else None,
+        )
     return None if outcome is None else _result(outcome)
 
 

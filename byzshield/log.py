@@ -1,11 +1,15 @@
 """One logger tree; every line carries the role of the process that wrote it."""
 
 import logging
+import os
 import sys
+from typing import Final, TextIO
 
-__all__ = ["configure", "get_logger"]
+__all__ = ["FRESH", "can_redraw", "configure", "get_logger"]
 
 ROOT = "byzshield"
+FRESH: Final = "\r\x1b[K"
+"""To the first column of a terminal, and clear what is in the line."""
 
 
 def get_logger(name: str) -> logging.Logger:
@@ -19,5 +23,11 @@ def configure(role: str, *, level: int = logging.INFO) -> None:
     root.setLevel(level)
     root.propagate = False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(f"%(asctime)s [{role}] %(levelname)s %(message)s", datefmt="%H:%M:%S"))
+    fresh = FRESH if can_redraw(sys.stderr) else ""  # a line of progress may be there, which is drawn again below
+    handler.setFormatter(logging.Formatter(f"{fresh}%(asctime)s [{role}] %(levelname)s %(message)s", datefmt="%H:%M:%S"))
     root.handlers[:] = [handler]
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Whether it is a terminal on which a line can be drawn again and again."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"

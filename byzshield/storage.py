@@ -10,7 +10,16 @@ from typing import Any, BinaryIO
 
 from byzshield.errors import StorageError
 
-__all__ = ["atomic_write", "cache_directory", "named_errors", "parts_of", "read_json_lines", "write_text"]
+__all__ = [
+    "RecordFile",
+    "atomic_write",
+    "cache_directory",
+    "json_lines",
+    "named_errors",
+    "parts_of",
+    "read_json_lines",
+    "write_text",
+]
 
 
 @contextmanager
@@ -52,15 +61,71 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode(errors="surrogateescape"))
 
 
+class RecordFile:
+    """A file that grows by records, each of which is in it wholly or not at all.
+
+    Args:
+        path: the file; it is replaced.
+        content: the records to begin with.
+
+    Raises:
+        StorageError: it cannot be written; what was there still is.
+    """
+
+    def __init__(self, path: Path, content: bytes = b"") -> None:
+        with atomic_write(path) as file:
+            file.write(content)
+        self._path = path
+        with named_errors(path):
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open until `close`
+
+    def append(self, record: bytes) -> None:
+        """Appends a record.
+
+        Raises:
+            StorageError: it cannot be written; the file ends with the record before.
+        """
+        whole = os.fstat(self._file.fileno()).st_size
+        rest = memoryview(record)
+        with named_errors(self._path):
+            try:
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            except BaseException:
+                self._file.truncate(whole)
+                raise
+
+    def sync(self) -> None:
+        """Waits until all records are on disk.
+
+        Raises:
+            StorageError: the disk has failed.
+        """
+        with named_errors(self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file.
+
+        Raises:
+            StorageError: the disk has failed, which NFS may say only now.
+        """
+        with named_errors(self._path):
+            self._file.close()
+
+
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a file that has one a line; what a crash has cut short or damage made unreadable is left out.
 
     A missing file has none.
     """
-    if not path.exists():
-        return []
+    return json_lines(path.read_bytes()) if path.exists() else []
+
+
+def json_lines(content: bytes) -> list[dict[str, Any]]:
+    """The objects of lines, but for those that cannot be read."""
     objects: list[dict[str, Any]] = []
-    for text in path.read_bytes().splitlines():
+    for text in content.splitlines():
         with suppress(ValueError, RecursionError):
             value = json.loads(text)
             if isinstance(value, dict):

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,13 @@ import torch
 from byzshield import storage
 from byzshield.cli.main import main as command_line
 from byzshield.config import RunConfig, dump, from_table
+from byzshield.config.schema import MetricsSection
 from byzshield.errors import ConfigError
 from byzshield.runtime import metrics, simulate
 from byzshield.runtime.checkpoint import all_checkpoints, load_checkpoint
 from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.run_directory import open_run
+from byzshield.runtime.writers.event_file import stored_events
 
 WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -124,12 +128,22 @@ def complaints(config: RunConfig, expected: dict[str, torch.Tensor]) -> list[str
     wrong = [] if all(torch.equal(found[name], expected[name]) for name in expected) else ["other weights"]
     if [line["step"] for line in read_metrics(directory / "metrics.jsonl")] != list(range(1, config.run.steps + 1)):
         wrong.append("other steps")
+    if config.metrics.csv:
+        (events,) = (directory / "events").iterdir()
+        for steps in ([step for step, _ in stored_events(events.read_bytes())], _steps_of_table(directory / "metrics.csv")):
+            if steps != list(range(1, config.run.steps + 1)):
+                wrong.append("other steps for other programs")
     if list(directory.rglob("*.part")):
         wrong.append("half a file")
     checkpoints = [step for step, _ in all_checkpoints(directory / "checkpoints")]
     if checkpoints[-1] != config.run.steps or len(checkpoints) > 2:  # the older one was to be removed when the process died
         wrong.append("other checkpoints")
     return wrong
+
+
+def _steps_of_table(path: Path) -> list[int]:
+    with open(path, newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
 
 
 def kill_saves(folder: Path) -> dict[str, Any]:
@@ -238,7 +252,7 @@ def fill_the_disk(folder: Path) -> dict[str, Any]:
     page = os.statvfs(folder).f_frsize
     seen: list[list[Any]] = []
     for free in range(100):
-        config = tiny(folder / f"full-{free}", keep_checkpoints=0)
+        config = replace(tiny(folder / f"full-{free}", keep_checkpoints=0), metrics=MetricsSection(csv=True, tensorboard=True))
         run_file.write_text(dump(config))
         directory = folder / f"full-{free}" / "run"
         with open(folder / "filler", "wb") as filler:

@@ -22,6 +22,7 @@ from byzshield.cli import (
     distortion,
     doctor,
     evaluate,
+    export,
     init,
     listing,
     placement,
@@ -30,6 +31,7 @@ from byzshield.cli import (
     simulate,
     sweep,
     train,
+    watch,
 )
 from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped, StorageError
 from byzshield.storage import write_text
@@ -38,7 +40,11 @@ __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
 RANK = os.environ.get("PMIX_RANK", "0")  # set by mpirun, and by srun --mpi=pmix
-COMMANDS = (init, placement, distortion, plan, train, simulate, sweep, evaluate, report, doctor, listing, data, detox, completion)
+COMMANDS = (
+    *(init, placement, distortion, plan),
+    *(train, simulate, sweep, watch, evaluate, report, export),
+    *(doctor, listing, data, detox, completion),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,51 +1,14 @@
-"""How far a run has come, and how it ended, for people."""
+"""How a run ended, for people."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from byzshield.causes import SUSPECTED, verdicts
 
-__all__ = ["TerminalProgress", "print_summary", "print_table"]
+__all__ = ["accusations", "print_summary", "print_table"]
 
 MOST_SHOWN = 12  # workers; the others are in summary.json
-
-
-class TerminalProgress:
-    """A tqdm bar on stderr; where that is not a terminal, nothing, or a line for each evaluation.
-
-    Args:
-        plain: whether to print those lines; under mpirun no rank has a terminal.
-    """
-
-    def __init__(self, *, plain: bool = False) -> None:
-        self._plain = plain
-        self._bar: Any = None
-        self._steps = 0
-
-    def start(self, *, at: int, steps: int) -> None:
-        """Draws the bar."""
-        self._steps = steps
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=steps, initial=at, unit="step", dynamic_ncols=True)
-
-    def advance(self, line: dict[str, Any]) -> None:
-        """Moves the bar."""
-        accuracy = line.get("test_accuracy")
-        if self._bar is not None:
-            if accuracy is not None:
-                self._bar.set_postfix(accuracy=f"{accuracy:.3f}")
-            self._bar.update()
-        elif self._plain and accuracy is not None:
-            print(f"step {line['step']} of {self._steps}: test accuracy {accuracy:.3f}", file=sys.stderr, flush=True)
-
-    def finish(self) -> None:
-        """Leaves the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
 
 
 def print_summary(path: Path, summary: dict[str, Any]) -> None:
@@ -60,7 +23,7 @@ def print_summary(path: Path, summary: dict[str, Any]) -> None:
         f"test {'' if accuracy is None else f'accuracy {accuracy:.4f}, '}loss {'not finite' if loss is None else f'{loss:.4f}'} "
         f"after {summary['steps']} steps, {summary['step_seconds_median']:.3f} s a step"
     )
-    for line in _who_did_what(summary):
+    for line in accusations(summary):
         print(line)
     print(f"results in {path}")
 
@@ -72,7 +35,8 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _who_did_what(summary: dict[str, Any]) -> list[str]:
+def accusations(summary: Mapping[str, Any]) -> list[str]:
+    """What summary.json, or the like, holds against whom, in lines; none if nobody is accused."""
     found = verdicts(summary)
     if not found:
         return []

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from byzshield.cli.progress import TerminalProgress, print_summary
+from byzshield.cli.progress import print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from, end_with_stdin
 from byzshield.config import RunConfig
 
@@ -42,13 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
 def run_here(config: RunConfig, arguments: argparse.Namespace, stop: StopOnSignal) -> int:
     """Runs a job in this process; `arguments` says with how many ranks, and whether to resume or overwrite."""
     from byzshield.runtime import simulate
+    from byzshield.runtime.progress import ProgressLine
 
     directory, summary = simulate(
         config,
         num_ranks=arguments.ranks,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
-        progress=TerminalProgress(),
+        progress=ProgressLine(),
         stop=stop,
     )
     print_summary(directory.path, summary)

@@ -11,6 +11,7 @@ from byzshield.cli.run_options import add_overrides
 from byzshield.config import Sweep, load_sweep
 from byzshield.cores import available_cores
 from byzshield.errors import ParameterError
+from byzshield.runtime.wording import duration
 from byzshield.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -125,18 +126,7 @@ class TerminalSweepProgress:
         left = self._steps_left - self._steps_done
         if self._steps_done <= 0 or left <= 0:
             return ""
-        return f"; about {_duration((time.monotonic() - self._began) / self._steps_done * left)} left"
-
-
-def _duration(seconds: float) -> str:
-    """Seconds for people.
-
-    >>> _duration(42), _duration(600), _duration(9000)
-    ('42 s', '10 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f"; about {duration((time.monotonic() - self._began) / self._steps_done * left)} left"
 
 
 def _jobs(sweep: Sweep) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from byzshield import log
-from byzshield.cli.progress import TerminalProgress, print_summary
+from byzshield.cli.progress import print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
 from byzshield.config import RunConfig
 from byzshield.extras import require
@@ -49,15 +49,14 @@ def run_rank(config: RunConfig, arguments: argparse.Namespace, stop: StopOnSigna
     """Runs this rank's part of a job; `arguments` says whether to resume or overwrite."""
     require("mpi4py")
     from byzshield.runtime import train_mpi
+    from byzshield.runtime.progress import ProgressLine
     from byzshield.transport import mpi
 
     rank = mpi.world_rank()
     log.configure("PS" if rank == 0 else f"rank {rank}")
     if rank == 0:
         require_open_files(mpi.world_size())
-    result = train_mpi(
-        config, resume=arguments.resume, overwrite=arguments.overwrite, progress=TerminalProgress(plain=True), stop=stop
-    )
+    result = train_mpi(config, resume=arguments.resume, overwrite=arguments.overwrite, progress=ProgressLine(), stop=stop)
     if result is not None:
         print_summary(result[0].path, result[1])
     return 0

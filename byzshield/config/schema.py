@@ -342,17 +342,27 @@ class ScheduleSection(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsSection(Section):
-    """What is recorded.
+    """What is recorded besides metrics.jsonl; docs/watching.md shows what comes of it.
 
     Args:
         log_every: steps between two lines of the log; 0 logs none.
+        csv: whether to write the lines of metrics.jsonl as a table, too: metrics.csv in the run's folder.
+        tensorboard: whether to write them as events for TensorBoard: events/ in the run's folder.
+        prometheus: a file to keep up to date with how the run stands, for the textfile collector of Prometheus' node exporter
+            (whose files end in .prom); true takes metrics.prom in the run's folder.
 
     Example:
         [metrics]
         log_every = 10
+        csv = true
+        tensorboard = true
+        prometheus = true          # or a path: "/var/lib/node_exporter/byzshield.prom"
     """
 
     log_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
+    csv: bool = key(False, hashed=False)
+    tensorboard: bool = key(False, hashed=False)
+    prometheus: bool | str = key(False, hashed=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ __all__ = ["Group", "Spread", "group_runs", "settings_apart"]
 
 # What a result does not depend on, beside the seed that is grouped over.
 FREE: Final = frozenset(
-    (
+    [
         "run.seed",
         "run.name",
         "run.output_dir",
@@ -22,7 +22,10 @@ FREE: Final = frozenset(
         "run.checkpoint_every",
         "data.root",
         "metrics.log_every",
-    )
+        "metrics.csv",
+        "metrics.tensorboard",
+        "metrics.prometheus",
+    ]
 )
 
 

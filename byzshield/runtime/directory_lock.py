@@ -11,7 +11,7 @@ from typing import Final
 from byzshield.errors import ConfigError
 from byzshield.log import get_logger
 
-__all__ = ["LOCK_NAME", "DirectoryLock"]
+__all__ = ["LOCK_NAME", "DirectoryLock", "is_in_use"]
 
 LOG = get_logger(__name__)
 LOCK_NAME: Final = ".lock"
@@ -80,3 +80,19 @@ class DirectoryLock:
     def _holder(self) -> str:
         text = os.pread(self._descriptor, HOLDER_BYTES, 0).decode(errors="replace")
         return "".join(character for character in text if character.isprintable()) or "another job"
+
+
+def is_in_use(folder: Path) -> bool | None:
+    """Whether a job holds the folder; None if that cannot be told from this host.
+
+    A job that starts just now waits for longer than this takes.
+    """
+    try:
+        with open(folder / LOCK_NAME, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            here = file.read(HOLDER_BYTES).decode(errors="replace").rstrip().endswith(f" on {socket.gethostname()}")
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or no locks
+        return None
+    return False if here else None  # on a share that is mounted with nolock, another host's lock is not seen

@@ -3,8 +3,8 @@
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Protocol
+from contextlib import closing, suppress
+from typing import Any
 
 from byzshield.config import RunConfig, configuration_hash
 from byzshield.errors import ByzShieldError, RunStopped, StalledError
@@ -13,39 +13,16 @@ from byzshield.runtime.builder import Builder
 from byzshield.runtime.checkpoint import newest_sound, save_checkpoint
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
+from byzshield.runtime.progress import Progress, Silent
 from byzshield.runtime.run_directory import RunDirectory
 from byzshield.runtime.summary import summarize_early_end
+from byzshield.runtime.wording import in_words
+from byzshield.runtime.writers import Writers
 from byzshield.training import ParameterServer
 
 __all__ = ["Progress", "Silent", "resume", "train"]
 
 LOG = get_logger(__name__)
-
-
-class Progress(Protocol):
-    """Is told how far training has come."""
-
-    def start(self, *, at: int, steps: int) -> None:
-        """Training begins after step `at` of `steps`."""
-
-    def advance(self, line: dict[str, Any]) -> None:
-        """A step is done; `line` is its line of metrics.jsonl."""
-
-    def finish(self) -> None:
-        """Training is over, one way or the other."""
-
-
-class Silent:
-    """Progress that is not shown."""
-
-    def start(self, *, at: int, steps: int) -> None:
-        """Does nothing."""
-
-    def advance(self, line: dict[str, Any]) -> None:
-        """Does nothing."""
-
-    def finish(self) -> None:
-        """Does nothing."""
 
 
 def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) -> None:
@@ -89,12 +66,14 @@ def train(
         RunStopped: `stop` said so.
         StalledError: cluster.max_skipped steps in a row were skipped.
         DivergedError: the model has left the range of numbers.
+        ConfigError: what [metrics] asks for cannot be written.
         StorageError: the disk is full, for instance; what was stored before is whole.
     """
     directory.summary.unlink(missing_ok=True)  # until this run has ended, too
     metrics = MetricsLog(directory.metrics, resumed_at=server.step)
     try:
-        _train(builder, server, run_round, directory, metrics, progress, stop)
+        with closing(metrics):
+            _train(builder, server, run_round, directory, metrics, progress, stop)
         if server.step < builder.config.run.steps:
             raise RunStopped(
                 f"stopped after step {server.step} of {builder.config.run.steps}, which is stored; --resume goes on from there"
@@ -119,11 +98,13 @@ def _train(
     run = config.run
     saved, skipped = server.step, 0
     state_to_keep = server.state_dict
-    progress.start(at=server.step, steps=run.steps)
+    writers = Writers(config, directory, metrics.lines)
+    progress.start(at=server.step, steps=run.steps, lines=metrics.lines)
     try:
         while server.step < run.steps and not stop():
             line = _step(builder, server, run_round, metrics)
             progress.advance(line)
+            writers.write()
             skipped = 0 if line["applied"] else skipped + 1
             if skipped and skipped == config.cluster.max_skipped:
                 raise StalledError(
@@ -132,7 +113,7 @@ def _train(
                     "was silent: mend that and go on with --resume"
                 )
             if config.metrics.log_every and server.step % config.metrics.log_every == 0:
-                LOG.info("step %d: %s", server.step, {key: value for key, value in line.items() if key != "step"})
+                LOG.info("step %d of %d: %s", server.step, run.steps, in_words(line))
             if run.checkpoint_every and server.step % run.checkpoint_every == 0:
                 saved = _save(directory, metrics, server.state_before_skips(), config, saved)
     except ByzShieldError:
@@ -144,7 +125,7 @@ def _train(
             if server.state.finite:
                 _save(directory, metrics, state_to_keep(), config, saved)
         finally:
-            metrics.close()
+            writers.close()
 
 
 def _save(directory: RunDirectory, metrics: MetricsLog, state: dict[str, Any], config: RunConfig, saved: int) -> int:

@@ -1,13 +1,14 @@
 """metrics.jsonl: one line a step, whole or absent, and cut back to the checkpoint when a run resumes."""
 
-import os
+import errno
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from byzshield.storage import named_errors, read_json_lines, write_text
+from byzshield.storage import RecordFile, json_lines, read_json_lines
 from byzshield.strict_json import dumps, finite
 
-__all__ = ["MetricsLog", "read_metrics"]
+__all__ = ["MetricsLog", "MetricsTail", "read_metrics"]
 
 
 class MetricsLog:
@@ -22,12 +23,8 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, *, resumed_at: int = 0) -> None:
-        kept = [line for line in read_metrics(path) if line["step"] <= resumed_at]
-        write_text(path, "".join(dumps(line) + "\n" for line in kept))
-        self.lines = kept
-        self._path = path
-        with named_errors(path):
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for as long as the run
+        self.lines = [line for line in read_metrics(path) if line["step"] <= resumed_at]
+        self._file = RecordFile(path, "".join(dumps(line) + "\n" for line in self.lines).encode())
 
     @property
     def last_step(self) -> int:
@@ -40,15 +37,7 @@ class MetricsLog:
         Raises:
             StorageError: it cannot be written; the file ends with the line before.
         """
-        whole = os.fstat(self._file.fileno()).st_size
-        rest = memoryview((dumps(line) + "\n").encode())
-        with named_errors(self._path):
-            try:
-                while rest:
-                    rest = rest[self._file.write(rest) :]
-            except BaseException:
-                self._file.truncate(whole)
-                raise
+        self._file.append((dumps(line) + "\n").encode())
         self.lines.append(finite(line))
 
     def sync(self) -> None:
@@ -57,8 +46,7 @@ class MetricsLog:
         Raises:
             StorageError: the disk has failed.
         """
-        with named_errors(self._path):
-            os.fsync(self._file.fileno())
+        self._file.sync()
 
     def close(self) -> None:
         """Closes the file."""
@@ -67,4 +55,54 @@ class MetricsLog:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a metrics file, oldest first, without those that a crash or damage has made unreadable; [] without a file."""
-    return [line for line in read_json_lines(path) if type(line.get("step")) is int]
+    return _with_steps(read_json_lines(path))
+
+
+class MetricsTail:
+    """Reads what has come to a metrics file since the last time, also over NFS.
+
+    The file is opened anew each time, which is when NFS looks at what the server has. Before it reads on, it compares the last
+    line that it has read: a job that resumes or overwrites a run puts another file in its place.
+
+    Args:
+        path: the file, which need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._end = -1  # of what was read; negative before the first time
+        self._last = b""
+
+    def read(self) -> tuple[bool, list[dict[str, Any]]]:
+        """Whether what was read before no longer counts, as it does the first time, and the lines that have come.
+
+        Raises:
+            OSError: the file is there and cannot be read.
+        """
+        try:
+            content = self._content()
+        except FileNotFoundError:
+            content = b""
+        except OSError as error:
+            if error.errno != errno.ESTALE:  # NFS: it was replaced just now
+                raise
+            return False, []
+        afresh = self._end < 0 or not content.startswith(self._last)
+        if afresh and self._last:
+            self._end, self._last = 0, b""
+            with suppress(FileNotFoundError):
+                content = self._content()
+        whole = content[len(self._last) : content.rfind(b"\n") + 1]
+        self._end = max(self._end, 0) + len(whole)
+        if whole:
+            self._last = whole[whole.rfind(b"\n", 0, -1) + 1 :]
+        return afresh, _with_steps(json_lines(whole))
+
+    def _content(self) -> bytes:
+        with open(self._path, "rb") as file:
+            file.seek(max(0, self._end - len(self._last)))
+            return file.read()
+
+
+def _with_steps(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if type(line.get("step")) is int]

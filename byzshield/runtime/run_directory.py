@@ -1,6 +1,7 @@
 """runs/<name>/: what a run leaves behind."""
 
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -32,6 +33,9 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.checkpoints = path / "checkpoints"
         self.summary = path / "summary.json"
+        self.csv = path / "metrics.csv"
+        self.events = path / "events"
+        self.prometheus = path / "metrics.prom"
         self._lock: DirectoryLock | None = None
 
     def __enter__(self) -> Self:
@@ -62,7 +66,9 @@ class RunDirectory:
 
     def remove_parts(self) -> None:
         """Removes what a job that was killed had half written; needs the lock."""
-        for path in (self.config, self.metrics, self.summary, self.checkpoints / "step_*.pt"):
+        events = self.events / "events.out.tfevents.*"
+        files = (self.config, self.metrics, self.summary, self.csv, self.prometheus)
+        for path in (*files, events, self.checkpoints / "step_*.pt"):
             for part in parts_of(path):
                 part.unlink(missing_ok=True)
 
@@ -73,6 +79,22 @@ class RunDirectory:
                 shutil.rmtree(entry)
             elif entry not in (self.config, self.path / LOCK_NAME):
                 entry.unlink()
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """What summary.json holds; None while the run has none.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        try:
+            summary: Any = json.loads(self.summary.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{self.summary} cannot be read: {error}") from error
+        if not isinstance(summary, dict):
+            raise ConfigError(f"{self.summary} is not what a run writes")
+        return summary
 
     def write_config(self, config: RunConfig) -> None:
         """Stores the resolved run file."""

@@ -11,7 +11,7 @@ from byzshield.errors import CheckpointError, ParameterError
 from byzshield.models.published import adopt
 from byzshield.runtime.checkpoint import check_digest
 
-__all__ = ["load_weights", "published_checkpoints"]
+__all__ = ["load_weights", "published_checkpoints", "read_weights"]
 
 ARCHIVE: Final = b"PK\x03\x04"  # of torch 1.6 and later; older files have no place for a digest
 
@@ -27,7 +27,7 @@ def load_weights(path: Path, module: torch.nn.Module) -> None:
         CheckpointError: the file is missing or damaged, holds more than tensors, or belongs to another network.
     """
     try:
-        adopt(module, _read(path))
+        adopt(module, read_weights(path))
     except ParameterError as error:
         raise CheckpointError(f"{path} belongs to another network: {error}") from error
 
@@ -38,7 +38,12 @@ def published_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The state_dict in a checkpoint of ours, or that which the file is; no code in it is run.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or holds more than tensors.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -98,7 +98,7 @@ def test_the_keys_that_do_not_count_for_the_hash() -> None:
     changes: dict[str, dict[str, object]] = {
         "run": {"name": "b", "seed": 2, "steps": 7, "eval_every": 1, "checkpoint_every": 1, "output_dir": "b", "module_dir": "b"},
         "data": {"name": "b", "root": "/b", "batch_size": 7, "augment": True},
-        "metrics": {"log_every": 1},
+        "metrics": {"log_every": 1, "csv": True, "tensorboard": True, "prometheus": "/b"},
     }
     base = configuration_hash(RunConfig())
     free = {
@@ -109,5 +109,5 @@ def test_the_keys_that_do_not_count_for_the_hash() -> None:
     }
     assert free == {
         "run.name", "run.steps", "run.eval_every", "run.checkpoint_every", "run.output_dir", "run.module_dir",
-        "data.root", "metrics.log_every"
+        "data.root", "metrics.log_every", "metrics.csv", "metrics.tensorboard", "metrics.prometheus",
     }  # fmt: skip

@@ -133,6 +133,9 @@ REFUSED = [
     ("evaluation.metrics", "[1]", "must be 'auto' or a list, each entry text; got [1]"),
     ("evaluation.batch_size", "0", "must be at least 1; got 0"),
     ("evaluation.batch_size", "2147483648", "must be at most 2147483647; got 2147483648"),
+    ("metrics.csv", "1", "must be true or false; got 1"),
+    ("metrics.tensorboard", '"runs"', "must be true or false; got 'runs'"),
+    ("metrics.prometheus", "1", "must be true or false or text; got 1"),
     # a component's own keywords
     ("optimizer.momentum", "nan", "must be finite; got nan"),
     ("attack.z", "-inf", "must be finite; got -inf"),
