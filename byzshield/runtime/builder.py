@@ -369,6 +369,7 @@ class Builder:
             encoder=ArrayEncoder(cluster.compression),
             quorum=0.0 if coded else cluster.quorum,
             detection=self.detection,
+            on_request=self._on_request,
         )
         server.begin_behind(run.start_step)
         return server
@@ -398,7 +399,13 @@ class Builder:
             exchange=cluster.exchange,
             code=self.code,
             adversary=adversary,
+            on_request=self._on_request,
         )
+
+    @property
+    def _on_request(self) -> bool:
+        """Whether copies that nobody needs if nobody fails wait for a request; not where all votes count."""
+        return self.config.cluster.exchange == "digest" and self.detection is None
 
     def _sent(self, size: int) -> ChunkLayout:
         """The chunks of what a worker sends of `size` values: those themselves, or twice as many of twice the bytes."""

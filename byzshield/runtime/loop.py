@@ -167,6 +167,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
     run_round()
     exchanged = time.perf_counter()
     # No rank has computed for longer than the round took, whatever it says.
+    gradients = server.gradients
     computing = [min(seconds, exchanged - began) for seconds in server.compute_seconds.values()] or [0.0]
     aggregate = server.aggregate()
     aggregated = time.perf_counter()
@@ -180,6 +181,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
             "compute_seconds_median": statistics.median(computing),
             "compute_seconds_max": max(computing),
             "communication_seconds": exchanged - began - max(computing),
+            "gradients": gradients,
             "bytes_received": server.bytes_received - received,
             "bytes_sent": server.bytes_sent - sent,
             "lr": learning_rate,

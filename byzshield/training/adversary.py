@@ -78,7 +78,7 @@ class Adversary:
         )
 
     def begin(self, step: int) -> list[int]:
-        """Starts a step; returns the files that this rank computes for the adversary, ascending."""
+        """Starts a step; returns the files that this rank computes for the accomplices, ascending."""
         members = self._selection.byzantine_at(step)
         self._step = step
         self.members_here = tuple(worker for worker in members if self._rank_of[worker] == self._rank)
@@ -93,9 +93,11 @@ class Adversary:
         self._owners = self._split(members) if self.attack.collusive and self.members_here else {}
         for source, frame in early:
             self._take(source, frame)
-        if not self.attack.collusive:
-            return sorted(self._held)
-        return sorted({*self._unforged, *(file for file, owner in self._owners.items() if owner in self.members_here)})
+        return sorted(file for file, owner in self._owners.items() if owner in self.members_here)
+
+    def computes(self, file: int) -> bool:
+        """Whether what a member here sends for `file` is known only if this rank computes it."""
+        return not self.attack.collusive or file in self._unforged
 
     def learn(self, file: int, gradient: Float32) -> None:
         """Takes a gradient that this rank has computed."""

@@ -1,5 +1,6 @@
 """The digest exchange: workers vote with digests, and the server fetches each winner once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from math import inf
@@ -65,17 +66,18 @@ class DigestRound(Round):
             self._count_late(file, now)
             requests += self._ask_next(file, now)
         for file in self._fetches:
-            self._abandon_if_hopeless(file)
+            requests += self._abandon_if_hopeless(file, now)
         return requests
 
     def next_deadline(self) -> float:
         return inf if self.done else min(super().next_deadline(), self._next_payload())
 
-    def give_up_on(self, worker: int, now: float) -> list[Frame]:
-        requests = super().give_up_on(worker, now)
+    def give_up_on(self, workers: Sequence[int], now: float) -> list[Frame]:
+        requests = super().give_up_on(workers, now)
         for file, fetch in self._fetches.items():
-            fetch.asked.setdefault(worker, now)
-            fetch.awaited.pop(worker, None)
+            for worker in workers:
+                fetch.asked.setdefault(worker, now)
+                fetch.awaited.pop(worker, None)
             requests += self._ask_next(file, now)
         return requests
 
@@ -151,9 +153,7 @@ class DigestRound(Round):
             return []
         members = [worker for worker in ballot.supporters if worker not in fetch.asked]
         if not members:
-            if not in_time:
-                self._wait_for_the_late(file, now)
-            return []
+            return [] if in_time else self._ask_further(file, now) + self._wait_for_the_late(file, now)
         first = self._pace.first_to_ask(members)
         requests = []
         for worker in members if self._pace.is_slow(first) else [first]:
@@ -167,21 +167,24 @@ class DigestRound(Round):
         self._schedule(file, now + self._pace.payload_limit)
         return requests
 
-    def _wait_for_the_late(self, file: int, now: float) -> None:
+    def _wait_for_the_late(self, file: int, now: float) -> list[Frame]:
         """Waits on for those who were asked, as there is nobody else, or gives them up."""
         fetch = self._fetches[file]
         if fetch.awaited and now < fetch.ends:
             self._pace.spend()
             self._schedule(file, fetch.ends)
-        else:
-            fetch.awaited.clear()
-            self._abandon_if_hopeless(file)
+            return []
+        fetch.awaited.clear()
+        return self._abandon_if_hopeless(file, now)
 
-    def _abandon_if_hopeless(self, file: int) -> None:
-        """Gives a file up if nobody is left to deliver it, or to vote for it and deliver then."""
+    def _abandon_if_hopeless(self, file: int, now: float) -> list[Frame]:
+        """Gives a file up if nobody is left to deliver it, or to vote for it and deliver then; asks for such a vote."""
         fetch = self._fetches[file]
-        if fetch.missing and not fetch.awaited and not self.ballots[file].silent:
+        if not fetch.missing or fetch.awaited:
+            return []
+        if not self.ballots[file].silent:
             self.undecided.add(file)
+        return self._ask_further(file, now)
 
     def _schedule(self, file: int, deadline: float) -> None:
         self._fetches[file].deadline = deadline

@@ -19,6 +19,7 @@ FADING: Final = 0.98  # what a step leaves of the memory of lateness
 MOST_LATENESS: Final = 4.0  # gone after about a hundred steps
 SLOW: Final = 0.5  # a worker that was late once is slow for about 34 steps
 OFTEN: Final = 2.5  # one that was late three times within about ten steps is late often
+DOUBTFUL: Final = 1.5  # one whose votes did not serve twice within about fourteen steps is doubted
 
 
 def usual(seconds: Sequence[float], *, slack: float) -> float:
@@ -37,6 +38,26 @@ def usual(seconds: Sequence[float], *, slack: float) -> float:
     return min(2 * median, median + max(DEVIATIONS * deviation, slack * median))
 
 
+class _Memory:
+    """Counts something of each worker, once a step, and forgets it slowly."""
+
+    def __init__(self, num_workers: int) -> None:
+        self._counts = [0.0] * num_workers
+        self._now: set[int] = set()
+
+    def begin_step(self) -> None:
+        self._counts = [count * FADING for count in self._counts]
+        self._now = set()
+
+    def add(self, worker: int) -> None:
+        if worker not in self._now:
+            self._now.add(worker)
+            self._counts[worker] = min(MOST_LATENESS, self._counts[worker] + 1)
+
+    def __getitem__(self, worker: int) -> float:
+        return self._counts[worker]
+
+
 class Pace:
     """Remembers across steps what workers needed and who was late; without a clock, in memory for K workers.
 
@@ -46,31 +67,34 @@ class Pace:
     each step in which the server has waited so takes one credit, and the credit comes back slowly. So however many workers take
     turns at being late, they cannot make every step long.
 
+    A worker whose votes did not serve, since they came late or lost, is doubted: others are asked for the same votes from the
+    start. That is held against nobody, and costs gradients alone.
+
     None of it decides which bytes win. It is no part of a checkpoint: what another job has measured, on other hosts perhaps,
     says nothing, and what is not measured yet has the whole `ceiling`.
 
     Args:
-        work: for each worker the files that its rank computes in a step.
+        rank_of: for each worker the rank that hosts it.
         replication: r.
         ceiling: seconds that nothing is waited for longer.
     """
 
-    def __init__(self, *, work: Sequence[int], replication: int, ceiling: float) -> None:
-        self.work = list(work)
+    def __init__(self, *, rank_of: Sequence[int], replication: int, ceiling: float) -> None:
+        self.rank_of = list(rank_of)
         self.replication = replication
         self.ceiling = ceiling
         self.payload_limit = ceiling
         """Seconds after which a worker that was asked for a payload is late."""
-        self._lateness = [0.0] * len(work)
-        self._late_now: set[int] = set()
+        self._lateness = _Memory(len(rank_of))
+        self._useless = _Memory(len(rank_of))
         self._credit = MOST_CREDIT
         self._spent = False
-        self._payload_seconds = [inf] * len(work)
+        self._payload_seconds = [inf] * len(rank_of)
         self._payloads_now: dict[int, float] = {}
         self._deciding_seconds = 0.0
         self._step = 0
-        self._asked_now = [0] * len(work)
-        self._asked_at = [0] * len(work)
+        self._asked_now = [0] * len(rank_of)
+        self._asked_at = [0] * len(rank_of)
 
     def begin_step(self) -> None:
         """Takes up what the step before has shown, and lets what is older fade."""
@@ -79,12 +103,13 @@ class Pace:
         # A worker may compute one more file before it hears that it is asked.
         needed = usual(self._payload_seconds, slack=0.5) + self._deciding_seconds / 2
         self.payload_limit = min(self.ceiling, max(FLOOR, needed))
-        self._lateness = [lateness * FADING for lateness in self._lateness]
+        self._lateness.begin_step()
+        self._useless.begin_step()
         self._credit = min(MOST_CREDIT, max(0.0, self._credit - self._spent) + EARNED)
-        self._payloads_now, self._late_now, self._spent = {}, set(), False
+        self._payloads_now, self._spent = {}, False
         self._deciding_seconds = 0.0
         self._step += 1
-        self._asked_now = [0] * len(self.work)
+        self._asked_now = [0] * len(self.rank_of)
 
     def is_slow(self, worker: int) -> bool:
         """Whether it was late so lately that nobody should wait for it."""
@@ -102,9 +127,15 @@ class Pace:
 
     def late(self, worker: int) -> None:
         """Remembers that a worker was late, or sent what is useless; once a step."""
-        if worker not in self._late_now:
-            self._late_now.add(worker)
-            self._lateness[worker] = min(MOST_LATENESS, self._lateness[worker] + 1)
+        self._lateness.add(worker)
+
+    def is_doubted(self, worker: int) -> bool:
+        """Whether its votes served so little of late that others are asked for the same from the start."""
+        return self._useless[worker] >= DOUBTFUL
+
+    def doubt(self, worker: int) -> None:
+        """Remembers that a vote of a worker lost, or had to be replaced; once a step."""
+        self._useless.add(worker)
 
     def spend(self) -> None:
         """Notes that this step has lasted longer than is usual."""

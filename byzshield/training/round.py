@@ -1,16 +1,19 @@
 """One step's votes: what every exchange has in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import inf
 
 from byzshield.arrays import Float32, Float64
+from byzshield.errors import FrameError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
 from byzshield.training.pace import Pace
+from byzshield.training.turns import Turns
 from byzshield.training.vote_deadlines import VoteDeadlines
 from byzshield.voting import Ballot, Detection, disagreements
-from byzshield.wire import ChunkLayout, Frame
+from byzshield.wire import ChunkLayout, Frame, messages
 
 __all__ = ["Round"]
 
@@ -22,7 +25,9 @@ class Round(ABC):
 
     A file is complete once its winner stands in the matrix, undecided once that cannot happen any more; the round is done when
     each file is one or the other. Nobody who cannot change a decision is waited for, and nobody for much longer than the others
-    need. With a `detection`, any vote can change any decision, so the files are decided all at once when no vote is waited for.
+    need. Who holds a spare copy, which nobody needs if nobody fails, is asked for its vote only if a copy that was asked for
+    before is false, late or lost, or its payload does not come; which copies are asked for changes no winner. With a
+    `detection`, any vote can change any decision, so the files are decided all at once when no vote is waited for.
 
     Args:
         step: the training step, from 1.
@@ -31,6 +36,7 @@ class Round(ABC):
         matrix: [f, d], float32 or what is sent; row i is written when file i is complete, and holds anything before.
         blame: where faults are counted.
         pace: how long who is waited for.
+        turns: who votes at once, and who on request.
         now: the time at which the parameters were sent, in seconds of any clock.
         detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
     """
@@ -44,6 +50,7 @@ class Round(ABC):
         matrix: Float32 | Float64,
         blame: Blame,
         pace: Pace,
+        turns: Turns,
         now: float,
         detection: Detection | None = None,
     ) -> None:
@@ -59,8 +66,12 @@ class Round(ABC):
         self._blame = blame
         self._pace = pace
         self._began = now
-        self._votes = VoteDeadlines(pace, load=assignment.load, began=now)
+        self._votes = VoteDeadlines(pace, turns=turns, began=now)
         self._slow: set[int] = set()
+        self._files_of = assignment.files_of
+        self._spare = [set(workers) for workers in turns.spare]  # those who have not been asked to vote on each file
+        self._requested = [0] * assignment.num_workers
+        self._unreliable = set(filter(pace.is_doubted, range(assignment.num_workers))) if any(turns.spare) else set()
         self._detection = detection
         self._counted = False
         self._num_workers = assignment.num_workers
@@ -79,28 +90,43 @@ class Round(ABC):
             FrameError: the frame has no place in this round; nothing has changed.
         """
 
+    def begin(self, now: float) -> list[Frame]:
+        """Returns what to send behind the parameters: requests to vote in the place of those who are doubted."""
+        return [request for worker in sorted(self._unreliable) for request in self._replace_votes_of(worker, now)]
+
     def tick(self, now: float) -> list[Frame]:
         """Acts on deadlines that have passed; returns what to send."""
+        requests: list[Frame] = []
         if expired := self._votes.expire(now):
-            open_files = [
-                ballot for file, ballot in enumerate(self.ballots) if ballot.winner is None and file not in self.undecided
-            ]
-            waited_for = {worker for ballot in open_files for worker in ballot.silent}
+            waited_for = {
+                worker
+                for file, ballot in enumerate(self.ballots)
+                if ballot.winner is None and file not in self.undecided
+                for worker in ballot.silent
+                if worker not in self._spare[file]
+            }
             for worker in waited_for.intersection(expired):
                 self._count_late_votes(worker, "timeout")
             for worker in expired:
                 self._expect_no_vote_of(worker)
-        return self._count_if_complete(now)
+                requests += self._replace_votes_of(worker, now)
+        for worker in self._votes.overdue(now):
+            if replaced := self._replace_votes_of(worker, now):
+                self._pace.doubt(worker)
+            requests += replaced
+        return requests + self._count_if_complete(now)
 
     def next_deadline(self) -> float:
         """When `tick` has something to do next; infinite if never."""
         return inf if self.done else self._votes.next
 
-    def give_up_on(self, worker: int, now: float) -> list[Frame]:
-        """Stops waiting for a worker whose process is gone; returns what to send."""
-        self._votes.drop(worker)
-        self._expect_no_vote_of(worker)
-        return self._count_if_complete(now)
+    def give_up_on(self, workers: Sequence[int], now: float) -> list[Frame]:
+        """Stops waiting for workers whose process is gone; returns what to send."""
+        for worker in workers:
+            self._votes.drop(worker)
+            self._expect_no_vote_of(worker)
+        replaced = [request for worker in workers for request in self._replace_votes_of(worker, now)]
+        return replaced + self._count_if_complete(now)
 
     @abstractmethod
     def _complete(self, file: int, now: float) -> list[Frame]:
@@ -109,7 +135,10 @@ class Round(ABC):
     def _cast(self, worker: int, file: int, value: bytes, now: float) -> list[Frame]:
         """Enters a vote, counts what it shows, and completes what is decided because of it; returns what to send."""
         ballot = self.ballots[file]
+        if worker in self._spare[file]:
+            raise FrameError(f"nobody asked worker {worker} to vote on file {file}")
         needed = ballot.winner is None and file not in self.undecided
+        requests: list[Frame] = []
         decided_now = ballot.cast(worker, value)
         if needed and worker not in self._slow and self._votes.late(worker, now):
             self._slow.add(worker)
@@ -119,12 +148,46 @@ class Round(ABC):
             self._pace.decided(now - self._began)
             self._blame_dissenters(ballot)
         elif ballot.winner is not None and value != ballot.winner:
-            self._blame.add(worker, "minority")
+            self._blame_dissenter(worker)
         else:
             self._check_still_open(file)
+            if ballot.winner is None:
+                requests += self._ask_further(file, now)
         if decided_now and file not in self.undecided:
             return self._complete(file, now)
-        return self._count_if_complete(now)
+        return requests + self._count_if_complete(now)
+
+    def _ask_further(self, file: int, now: float) -> list[Frame]:
+        """Asks as many further holders to vote as may decide an open file, or deliver one that nobody else delivers.
+
+        Those who are overdue or doubted do not count, neither among those who are still to vote nor among those who are asked.
+        """
+        ballot, spare = self.ballots[file], self._spare[file]
+        if not spare or file in self.undecided or file in self.complete:
+            return []
+        missing = ballot.majority - ballot.most if ballot.winner is None else 1
+        missing -= sum(worker not in spare and worker not in self._unreliable for worker in ballot.silent)
+        requests = []
+        candidates = spare.intersection(ballot.silent)
+        for worker in sorted(candidates, key=lambda one: (one in self._unreliable, self._requested[one], one)):
+            if missing <= 0:
+                break
+            missing -= worker not in self._unreliable
+            spare.discard(worker)
+            self._requested[worker] += 1
+            self._votes.ask(worker, now)
+            self._blame.ask(worker, "votes")
+            requests.append(messages.compute(worker, self.step, file))
+        return requests
+
+    def _replace_votes_of(self, worker: int, now: float) -> list[Frame]:
+        """Asks others for the votes of one who is not to be relied on."""
+        self._unreliable.add(worker)
+        requests: list[Frame] = []
+        for file in self._files_of[worker].tolist():
+            if self.ballots[file].winner is None:
+                requests += self._ask_further(file, now)
+        return requests
 
     def _count_late_votes(self, worker: int, cause: str) -> None:
         if not self._pace.is_slow(worker):
@@ -147,7 +210,11 @@ class Round(ABC):
 
     def _blame_dissenters(self, ballot: Ballot[bytes]) -> None:
         for dissenter in ballot.dissenters:
-            self._blame.add(dissenter, "minority")
+            self._blame_dissenter(dissenter)
+
+    def _blame_dissenter(self, worker: int) -> None:
+        self._blame.add(worker, "minority")
+        self._pace.doubt(worker)
 
     def _count_if_complete(self, now: float) -> list[Frame]:
         """Decides all files, without the votes of those who are proven Byzantine, once no vote is waited for."""

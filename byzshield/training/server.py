@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from byzshield.aggregation import Aggregate, Pipeline
 from byzshield.aggregation.matrix import non_finite_rows
 from byzshield.choices import Exchange, require_choice
-from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, TooFewRowsError
+from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.blame import Blame
@@ -20,6 +20,7 @@ from byzshield.training.full_round import FullRound
 from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import TrainingState
+from byzshield.training.turns import turns
 from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
@@ -71,9 +72,10 @@ class ParameterServer:
         encoder: compresses the parameters.
         quorum: least share of the files that must have a winner for a step to be applied, 0 to 1.
         detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
+        on_request: whether workers compute the `postponed` copies only when they are asked to; for the plain vote on digests.
 
     Raises:
-        ParameterError: another exchange.
+        ParameterError: another exchange, or votes on request where all votes count.
     """
 
     def __init__(
@@ -89,8 +91,11 @@ class ParameterServer:
         encoder: ArrayEncoder,
         quorum: float,
         detection: Detection | None = None,
+        on_request: bool = False,
     ) -> None:
         require_choice("exchange", exchange, Exchange)
+        if on_request and (exchange != "digest" or detection is not None):
+            raise ParameterError("votes can be asked for on request only in the digest exchange, with the plain vote")
         self.state = state
         self.step = 0
         self.blame = Blame(assignment.num_workers)
@@ -98,6 +103,8 @@ class ParameterServer:
         self.bytes_sent = 0
         self.goodbyes: dict[int, int] = {}
         self.compute_seconds: dict[int, float] = {}  # of the current step by rank, as the ranks say
+        self._computed: dict[int, int] = {}  # gradients by rank since the job began, as the ranks say
+        self._computed_before: dict[int, int] = {}
         self._pipeline = pipeline
         self._assignment = assignment
         self._rank_of = rank_of
@@ -106,9 +113,9 @@ class ParameterServer:
             self._workers_on.setdefault(rank, []).append(worker)
         self._layout = layout
         self._round_type: type[Round] = DigestRound if exchange == "digest" else FullRound
-        # A rank computes a file once, however many of its workers hold it.
-        files_on = {rank: len(np.unique(assignment.files_of[workers])) for rank, workers in self._workers_on.items()}
-        self._pace = Pace(work=[files_on[rank] for rank in rank_of], replication=assignment.replication, ceiling=round_timeout)
+        self._on_request = on_request
+        self._placed, self._turns = assignment.at(1), turns(assignment.at(1), rank_of, on_request=on_request)
+        self._pace = Pace(rank_of=rank_of, replication=assignment.replication, ceiling=round_timeout)
         self._not_before = 0.0
         self._encoder = encoder
         self._quorum = quorum
@@ -133,28 +140,41 @@ class ParameterServer:
         """Whether `close_round` may be called."""
         return self._round is not None and self._round.done
 
+    @property
+    def gradients(self) -> int:
+        """How many all ranks have computed in this step, or told late of the step before; no rank more than there are files."""
+        told = (count - self._computed_before.get(rank, 0) for rank, count in self._computed.items())
+        return sum(min(count, self._assignment.num_files) for count in told)
+
     def open_round(self, now: float) -> list[Message]:
-        """Starts the next step; returns the parameters for every rank."""
+        """Starts the next step; returns the parameters for every rank, and requests to follow them."""
         self._last_round = self._round
         self._pace.begin_step()
         self.compute_seconds = {}
+        self._computed_before = dict(self._computed)
+        assignment = self._assignment.at(self.step + 1)
+        if assignment is not self._placed:
+            self._placed, self._turns = assignment, turns(assignment, self._rank_of, on_request=self._on_request)
         self._round = self._round_type(
             step=self.step + 1,
-            assignment=self._assignment.at(self.step + 1),
+            assignment=assignment,
             layout=self._layout,
             matrix=self._matrix,
             blame=self.blame,
             pace=self._pace,
+            turns=self._turns,
             now=now,
             detection=self._detection,
         )
-        for rank in sorted(self._lost):
-            self._give_up_on(rank, now)
         for rank in self.ranks:
             for worker in self._workers_on[rank]:
                 self.blame.ask(worker, "steps")
-                self.blame.ask(worker, "votes", self._assignment.load)
-        return self._to_every_rank(messages.parameters(self._round.step, self.state.model.parameter_vector(), self._encoder))
+                self.blame.ask(worker, "votes", self._turns.votes[worker])
+        news = messages.parameters(self._round.step, self.state.model.parameter_vector(), self._encoder)
+        outgoing = self._to_every_rank(news)
+        for rank in sorted(self._lost):
+            outgoing += self._give_up_on(rank, now)
+        return outgoing + self._addressed(self._round.begin(now))
 
     def receive(self, packet: Packet, now: float) -> list[Message]:
         """Takes a message from a rank; returns what to send. Never raises for what a peer has sent."""
@@ -169,6 +189,7 @@ class ParameterServer:
             if self._round is not None and frame.step == self._round.step:
                 claimed = self.compute_seconds.get(packet.source, 0.0)
                 self.compute_seconds[packet.source] = max(claimed, frame.compute_us / 1e6)
+            self._computed[packet.source] = max(self._computed.get(packet.source, 0), frame.gradients)
             return outgoing
         except FrameError as error:
             for worker in suspects:
@@ -362,11 +383,8 @@ class ParameterServer:
         return ""
 
     def _give_up_on(self, rank: int, now: float) -> list[Message]:
-        requests: list[Frame] = []
-        if self._round is not None:
-            for worker in self._workers_on.get(rank, []):
-                requests += self._round.give_up_on(worker, now)
-        return self._addressed(requests)
+        workers = self._workers_on.get(rank, [])
+        return [] if self._round is None else self._addressed(self._round.give_up_on(workers, now))
 
     def _addressed(self, frames: list[Frame]) -> list[Message]:
         return self._counted([frame.to(self._rank_of[frame.worker]) for frame in frames])

@@ -3,40 +3,80 @@
 from math import inf
 
 from byzshield.training.pace import FLOOR, SPARED, VOTE_FLOOR, Pace, usual
+from byzshield.training.turns import Turns
 
 __all__ = ["VoteDeadlines"]
+
+MEASURED = 16  # times a step at most, but at each deadline, so that what it costs grows with K and not with its square
 
 
 class VoteDeadlines:
     """Says who should have voted by now.
 
-    Nothing is known until more than half of the workers have voted on all their files, which happens only in a step that waits
-    for somebody: others end earlier, with r' of r votes. Then a worker has what is usual for as many files as its rank computes,
-    with a margin of at least 1 / r: a step without faults is decided after r' / r of the work, so one that waits lasts twice
-    as long. A worker that was not late lately may take `Pace.patience`. Before that, and at most, each has the ceiling.
+    Nothing is known until more than half of the workers have voted on all that they were asked for. Then a worker has what is
+    usual for as many files as its rank computes, with a margin of at least 1 / r. Who takes longer is overdue: if others hold
+    its files as well, they are asked. That is nobody's fault yet, and costs a gradient at most. Who is waited for all the same,
+    since a file would be lost without its vote, may take `Pace.patience` if it was not late lately, and then is given up.
+    Before anything is known, and at most, each has the ceiling.
+
+    Who was asked for nothing counts among those who were quick when it is a matter of asking further workers, so that there is
+    always a measure although fewer than half are silent; and among the unknown when it is a matter of giving up a vote.
 
     Args:
         pace: what is remembered of the workers.
-        load: files of each worker.
+        turns: who votes on how much, and what that costs its rank.
         began: when the parameters were sent.
     """
 
-    def __init__(self, pace: Pace, *, load: int, began: float) -> None:
+    def __init__(self, pace: Pace, *, turns: Turns, began: float) -> None:
         self._pace = pace
-        self._began = began
-        self._to_come = [load] * len(pace.work)
-        self._seconds = dict.fromkeys(range(len(pace.work)), inf)  # a file, of those who have voted on all theirs
-        self._waiting = set(self._seconds)
-        self._usual = inf
-        self.next = began + pace.ceiling
-        """When somebody is waited for no longer; infinite if nobody is waited for."""
+        self._to_come = list(turns.votes)
+        self._seconds = dict.fromkeys(range(len(turns.votes)), inf)  # a file, of those who have voted on all theirs
+        self._waiting = {worker for worker, votes in enumerate(turns.votes) if votes}
+        self._unasked = self._seconds.keys() - self._waiting
+        self._replaceable = any(turns.spare)
+        self._overdue: set[int] = set()
+        self._work = dict(turns.work)  # files that each rank computes since it had nothing to do
+        self._since = dict.fromkeys(turns.work, began)
+        self._open = dict.fromkeys(turns.work, 0)  # votes that are to come from each rank
+        for worker, votes in enumerate(turns.votes):
+            self._open[pace.rank_of[worker]] += votes
+        self._usual = self._brisk = inf
+        self._unmeasured = 0
+        self._ends_next = self._due_next = inf
+        self._set_next()
+
+    @property
+    def next(self) -> float:
+        """When somebody is overdue, or waited for no longer; infinite if nobody is waited for."""
+        return min(self._ends_next, self._due_next)
+
+    def ask(self, worker: int, now: float) -> None:
+        """Expects another vote of a worker."""
+        rank = self._pace.rank_of[worker]
+        if not self._open[rank]:
+            self._since[rank], self._work[rank] = now, 0
+        self._open[rank] += 1
+        self._work[rank] += 1
+        self._to_come[worker] += 1
+        self._waiting.add(worker)
+        self._unasked.discard(worker)
+        self._ends_next = min(self._ends_next, self._ends(worker))
+        if worker not in self._overdue:
+            self._due_next = min(self._due_next, self._due(worker))
 
     def voted(self, worker: int, now: float) -> None:
         """Takes notice of a vote."""
+        rank = self._pace.rank_of[worker]
         self._to_come[worker] -= 1
-        if not self._to_come[worker] and worker in self._seconds:
-            self._seconds[worker] = (now - self._began) / self._pace.work[worker]
-            self._waiting.discard(worker)
+        self._open[rank] -= 1
+        if self._to_come[worker]:
+            return
+        self._waiting.discard(worker)
+        if self._seconds.get(worker) == inf:
+            self._seconds[worker] = (now - self._since[rank]) / self._work[rank]
+            self._unmeasured += 1
+        if self._unmeasured * MEASURED >= len(self._seconds):
             self._measure()
 
     def drop(self, worker: int) -> None:
@@ -47,27 +87,52 @@ class VoteDeadlines:
 
     def late(self, worker: int, now: float) -> bool:
         """Whether a worker that is waited for takes longer than is usual; not if the server could not look for so long."""
-        return worker in self._waiting and self._began + self._prompt(worker) < now <= self.next + FLOOR
+        began = self._since[self._pace.rank_of[worker]]
+        return worker in self._waiting and began + self._prompt(worker) < now <= self._ends_next + FLOOR
+
+    def overdue(self, now: float) -> list[int]:
+        """Those who have begun to be overdue, ascending."""
+        if now < self._due_next:
+            return []
+        self._measure()
+        found = sorted(worker for worker in self._waiting - self._overdue if now >= self._due(worker))
+        self._overdue.update(found)
+        self._set_next()
+        return found
 
     def expire(self, now: float) -> list[int]:
         """Stops waiting for those whose time is over, and returns them, ascending."""
-        if now < self.next:
+        if now < self._ends_next:
             return []
+        self._measure()
         expired = sorted(worker for worker in self._waiting if now >= self._ends(worker))
         self._waiting.difference_update(expired)
         self._set_next()
         return expired
 
     def _measure(self) -> None:
-        self._usual = usual(list(self._seconds.values()) or [inf], slack=1 / self._pace.replication)
+        self._unmeasured = 0
+        slack = 1 / self._pace.replication
+        self._usual = usual(list(self._seconds.values()) or [inf], slack=slack)
+        if self._replaceable:
+            brisk = [0.0 if worker in self._unasked else seconds for worker, seconds in self._seconds.items()]
+            self._brisk = usual(brisk or [inf], slack=slack)
         self._set_next()
 
     def _set_next(self) -> None:
-        self.next = min(map(self._ends, self._waiting), default=inf)
+        self._ends_next = min(map(self._ends, self._waiting), default=inf)
+        self._due_next = min(map(self._due, self._waiting - self._overdue), default=inf)
 
     def _prompt(self, worker: int) -> float:
-        return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._pace.work[worker]))
+        return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._work[self._pace.rank_of[worker]]))
 
     def _ends(self, worker: int) -> float:
         spared = 0.0 if self._pace.is_often_late(worker) else min(self._pace.ceiling, SPARED)
-        return self._began + max(spared, self._pace.patience(worker, self._prompt(worker)))
+        began = self._since[self._pace.rank_of[worker]]
+        return began + max(spared, self._pace.patience(worker, self._prompt(worker)))
+
+    def _due(self, worker: int) -> float:
+        if not self._replaceable:
+            return inf
+        rank = self._pace.rank_of[worker]
+        return self._since[rank] + max(FLOOR, self._brisk * self._work[rank])

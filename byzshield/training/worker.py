@@ -1,7 +1,7 @@
 """The logical workers of one process as a state machine: frames in, one file of work at a time, frames out."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +12,10 @@ from byzshield.coding import CyclicCode
 from byzshield.placement import Assignment
 from byzshield.training.adversary import Adversary
 from byzshield.training.gradient import GradientComputer
+from byzshield.training.turns import postponed
 from byzshield.wire import SERVER_RANK, ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
-__all__ = ["Worker", "postponed"]
+__all__ = ["Worker"]
 
 
 class Worker:
@@ -23,8 +24,8 @@ class Worker:
     The caller hands in every message first (`receive`, `receive_from_accomplice`), then calls `work` for one file, and sends
     what either returns. New parameters end the step before: a worker that fell behind drops the rest and catches up.
 
-    A worker leaves its `postponed` files for last. If all are honest and equally fast, every file is decided after about r' / r
-    of the work; what is left is for the case that somebody fails, and is dropped when the next parameters arrive.
+    With `on_request`, its `postponed` files are computed, and voted on, only when the server asks for them, since nobody needs
+    them if nobody fails. Without, all are computed, those last.
 
     Args:
         workers: the logical workers hosted here.
@@ -35,6 +36,7 @@ class Worker:
         exchange: "digest", "full" or "coded".
         code: how the coded exchange combines the files of a worker; it sends nothing before all of them are computed.
         adversary: what the Byzantine ones among `workers` do; None in a run without an attack.
+        on_request: whether postponed files wait for a request.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Worker:
         exchange: Exchange,
         code: CyclicCode | None = None,
         adversary: Adversary | None,
+        on_request: bool = False,
     ) -> None:
         self.workers = tuple(sorted(workers))
         self.stopped = False
@@ -64,7 +67,11 @@ class Worker:
         self._queue: deque[int] = deque()
         self._gradients: dict[int, Float32] = {}
         self._unsent: dict[int, list[int]] = {}  # files that Byzantine workers have still to vote on, and who of them
+        self._requested: dict[int, list[int]] = {}  # files on which honest workers were asked to vote after all
+        self._on_request = on_request
         self._take_places(assignment, ())
+        self._known: set[int] = set()  # files that were computed in this step
+        self._computed = 0  # gradients, in all steps
         self._seconds = 0.0  # of computing in this step
         self.accepts = messages.accepted_by_worker(computer.num_parameters)
 
@@ -82,6 +89,8 @@ class Worker:
         frame = self.accepts.open(packet)
         if frame.kind is Kind.FETCH:
             return self._serve(frame)
+        if frame.kind is Kind.COMPUTE:
+            return self._take_request(frame)
         if frame.kind is Kind.STOP:
             self.stopped = True
         else:
@@ -101,8 +110,9 @@ class Worker:
         before = self._computer.seconds  # of all ranks that share the model
         gradient = self._computer(self.step, file)
         self._seconds += self._computer.seconds - before
+        self._computed += 1
         messages_out: list[Message] = []
-        if holders := self._holders.get(file, ()):
+        if holders := [*self._holders.get(file, ()), *self._requested.pop(file, ())]:
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
@@ -110,9 +120,10 @@ class Worker:
                     messages_out += self._to_server(self._vote(worker, file, gradient, joined))
                 else:
                     messages_out += self._to_server(self._combination(worker, self._code, self._gradients.get))
-        if self.adversary is not None:
+        if self.adversary is not None and file not in self._known:
             self.adversary.learn(file, gradient)
             messages_out += self._send_forged(None if self.adversary.attack.collusive else [file])
+        self._known.add(file)
         return messages_out
 
     def _begin(self, frame: Frame) -> None:
@@ -121,21 +132,45 @@ class Worker:
         self._seconds = 0.0
         self.step = frame.step
         self._gradients.clear()
+        self._requested.clear()
+        self._known.clear()
         for_the_adversary = [] if self.adversary is None else self.adversary.begin(self.step)
         byzantine = () if self.adversary is None else self.adversary.members_here
         assignment = self._placement.at(self.step)
         if assignment is not self._assignment or byzantine != self._byzantine:
             self._take_places(assignment, byzantine)
+        self._unsent = {file: list(workers) for file, workers in self._forged_first.items()}
+        if self.adversary is not None:
+            for_the_adversary = sorted({*for_the_adversary, *filter(self.adversary.computes, self._unsent)})
         self._queue = deque(dict.fromkeys([*for_the_adversary, *self._order]))
-        self._unsent = _by_file(byzantine, assignment)
 
     def _take_places(self, assignment: Assignment, byzantine: tuple[int, ...]) -> None:
         """Works out what changes only with the assignment and with who is Byzantine: who votes on which file, in which order."""
         self._assignment, self._byzantine = assignment, byzantine
-        self._holders = _by_file([worker for worker in self.workers if worker not in byzantine], assignment)
         late = postponed(assignment)
-        urgent = [file for file, holders in self._holders.items() if any((worker, file) not in late for worker in holders)]
+        honest = [worker for worker in self.workers if worker not in byzantine]
+        urgent = _by_file(honest, assignment, without=late)
+        self._holders = urgent if self._on_request else _by_file(honest, assignment)
+        self._forged_first = _by_file(byzantine, assignment, without=late if self._on_request else frozenset())
         self._order = list(dict.fromkeys([*sorted(urgent), *sorted(self._holders)]))
+
+    def _take_request(self, frame: Frame) -> list[Message]:
+        """Votes on a postponed file after all, now or once it is computed, behind what is to be done before."""
+        worker, file = frame.worker, frame.file
+        if frame.step != self.step or worker not in self.workers or file not in self._assignment.files_of[worker]:
+            return []
+        if worker in self._byzantine and self.adversary is not None:
+            self._unsent.setdefault(file, []).append(worker)
+            if self.adversary.forged(file) is not None or not self.adversary.computes(file):
+                return self._send_forged([file])
+        elif file in self._gradients:
+            vector = self._gradients[file]
+            return self._to_server(self._vote(worker, file, vector, self._layout.digests(vector)))
+        else:
+            self._requested.setdefault(file, []).append(worker)
+        if file not in self._queue:
+            self._queue.append(file)
+        return []
 
     def _serve(self, frame: Frame) -> list[Message]:
         if frame.step != self.step or frame.worker not in self.workers:
@@ -193,26 +228,21 @@ class Worker:
         return self._to_server(self.adversary.attack.tamper(frames, worker=worker, step=self.step))
 
     def _to_server(self, outgoing: Sequence[Frame | Message]) -> list[Message]:
-        """Addresses what is sent, and says in each frame how long this rank has computed in this step."""
-        compute_us = round(1e6 * self._seconds)
-        return [replace(each, compute_us=compute_us).to(SERVER_RANK) if isinstance(each, Frame) else each for each in outgoing]
+        """Addresses what is sent, and says in each frame how long this rank has computed in this step, and how much in all."""
+        compute_us, gradients = round(1e6 * self._seconds), self._computed
+        return [
+            replace(each, compute_us=compute_us, gradients=gradients).to(SERVER_RANK) if isinstance(each, Frame) else each
+            for each in outgoing
+        ]
 
 
-def _by_file(workers: Sequence[int], assignment: Assignment) -> dict[int, list[int]]:
-    """For each file that some of these workers hold, which of them do, ascending."""
+def _by_file(
+    workers: Sequence[int], assignment: Assignment, *, without: Set[tuple[int, int]] = frozenset()
+) -> dict[int, list[int]]:
+    """For each file that some of these workers hold, which of them do, ascending, but for some pairs (worker, file)."""
     holders: dict[int, list[int]] = {}
     for worker in sorted(workers):
         for file in assignment.files_of[worker].tolist():
-            holders.setdefault(file, []).append(worker)
+            if (worker, file) not in without:
+                holders.setdefault(file, []).append(worker)
     return holders
-
-
-def postponed(assignment: Assignment) -> set[tuple[int, int]]:
-    """Pairs (worker, file) to compute last: r - r' workers of each file, spread so that all workers have about equally many."""
-    load = [0] * assignment.num_workers
-    pairs: set[tuple[int, int]] = set()
-    for file, workers in enumerate(assignment.workers_of.tolist()):
-        for worker in sorted(workers, key=lambda holder: (load[holder], holder))[: assignment.replication - assignment.majority]:
-            load[worker] += 1
-            pairs.add((worker, file))
-    return pairs

@@ -78,10 +78,12 @@ class Ballot(Generic[V]):
     @property
     def open(self) -> bool:
         """Whether no value has won and one still can."""
-        if self.winner is not None:
-            return False
-        most = max((len(self.supporters_of(value)) for value in set(self.votes.values())), default=0)
-        return most + len(self._silent) >= self.majority
+        return self.winner is None and self.most + len(self._silent) >= self.majority
+
+    @property
+    def most(self) -> int:
+        """The largest number of equal votes."""
+        return max((len(self.supporters_of(value)) for value in set(self.votes.values())), default=0)
 
     def supporters_of(self, value: V) -> list[int]:
         """Workers that voted for `value`, ascending."""

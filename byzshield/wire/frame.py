@@ -13,13 +13,14 @@ from byzshield.wire.envelope import Message
 __all__ = ["ALL_CHUNKS", "FLAG_BLOSC", "HEADER_BYTES", "NO_WORKER", "DType", "Frame", "Kind"]
 
 MAGIC: Final = b"BZSH"
-VERSION: Final = 3
+VERSION: Final = 4
 FLAG_BLOSC: Final = 1
 NO_WORKER: Final = 0xFFFF_FFFF  # the `worker` of a frame that concerns no single worker
 ALL_CHUNKS: Final = 0xFFFF_FFFF  # the `chunk` of a request for a whole file
 
-# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length, microseconds of computing
-_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQQ")
+# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length, microseconds of computing,
+# gradients
+_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQQQ")
 HEADER_BYTES: Final = _HEADER.size
 
 
@@ -35,6 +36,7 @@ class Kind(IntEnum):
     GOODBYE = 7
     WELCOME = 8
     DISMISS = 9
+    COMPUTE = 10
 
 
 class DType(IntEnum):
@@ -65,6 +67,7 @@ class Frame:
         compressed: whether the payload is a blosc buffer.
         payload: the bytes that follow the header.
         compute_us: microseconds that the sending rank has spent on gradients in this step so far, as it says.
+        gradients: how many the sending rank has computed since it was started, as it says.
     """
 
     kind: Kind
@@ -77,6 +80,7 @@ class Frame:
     compressed: bool = False
     payload: bytes | memoryview = b""
     compute_us: int = 0
+    gradients: int = 0
 
     @property
     def raw_bytes(self) -> int:
@@ -100,6 +104,7 @@ class Frame:
             self.raw_bytes,
             len(self.payload),
             self.compute_us,
+            self.gradients,
         )
         return b"".join((header, self.payload))
 
@@ -122,7 +127,7 @@ class Frame:
         if len(view) < HEADER_BYTES:
             raise FrameError(f"a frame has at least {HEADER_BYTES} bytes; got {len(view)}")
         fields = _HEADER.unpack_from(view)
-        magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes, compute_us = fields
+        magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes, *told = fields
         if magic != MAGIC or version != VERSION:
             raise FrameError("not a frame of this protocol version")
         if kind not in bounds:
@@ -151,5 +156,6 @@ class Frame:
             count=count,
             compressed=compressed,
             payload=payload,
-            compute_us=compute_us,
+            compute_us=told[0],
+            gradients=told[1],
         )

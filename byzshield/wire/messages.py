@@ -19,6 +19,7 @@ __all__ = [
     "accepted_by_server",
     "accepted_by_worker",
     "accepted_on_arrival",
+    "compute",
     "digests",
     "dismiss",
     "fetch",
@@ -62,7 +63,7 @@ def accepted_as_welcome() -> Acceptance:
 
 def accepted_by_worker(num_parameters: int) -> Acceptance:
     """What a worker accepts from the server during training."""
-    return Acceptance({Kind.PARAMETERS: 4 * num_parameters, Kind.FETCH: 0, Kind.STOP: 0})
+    return Acceptance({Kind.PARAMETERS: 4 * num_parameters, Kind.COMPUTE: 0, Kind.FETCH: 0, Kind.STOP: 0})
 
 
 def accepted_at_the_end() -> Acceptance:
@@ -110,6 +111,11 @@ def parameters(step: int, vector: Float32, encoder: ArrayEncoder) -> Frame:
 def digests(worker: int, step: int, file: int, joined: bytes) -> Frame:
     """Worker to server: its vote on one file, the digests of all chunks of the gradient."""
     return Frame(kind=Kind.DIGESTS, worker=worker, step=step, file=file, count=len(joined), payload=joined)
+
+
+def compute(worker: int, step: int, file: int) -> Frame:
+    """Server to worker: compute this file after all, and vote on it."""
+    return Frame(kind=Kind.COMPUTE, worker=worker, step=step, file=file)
 
 
 def fetch(worker: int, step: int, file: int, chunk: int = ALL_CHUNKS) -> Frame:

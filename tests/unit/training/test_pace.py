@@ -8,6 +8,7 @@ from event_driven_server import TIMEOUT, Peers, gradient, make_server, wait
 from byzshield.placement import Assignment, frc
 from byzshield.training import ParameterServer, pace, vote_deadlines
 from byzshield.training.pace import FLOOR, PATIENCE, SPARED, VOTE_FLOOR, Pace, usual
+from byzshield.training.turns import Turns
 from byzshield.training.vote_deadlines import VoteDeadlines
 from byzshield.wire import ALL_CHUNKS
 
@@ -72,7 +73,7 @@ class TestWhatIsUsual:
 
 class TestMemory:
     def pace(self) -> Pace:
-        return Pace(work=[1] * 5, replication=5, ceiling=60.0)
+        return Pace(rank_of=range(5), replication=5, ceiling=60.0)
 
     def test_a_worker_that_was_late_once_is_slow_for_some_steps_and_then_forgiven(self) -> None:
         pace = self.pace()
@@ -328,11 +329,12 @@ def test_a_server_that_could_not_look_reads_what_came_in_time_before_it_gives_an
 def test_votes_are_spared_on_a_busy_machine_but_not_those_of_a_worker_that_is_late_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vote_deadlines, "VOTE_FLOOR", VOTE_FLOOR)
     monkeypatch.setattr(vote_deadlines, "SPARED", SPARED)
-    memory = Pace(work=[1] * 5, replication=3, ceiling=60.0)
+    memory = Pace(rank_of=range(5), replication=3, ceiling=60.0)
     given_up = []
+    turns = Turns(spare=[[]], votes=[1] * 5, work=dict.fromkeys(range(5), 1))
     for _ in range(4):
         memory.begin_step()
-        votes = VoteDeadlines(memory, load=1, began=0.0)
+        votes = VoteDeadlines(memory, turns=turns, began=0.0)
         for worker in (1, 2, 3):
             votes.voted(worker, 0.01)
         assert not votes.late(0, 0.99 * VOTE_FLOOR)

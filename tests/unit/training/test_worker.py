@@ -15,7 +15,7 @@ from byzshield.errors import FrameError
 from byzshield.placement import Assignment, frc, mols, ramanujan2
 from byzshield.runtime import Builder, simulate
 from byzshield.training import GradientComputer, ParameterServer
-from byzshield.training.worker import postponed
+from byzshield.training.turns import postponed
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 Maker = Callable[..., RunConfig]
@@ -79,6 +79,7 @@ def test_requests_for_payloads_are_spread(tiny_run: Maker, monkeypatch: pytest.M
 
 OFF = ArrayEncoder("off")
 ALIE = {"name": "alie", "z": 1.5, "num_byzantine": 3, "selection": "fixed", "workers": [0, 5, 11]}
+ASKED = 10  # votes of these three workers that need no request
 
 
 class Rank:
@@ -108,6 +109,9 @@ class Rank:
         while self.worker.busy:
             frames += self.work()
         return frames
+
+    def postponed(self, worker: int) -> list[int]:
+        return sorted(file for other, file in postponed(self.builder.assignment) if other == worker)
 
     def truth(self, step: int, file: int) -> Float32:
         return Builder(self.builder.config).computer(step, file)
@@ -146,17 +150,24 @@ def doubled(vector: Float32) -> Float32:
 
 
 class TestAnHonestWorker:
-    def test_it_votes_on_each_of_its_files_once_the_urgent_ones_first(self, tiny_run: Maker) -> None:
-        rank = Rank.of(tiny_run(), 3)
+    def test_where_all_votes_count_it_votes_on_each_of_its_files_once_the_urgent_ones_first(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(vote={"name": "aspis", "num_byzantine": 1}), 3)
         assert not rank.worker.busy
         rank.begin(1)
         frames = rank.work_all()
         files = [frame.file for frame in frames]
         assert sorted(files) == rank.builder.assignment.files_of[2].tolist()
-        late = [file for worker, file in postponed(rank.builder.assignment) if worker == 2]
-        assert late
+        late = rank.postponed(2)
         assert set(files[-len(late) :]) == set(late)
         assert votes(frames) == {(2, file): rank.layout.digests(rank.truth(1, file)) for file in files}
+
+    def test_it_leaves_out_its_postponed_files(self, tiny_run: Maker, computed: Counter[tuple[int, int]]) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        files = rank.builder.assignment.files_of[2].tolist()
+        first = set(files) - set(rank.postponed(2))
+        assert votes(rank.work_all()).keys() == {(2, file) for file in first}
+        assert set(computed) == {(1, file) for file in first}
 
     def test_it_serves_what_it_has_computed_in_this_step_and_nothing_else(self, tiny_run: Maker) -> None:
         rank = Rank.of(tiny_run(), 3)
@@ -180,7 +191,7 @@ class TestAnHonestWorker:
         assert rank.receive(messages.fetch(2, 5, vote.file)) == []
         frames = rank.work_all()
         assert {frame.step for frame in frames} == {5}
-        assert len(frames) == 5
+        assert len(frames) == 5 - len(rank.postponed(2))
 
     def test_each_vote_says_how_long_the_rank_has_computed_in_this_step(self, tiny_run: Maker) -> None:
         rank = Rank.of(tiny_run(), 3)
@@ -205,7 +216,7 @@ class TestAnHonestWorker:
         rank = Rank.of(tiny_run(), 1, num_ranks=2)
         rank.begin(1)
         frames = rank.work_all()
-        assert len(votes(frames)) == len(frames) == 15 * 5
+        assert len(votes(frames)) == len(frames) == 25 * 2
         for file in range(25):
             assert len({digests for (_, voted), digests in votes(frames).items() if voted == file}) == 1
 
@@ -231,13 +242,87 @@ class TestAnHonestWorker:
             rank.worker.receive(packet(wrong, source=0))
 
 
+class TestARequestToVote:
+    def test_a_postponed_file_is_computed_behind_the_others_and_voted_on(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        file = rank.postponed(2)[0]
+        assert rank.receive(messages.compute(2, 1, file)) == []
+        frames = rank.work_all()
+        assert (frames[-1].worker, frames[-1].file) == (2, file)
+        assert votes(frames)[2, file] == rank.layout.digests(rank.truth(1, file))
+        assert frames[-1].gradients == len(frames)
+
+    def test_a_payload_is_sent_between_two_files(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        (vote,) = rank.work()
+        rank.receive(messages.compute(2, 1, rank.postponed(2)[0]))
+        assert rank.worker.busy
+        assert rank.vector(rank.receive(messages.fetch(2, 1, vote.file))).tobytes() == rank.truth(1, vote.file).tobytes()
+
+    def test_what_is_there_is_not_computed_again(self, tiny_run: Maker, computed: Counter[tuple[int, int]]) -> None:
+        rank = Rank.of(tiny_run(), 1, num_ranks=2)  # all workers
+        rank.begin(1)
+        first = votes(rank.work_all())
+        later = {}
+        for worker, file in sorted(postponed(rank.builder.assignment)):
+            later |= votes(rank.receive(messages.compute(worker, 1, file)))
+        assert not rank.worker.busy
+        assert len(first | later) == 15 * 5
+        assert set(computed.values()) == {1}
+        assert all(digests in first.values() for digests in later.values())
+
+    @pytest.mark.parametrize("request_", [(2, 2, "own"), (3, 1, "own"), (2, 1, "other")], ids=["step", "worker", "file"])
+    def test_a_request_out_of_place_is_ignored(self, tiny_run: Maker, request_: tuple[int, int, str]) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        worker, step, whose = request_
+        own = rank.builder.assignment.files_of[2].tolist()
+        rank.begin(1)
+        rank.work_all()
+        file = rank.postponed(2)[0] if whose == "own" else min(set(range(25)) - set(own))
+        assert rank.receive(messages.compute(worker, step, file)) == []
+        assert not rank.worker.busy
+
+    def test_new_parameters_end_it(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        file = rank.postponed(2)[0]
+        rank.receive(messages.compute(2, 1, file))
+        rank.begin(2)
+        assert file not in {frame.file for frame in rank.work_all()}
+
+    def test_a_local_attack_forges_it_once_it_is_computed(self, tiny_run: Maker) -> None:
+        attack = {"name": "reversed_gradient", "scale": 2.0, "num_byzantine": 1, "selection": "fixed", "workers": [2]}
+        rank = Rank.of(tiny_run(attack=attack), 3)
+        rank.begin(1)
+        rank.work_all()
+        file = rank.postponed(2)[0]
+        assert rank.receive(messages.compute(2, 1, file)) == []
+        assert votes(rank.work_all()) == {(2, file): rank.layout.digests(doubled(rank.truth(1, file)))}
+
+    def test_an_honest_worker_computes_again_what_was_computed_for_a_byzantine_one(self, tiny_run: Maker) -> None:
+        attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "fixed", "workers": [0]}
+        builder = Builder(tiny_run(attack=attack))
+        late = postponed(builder.assignment)
+        file = next(file for file in builder.assignment.files_of[0].tolist() if (0, file) not in late)
+        neighbor = next(worker for worker, other in sorted(late) if other == file)
+        rank = Rank.of(tiny_run(attack=attack), 1, num_ranks=16)
+        rank.worker.workers = (0, neighbor)  # of which only the Byzantine one votes on the file at first
+        rank.begin(1)
+        rank.work_all()
+        rank.receive(messages.compute(neighbor, 1, file))
+        cast = votes(rank.work_all())
+        assert cast == {(neighbor, file): rank.layout.digests(rank.truth(1, file))}
+
+
 class TestALocalAttack:
     def test_it_votes_for_what_it_forges_and_delivers_that(self, tiny_run: Maker) -> None:
         attack = {"name": "reversed_gradient", "scale": 2.0, "num_byzantine": 1, "selection": "fixed", "workers": [2]}
         rank = Rank.of(tiny_run(attack=attack), 3)
         rank.begin(1)
         frames = rank.work_all()
-        assert len(frames) == 5  # one vote a file
+        assert len(frames) == 5 - len(rank.postponed(2))
         assert votes(frames) == {(2, frame.file): rank.layout.digests(doubled(rank.truth(1, frame.file))) for frame in frames}
         chunks = rank.receive(messages.fetch(2, 1, frames[0].file))
         assert rank.vector(chunks).tobytes() == doubled(rank.truth(1, frames[0].file)).tobytes()
@@ -247,9 +332,9 @@ class TestALocalAttack:
         rank = Rank.of(tiny_run(attack=attack), 1, num_ranks=2)
         rank.begin(1)
         cast = votes(rank.work_all())
-        file = int(rank.builder.assignment.files_of[0][0])
-        liar, *others = rank.builder.assignment.workers_of[file].tolist()
-        assert liar == 0
+        file = next(voted for worker, voted in cast if worker == 0)
+        others = [worker for worker, voted in cast if voted == file and worker != 0]
+        assert len(others) == 1
         assert {cast[worker, file] for worker in others} == {rank.layout.digests(rank.truth(1, file))}
         assert cast[0, file] != cast[others[0], file]
 
@@ -267,6 +352,22 @@ class TestCollusion:
     """Workers 0, 5 and 11, each on a rank of its own (1, 6 and 12); rank 1 leads."""
 
     RANKS = (1, 6, 12)
+
+    def test_they_vote_on_a_postponed_file_at_once_when_they_have_forged(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+            rank.work_all()
+        file = ranks[6].postponed(5)[0]
+        assert ranks[6].receive(messages.compute(5, 1, file)) == []
+        cast = votes(self.exchange(ranks))
+        assert len(cast) == ASKED + 1
+        late = ranks[12].postponed(11)[0]
+        cast |= votes(ranks[12].receive(messages.compute(11, 1, late)))
+        forged = alie_of(np.stack([ranks[1].truth(1, known) for known in range(25)]))
+        for worker, known in ((5, file), (11, late)):
+            assert cast[worker, known] == ranks[1].layout.digests(forged[known])
+        assert not ranks[12].worker.busy
 
     def accomplices(self, config: RunConfig) -> dict[int, Rank]:
         return {rank: Rank.of(config, rank) for rank in self.RANKS}
@@ -292,7 +393,7 @@ class TestCollusion:
             frames += rank.work_all()
         frames += self.exchange(ranks)
         cast = votes(frames)
-        assert len(cast) == len(frames) == 15  # one vote a file and worker
+        assert len(cast) == len(frames) == ASKED
         rows = np.stack([ranks[1].truth(1, file) for file in range(25)])
         forged = alie_of(rows)
         assert cast == {(worker, file): ranks[1].layout.digests(forged[file]) for worker, file in cast}
@@ -311,18 +412,18 @@ class TestCollusion:
         cast = votes(frames + self.exchange(ranks))
         forged = dict(zip(given, alie_of(np.stack([ranks[1].truth(1, file) for file in given])), strict=True))
         assert cast == {(worker, file): ranks[1].layout.digests(forged[file]) for worker, file in cast}
-        assert len(cast) == 15
+        assert len(cast) == ASKED
 
     def test_what_was_forged_for_one_step_is_not_sent_in_the_next(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
         for rank in ranks.values():
             rank.begin(1)
             rank.work_all()
-        assert len(votes(self.exchange(ranks))) == 15
+        assert len(votes(self.exchange(ranks))) == ASKED
         for rank in ranks.values():
             rank.begin(2)
             assert votes(rank.work_all()) == {}
-        assert len(votes(self.exchange(ranks))) == 15
+        assert len(votes(self.exchange(ranks))) == ASKED
 
     def test_nobody_votes_while_an_accomplice_is_missing(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
@@ -331,7 +432,7 @@ class TestCollusion:
             assert votes(ranks[number].work_all()) == {}
         ranks[12].begin(1)
         ranks[12].work_all()
-        assert len(votes(self.exchange(ranks))) == 15
+        assert len(votes(self.exchange(ranks))) == ASKED
 
     def test_what_comes_early_waits_for_its_step_and_what_comes_late_is_dropped(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
@@ -351,7 +452,7 @@ class TestCollusion:
         rows = np.stack([leader.truth(2, file) for file in range(25)])
         forged = alie_of(rows)
         assert cast == {(worker, file): leader.layout.digests(forged[file]) for worker, file in cast}
-        assert len(cast) == 15
+        assert len(cast) == ASKED
 
     def test_nonsense_from_an_accomplice_is_dropped(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
@@ -370,7 +471,7 @@ class TestCollusion:
         assert follower.worker.receive_from_accomplice(Packet(source=1, tag=Kind.GRADIENT, data=None, num_bytes=10**9)) == []
         frames = [frame for rank in ranks.values() for frame in rank.work_all()] + self.exchange(ranks)
         assert follower.layout.digests(np.ones(follower.layout.size, np.float32)) not in votes(frames).values()
-        assert len(votes(frames)) == 15
+        assert len(votes(frames)) == ASKED
 
     def test_a_rank_without_accomplices_ignores_the_channel(self, tiny_run: Maker) -> None:
         rank = Rank.of(tiny_run(), 3)

@@ -80,7 +80,7 @@ def test_a_frame_under_the_tag_of_another_kind_is_refused() -> None:
 
 
 def test_the_transport_is_told_bounds_that_admit_the_longest_message_and_no_longer_one() -> None:
-    assert Acceptance({Kind.STOP: 0, Kind.GRADIENT: 4000}).message_bytes == {Kind.STOP: 56, Kind.GRADIENT: 4056}
+    assert Acceptance({Kind.STOP: 0, Kind.GRADIENT: 4000}).message_bytes == {Kind.STOP: 64, Kind.GRADIENT: 4064}
     assert len(RAW.encoded) == ACCEPTS.message_bytes[Kind.GRADIENT]
     assert Kind.PARAMETERS not in ACCEPTS.message_bytes
 
