@@ -25,7 +25,7 @@ from byzshield.models import FlatModel
 from byzshield.placement import Assignment, baseline, frc, mols
 from byzshield.seeding import generator
 from byzshield.training import ParameterServer, TrainingState
-from byzshield.training.worker import postponed
+from byzshield.training.turns import postponed
 from byzshield.wire import ALL_CHUNKS, ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 ROUND_TIMEOUT = 60.0
@@ -210,7 +210,7 @@ class Play:
         self._link_free = 0.0
         late = postponed(case.assignment)
         self._order = [
-            sorted(files, key=lambda file: ((worker, file) in late, file))
+            [file for file in files if (worker, file) not in late]
             for worker, files in enumerate(case.assignment.files_of.tolist())
         ]
 
@@ -223,11 +223,12 @@ class Play:
         self.just_in_time.clear()
         self._free_at = [began] * self.case.assignment.num_workers
         self._ends: list[list[float]] = []
-        self.server.open_round(began)
+        requests = self.server.open_round(began)
         for worker, files in enumerate(self._order):
-            self._ends.append((began + np.cumsum([self._needs(self.case.compute) for _ in files])).tolist())
-            for file, end in zip(files, self._ends[worker], strict=True):
-                self._vote(worker, file, end)
+            self._ends.append([])
+            for file in files:
+                self._compute(worker, file)
+        self._answer(requests)
         while not self.server.round_done:
             self._advance()
         outcome = self.server.close_round(self.server.aggregate())
@@ -241,8 +242,9 @@ class Play:
             worker = min(self.just_in_time, key=ends)
             if ends(worker) == deadline:
                 self.just_in_time = [one for one in self.just_in_time if one != worker]
-                for file in self._order[worker]:
-                    if worker in self.server._round.ballots[file].silent:  # type: ignore[union-attr]
+                for file in self.case.assignment.files_of[worker].tolist():
+                    round_ = self.server._round
+                    if worker in round_.ballots[file].silent and worker not in round_._spare[file]:  # type: ignore[union-attr]
                         self._now = max(self._now, deadline - 1e-6)
                         self._answer(self._received(messages.digests(worker, self.step, file, LAYOUT.digests(TRUE))))
                 return
@@ -254,6 +256,12 @@ class Play:
             self._now = max(self._now, when)
             self._answer(event())
 
+    def _compute(self, worker: int, file: int) -> None:
+        """Behind what the worker has to do before."""
+        began = max(self._now, self._ends[worker][-1]) if self._ends[worker] else self._now
+        self._ends[worker].append(began + self._needs(self.case.compute))
+        self._vote(worker, file, self._ends[worker][-1])
+
     def _vote(self, worker: int, file: int, end: float) -> None:
         delay, true = (0.0, True) if not self._byzantine(worker) else self._fault.vote(self, worker, file)  # type: ignore[union-attr]
         if delay < NEVER:
@@ -263,8 +271,12 @@ class Play:
 
     def _answer(self, outgoing: list[Message]) -> None:
         for message in outgoing:
-            if message.tag == Kind.FETCH:
-                self._deliver(Frame.decode(message.data, bounds={Kind.FETCH: 0}))
+            if message.tag in (Kind.FETCH, Kind.COMPUTE):
+                request = Frame.decode(message.data, bounds={Kind.FETCH: 0, Kind.COMPUTE: 0})
+                if request.kind is Kind.FETCH:
+                    self._deliver(request)
+                else:
+                    self._compute(request.worker, request.file)
 
     def _deliver(self, request: Frame) -> None:
         # It hears of the request when it has computed the file that it is at.
@@ -314,6 +326,7 @@ def _server(assignment: Assignment) -> ParameterServer:
         exchange="digest",
         round_timeout=ROUND_TIMEOUT,
         quorum=0.0,
+        on_request=True,
     )
 
 

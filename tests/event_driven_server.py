@@ -14,7 +14,7 @@ from byzshield.placement import Assignment
 from byzshield.training import ParameterServer, TrainingState
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
-__all__ = ["LAYOUT", "TIMEOUT", "Peers", "gradient", "make_server"]
+__all__ = ["LAYOUT", "TIMEOUT", "Peers", "further_votes", "gradient", "make_server", "requests", "wait"]
 
 LAYOUT = ChunkLayout(4, 2)  # two chunks: elements 0 and 1, and element 2 with the loss
 TIMEOUT = 10.0
@@ -54,13 +54,16 @@ class Peers:
 
     def __init__(self, server: ParameterServer) -> None:
         self.server = server
+        self.further: list[tuple[int, int]] = []  # (worker, file) that were to be computed after all
 
     def send(self, frame: Frame, *, source: int | None = None, now: float = 0.0) -> list[tuple[int, int, int]]:
         """Delivers a frame from the rank of its worker; returns the server's requests as (worker, file, chunk)."""
         message = frame.to(0)
         rank = frame.worker + 1 if source is None else source
         packet = Packet(source=rank, tag=message.tag, data=message.data, num_bytes=len(message.data))
-        return requests(self.server.receive(packet, now))
+        outgoing = self.server.receive(packet, now)
+        self.further += further_votes(outgoing)
+        return requests(outgoing)
 
     def vote(self, worker: int, file: int, values: Float32, *, step: int = 1, now: float = 0.0) -> list[tuple[int, int, int]]:
         return self.send(messages.digests(worker, step, file, LAYOUT.digests(values)), now=now)
@@ -80,6 +83,12 @@ def requests(outgoing: list[Message]) -> list[tuple[int, int, int]]:
     """The FETCH requests among messages, as (worker, file, chunk)."""
     frames = [Frame.decode(message.data, bounds={Kind.FETCH: 0}) for message in outgoing if message.tag == Kind.FETCH]
     return [(frame.worker, frame.file, frame.chunk) for frame in frames]
+
+
+def further_votes(outgoing: list[Message]) -> list[tuple[int, int]]:
+    """The COMPUTE requests among messages, as (worker, file)."""
+    frames = [Frame.decode(message.data, bounds={Kind.COMPUTE: 0}) for message in outgoing if message.tag == Kind.COMPUTE]
+    return [(frame.worker, frame.file) for frame in frames]
 
 
 def wait(server: ParameterServer, *, until: float) -> list[tuple[int, int, int]]:

@@ -8,7 +8,7 @@ from byzshield.errors import TransportError
 from byzshield.runtime.backoff import Backoff
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
-from byzshield.wire import SERVER_RANK, Message, messages
+from byzshield.wire import SERVER_RANK, Kind, Message, messages
 
 __all__ = ["Patience", "await_dismissal", "run_round", "stop_workers", "take_turn", "work_until_stopped"]
 
@@ -55,28 +55,37 @@ class Patience:
 def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -> None:
     """Plays one round of the server, from the parameters to the last winner."""
     patience.resume(time.monotonic())
+    most_waiting = {}
     for rank in server.ranks:
         messages_a_step, bytes_a_step = server.most_in_a_step(rank)
+        most_waiting[rank] = MOST_WAITING + messages_a_step
         most_bytes = SLACK * bytes_a_step + SLACK_BYTES * server.num_workers_on(rank)
         endpoint.grant(rank, SLACK * messages_a_step, most_bytes, most=MOST_STEPS)
-    # A rank that takes nothing must not fill the server's memory; it can catch up later.
-    _send(endpoint, [news for news in server.open_round(time.monotonic()) if endpoint.backlog(news.rank) <= MOST_WAITING])
+
+    def send(outgoing: list[Message]) -> None:
+        # A rank that takes nothing must not fill the server's memory; it can catch up later.
+        for message in outgoing:
+            most = MOST_WAITING if message.tag == Kind.PARAMETERS else most_waiting.get(message.rank, 0)
+            if endpoint.backlog(message.rank) <= most:
+                endpoint.send(message)
+
+    send(server.open_round(time.monotonic()))
     backoff = Backoff()
     while not server.round_done:
         packet = endpoint.receive(server.accepts.message_bytes)
         now = time.monotonic()
         if packet is not None:
             backoff.reset()
-            _send(endpoint, server.receive(packet, now))
+            send(server.receive(packet, now))
         else:
             for rank in patience.exhausted(endpoint.unfinished(), now):
                 endpoint.cut_off(rank, f"a message of it has not come to its end within {patience.seconds:g} s")
             for rank, reason in list(endpoint.lost().items()):
-                _send(endpoint, server.lose(rank, now, reason))
+                send(server.lose(rank, now, reason))
         deadline = server.next_deadline()
         # What has come is read first, or a flood would make the others late; but no rank can send for ever without being cut off.
         if deadline is not None and now >= deadline + (0.0 if packet is None else patience.seconds):
-            _send(endpoint, server.tick(now))
+            send(server.tick(now))
         if packet is None:
             backoff.wait()
 

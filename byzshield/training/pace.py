@@ -67,8 +67,8 @@ class Pace:
     each step in which the server has waited so takes one credit, and the credit comes back slowly. So however many workers take
     turns at being late, they cannot make every step long.
 
-    A worker whose votes did not serve, since they came late or lost, is doubted: others are asked for the same votes from the
-    start. That is held against nobody, and costs gradients alone.
+    A worker that was late, or whose votes did not serve since they came too late or lost, is doubted: others are asked for the
+    same votes from the start. That is held against nobody, and costs gradients alone.
 
     None of it decides which bytes win. It is no part of a checkpoint: what another job has measured, on other hosts perhaps,
     says nothing, and what is not measured yet has the whole `ceiling`.
@@ -130,8 +130,8 @@ class Pace:
         self._lateness.add(worker)
 
     def is_doubted(self, worker: int) -> bool:
-        """Whether its votes served so little of late that others are asked for the same from the start."""
-        return self._useless[worker] >= DOUBTFUL
+        """Whether it served so little of late that others are asked for the same votes from the start."""
+        return self.is_slow(worker) or self._useless[worker] >= DOUBTFUL
 
     def doubt(self, worker: int) -> None:
         """Remembers that a vote of a worker lost, or had to be replaced; once a step."""

@@ -16,11 +16,13 @@ class Turns:
         spare: for each file the holders that vote only on request, ascending.
         votes: for each worker the files on which it votes without being asked again.
         work: for each rank the files that it computes for them, each once.
+        most_work: for each rank the files that its workers hold, each once.
     """
 
     spare: list[list[int]]
     votes: list[int]
     work: dict[int, int]
+    most_work: dict[int, int]
 
 
 def turns(assignment: Assignment, rank_of: Sequence[int], *, on_request: bool) -> Turns:
@@ -32,16 +34,22 @@ def turns(assignment: Assignment, rank_of: Sequence[int], *, on_request: bool) -
         on_request: whether the `postponed` copies wait for a request; if not, all are computed at once.
     """
     late = postponed(assignment) if on_request else set()
-    files: dict[int, set[int]] = {rank: set() for rank in rank_of}
+    first: dict[int, set[int]] = {rank: set() for rank in rank_of}
+    held: dict[int, set[int]] = {rank: set() for rank in rank_of}
     votes = [0] * assignment.num_workers
     spare: list[list[int]] = []
     for file, workers in enumerate(assignment.workers_of.tolist()):
         spare.append(sorted(worker for worker in workers if (worker, file) in late))
         for worker in workers:
+            held[rank_of[worker]].add(file)
             if (worker, file) not in late:
                 votes[worker] += 1
-                files[rank_of[worker]].add(file)
-    return Turns(spare=spare, votes=votes, work={rank: len(on_rank) for rank, on_rank in files.items()})
+                first[rank_of[worker]].add(file)
+    return Turns(spare=spare, votes=votes, work=_sizes(first), most_work=_sizes(held))
+
+
+def _sizes(files: dict[int, set[int]]) -> dict[int, int]:
+    return {rank: len(on_rank) for rank, on_rank in files.items()}
 
 
 def postponed(assignment: Assignment) -> set[tuple[int, int]]:

@@ -15,9 +15,9 @@ class VoteDeadlines:
 
     Nothing is known until more than half of the workers have voted on all that they were asked for. Then a worker has what is
     usual for as many files as its rank computes, with a margin of at least 1 / r. Who takes longer is overdue: if others hold
-    its files as well, they are asked. That is nobody's fault yet, and costs a gradient at most. Who is waited for all the same,
-    since a file would be lost without its vote, may take `Pace.patience` if it was not late lately, and then is given up.
-    Before anything is known, and at most, each has the ceiling.
+    its files as well, they are asked. That is nobody's fault yet, and costs a gradient at most. A vote without which a file
+    would be lost is late only after the time for all files that its rank holds; a worker that was not late lately may then
+    take `Pace.patience`, and is given up. Before anything is known, and at most, each has the ceiling.
 
     Who was asked for nothing counts among those who were quick when it is a matter of asking further workers, so that there is
     always a measure although fewer than half are silent; and among the unknown when it is a matter of giving up a vote.
@@ -36,6 +36,7 @@ class VoteDeadlines:
         self._unasked = self._seconds.keys() - self._waiting
         self._replaceable = any(turns.spare)
         self._overdue: set[int] = set()
+        self._most_work = turns.most_work
         self._work = dict(turns.work)  # files that each rank computes since it had nothing to do
         self._since = dict.fromkeys(turns.work, began)
         self._open = dict.fromkeys(turns.work, 0)  # votes that are to come from each rank
@@ -124,7 +125,7 @@ class VoteDeadlines:
         self._due_next = min(map(self._due, self._waiting - self._overdue), default=inf)
 
     def _prompt(self, worker: int) -> float:
-        return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._work[self._pace.rank_of[worker]]))
+        return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._most_work[self._pace.rank_of[worker]]))
 
     def _ends(self, worker: int) -> float:
         spared = 0.0 if self._pace.is_often_late(worker) else min(self._pace.ceiling, SPARED)

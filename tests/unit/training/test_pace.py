@@ -331,7 +331,7 @@ def test_votes_are_spared_on_a_busy_machine_but_not_those_of_a_worker_that_is_la
     monkeypatch.setattr(vote_deadlines, "SPARED", SPARED)
     memory = Pace(rank_of=range(5), replication=3, ceiling=60.0)
     given_up = []
-    turns = Turns(spare=[[]], votes=[1] * 5, work=dict.fromkeys(range(5), 1))
+    turns = Turns(spare=[[]], votes=[1] * 5, work=dict.fromkeys(range(5), 1), most_work=dict.fromkeys(range(5), 1))
     for _ in range(4):
         memory.begin_step()
         votes = VoteDeadlines(memory, turns=turns, began=0.0)
