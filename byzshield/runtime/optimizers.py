@@ -16,6 +16,7 @@ from byzshield.suggestion import suggestion
 __all__ = ["build_optimizer", "optimizer_classes", "public_classes", "rehearse", "required", "twin_of"]
 
 REHEARSED_STEPS = 3
+WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")  # and step, all of torch.optim.Optimizer
 
 
 def build_optimizer(config: RunConfig, parameter: torch.nn.Parameter) -> Optimizer:
@@ -86,11 +87,21 @@ def _misfit_of_optimizer(factory: Any) -> str:
     if asked := required(factory.step):
         return f"its step asks for a {asked[0]}"
     try:
-        optimizer = factory([_two_numbers(torch.device("cpu"))], lr=0.01)
+        optimizer = _uncompiled(factory)([_two_numbers(torch.device("cpu"))], lr=0.01)
         optimizer.step()
     except MISFITS as error:
         return one_line(error)
     return ""
+
+
+def _uncompiled(factory: Any) -> Any:
+    """A subclass that takes the same steps, without what prepares them for torch.compile, which nothing here uses.
+
+    Each wrapper of torch's own methods imports the compiler, 150 MB and more than a second of it, only to keep it out.
+    A torch that wraps no method, or other ones, loses nothing by this but that memory.
+    """
+    methods = {name: inspect.unwrap(getattr(factory, name)) for name in WRAPPED}
+    return type(factory.__name__, (factory,), {**methods, "step": torch.no_grad()(inspect.unwrap(factory.step))})
 
 
 def _two_numbers(device: torch.device) -> torch.nn.Parameter:
@@ -100,8 +111,9 @@ def _two_numbers(device: torch.device) -> torch.nn.Parameter:
 
 
 def _optimizer(section: OptimizerSection, parameter: torch.nn.Parameter) -> Optimizer:
+    factory = optimizer_classes()[section.name]
     optimizer: Optimizer = construct(
-        optimizer_classes()[section.name],
+        factory if section.options.get("differentiable") else _uncompiled(factory),
         "optimizer",
         {"lr": section.lr, **section.options},
         known=section.known_keys(),
