@@ -1,6 +1,8 @@
 """A Little Is Enough."""
 
+from itertools import pairwise
 from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 
@@ -9,6 +11,8 @@ from byzshield.attacks.attack import ATTACKS, Attack, Situation, require_positiv
 from byzshield.errors import ParameterError
 
 __all__ = ["ALIE"]
+
+BLOCK: Final = 1 << 16  # columns at a time
 
 
 @ATTACKS.register("alie")
@@ -46,8 +50,16 @@ class ALIE(Attack):
 
     def forge(self, gradients: Float32, situation: Situation) -> Float32:
         z = self.z if self.z is not None else z_max(situation.num_rows, situation.num_corrupted)
-        shift = self.sign * z * gradients.std(axis=0, dtype=np.float64)
-        return np.asarray(gradients.mean(axis=0, dtype=np.float64) + shift, dtype=gradients.dtype)
+        size = gradients.shape[1]
+        forged = np.empty(size, dtype=gradients.dtype)
+        # numpy takes a copy in float64 of what it takes the deviation of. A last block of one column, which it would add up in
+        # another order, belongs to the block before.
+        edges = [*range(0, max(size - 1, 1), BLOCK), size]
+        for start, stop in pairwise(edges):
+            rows = gradients[:, start:stop]
+            shift = self.sign * z * rows.std(axis=0, dtype=np.float64)
+            forged[start:stop] = rows.mean(axis=0, dtype=np.float64) + shift
+        return forged
 
 
 def z_max(num_rows: int, num_corrupted: int) -> float:

@@ -67,7 +67,9 @@ class Adversary:
         self._step = 0
         self._ranks: list[int] = []
         self._owners: dict[int, int] = {}
-        self._rows: dict[int, Float32] = {}
+        self._rows: dict[int, Float32] = {}  # for a local attack, what is sent for each file
+        self._known = np.empty((0, layout.size), dtype=np.float32)  # at the leader, the gradients of all known files
+        self._missing: dict[int, int] = {}  # files of which it has no gradient yet, and their rows
         self._forged: Float32 | None = None  # for a collusive attack, the same for every file
         self._true: dict[int, Float32] = {}  # what is not forged of each file's vector
         self._held: set[int] = set()  # files of the members here
@@ -91,6 +93,10 @@ class Adversary:
         self._unforged = dict.fromkeys(sorted(self._held - set(targets)))
         early, self._early = self._early, []
         self._owners = self._split(members) if self.attack.collusive and self.members_here else {}
+        leads = bool(self._owners) and self._rank == self._ranks[0]
+        self._missing = {file: row for row, file in enumerate(sorted(self._owners))} if leads else {}
+        if len(self._known) != len(self._missing):
+            self._known = np.empty((len(self._missing), self._size), dtype=np.float32)
         for source, frame in early:
             self._take(source, frame)
         return sorted(file for file, owner in self._owners.items() if owner in self.members_here)
@@ -164,12 +170,12 @@ class Adversary:
 
     def _gather(self, file: int, gradient: Float32) -> None:
         """At the leader: keeps a row, and forges once all are there."""
-        self._rows[file] = gradient
-        if self._forged is None and self._rows.keys() == self._owners.keys():
-            rows = np.stack([self._rows[known] for known in sorted(self._rows)])
-            self._rows.clear()
-            forged = self._forge(rows[:, : self._num_forged], None)
-            news = np.concatenate([forged, rows[:, self._num_forged :].ravel()])
+        if file not in self._missing:
+            return
+        self._known[self._missing.pop(file)] = gradient
+        if not self._missing:
+            forged = self._forge(self._known[:, : self._num_forged], None)
+            news = np.concatenate([forged, self._known[:, self._num_forged :].ravel()])
             self._take_up(news)
             frame = messages.forged(Kind.PARAMETERS, self._step, 0, news)
             self.outbox += [frame.to(rank) for rank in self._ranks[1:]]
