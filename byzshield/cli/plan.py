@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from byzshield.limits import available_memory
 from byzshield.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -95,12 +96,16 @@ def run(arguments: argparse.Namespace) -> int:
 def _print(result: "Plan") -> None:
     print(
         f"{'':1} {'scheme':10} {'K':>4} {'r':>3} {'l':>3} {'f':>4} {'c_max':>6} {'epsilon':>8} {'compute':>8} "
-        f"{'PS sends':>9} {'receives: digest':>17} {'full':>9} {'step: digest':>13} {'full':>8}"
+        f"{'PS sends':>9} {'receives: digest':>17} {'full':>9} {'step: digest':>13} {'full':>8} {'PS memory':>10}"
     )
     for option in result.options:
         print(_line(option, recommended=option is result.recommended))
     print()
     print(result.reason)
+    free = available_memory()
+    if result.recommended is not None and free is not None and result.recommended.cost.server_memory_bytes > free:
+        needed = _size(result.recommended.cost.server_memory_bytes)
+        print(f"its parameter server holds {needed} in a step, and this machine has {_size(free)} free: run it on a larger one")
 
 
 def _line(option: "Option", *, recommended: bool) -> str:
@@ -110,7 +115,8 @@ def _line(option: "Option", *, recommended: bool) -> str:
         f"{'*' if recommended else '':1} {assignment.scheme:10} {assignment.num_workers:4d} {assignment.replication:3d} "
         f"{assignment.load:3d} {assignment.num_files:4d} {count:>6} {option.epsilon:8.4f} {cost.compute:7d}x "
         f"{_size(cost.server_bytes_sent):>9} {_size(cost.server_bytes_received_digest):>17} "
-        f"{_size(cost.server_bytes_received_full):>9} {cost.step_seconds_digest:11.2f} s {cost.step_seconds_full:6.2f} s"
+        f"{_size(cost.server_bytes_received_full):>9} {cost.step_seconds_digest:11.2f} s {cost.step_seconds_full:6.2f} s "
+        f"{_size(cost.server_memory_bytes):>10}"
     )
 
 

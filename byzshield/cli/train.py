@@ -9,6 +9,7 @@ from byzshield.cli.progress import TerminalProgress, print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
 from byzshield.config import RunConfig
 from byzshield.extras import require
+from byzshield.limits import require_open_files
 
 __all__ = ["add_exit_file", "add_parser", "run_rank"]
 
@@ -52,6 +53,8 @@ def run_rank(config: RunConfig, arguments: argparse.Namespace, stop: StopOnSigna
 
     rank = mpi.world_rank()
     log.configure("PS" if rank == 0 else f"rank {rank}")
+    if rank == 0:
+        require_open_files(mpi.world_size())
     result = train_mpi(
         config, resume=arguments.resume, overwrite=arguments.overwrite, progress=TerminalProgress(plain=True), stop=stop
     )

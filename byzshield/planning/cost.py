@@ -36,6 +36,8 @@ class Cost:
         server_bytes_received_digest: a digest of every chunk of every copy, and one copy of each file's gradient; chunks are
             those of a run file that does not set cluster.chunk_elements.
         server_bytes_received_full: all r copies of every file's gradient.
+        server_memory_bytes: one gradient of every file, which the server holds at once, and four vectors of parameters.
+        worker_memory_bytes: a gradient of each of a worker's files.
         step_seconds_digest: predicted time of a step in digest mode.
         step_seconds_full: predicted time of a step in full mode.
     """
@@ -44,6 +46,8 @@ class Cost:
     server_bytes_sent: int
     server_bytes_received_digest: int
     server_bytes_received_full: int
+    server_memory_bytes: int
+    worker_memory_bytes: int
     step_seconds_digest: float
     step_seconds_full: float
 
@@ -67,6 +71,8 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
         server_bytes_sent=sent,
         server_bytes_received_digest=digest,
         server_bytes_received_full=full,
+        server_memory_bytes=(assignment.num_files + 4) * gradient,
+        worker_memory_bytes=assignment.load * gradient,
         step_seconds_digest=compute_seconds + 8 * (sent + digest) / cluster.bandwidth,
         step_seconds_full=compute_seconds + 8 * (sent + full) / cluster.bandwidth,
     )

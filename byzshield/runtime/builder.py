@@ -23,6 +23,7 @@ from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.objectives import Objective
 from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.runtime.components import MISFITS, make, one_line
+from byzshield.runtime.memory import require_memory
 from byzshield.runtime.objectives import build_objective
 from byzshield.runtime.objects import Objects
 from byzshield.runtime.optimizers import build_optimizer
@@ -34,7 +35,7 @@ from byzshield.training import Adversary, GradientComputer, ParameterServer, Tra
 from byzshield.training.decoding import Decoding
 from byzshield.training.evaluation import evaluate
 from byzshield.voting import Detection
-from byzshield.wire import ArrayEncoder, ChunkLayout
+from byzshield.wire import SERVER_RANK, ArrayEncoder, ChunkLayout
 
 __all__ = ["Builder"]
 
@@ -358,6 +359,7 @@ class Builder:
             load_weights(Path(os.path.expanduser(run.start_from)), model.module)
         optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
         coded = self.code is not None
+        require_memory(self, SERVER_RANK)
         server = ParameterServer(
             state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
             pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
@@ -369,7 +371,7 @@ class Builder:
             encoder=ArrayEncoder(cluster.compression),
             quorum=0.0 if coded else cluster.quorum,
             detection=self.detection,
-            on_request=self._on_request,
+            on_request=self.on_request,
         )
         server.begin_behind(run.start_step)
         return server
@@ -377,6 +379,7 @@ class Builder:
     def worker(self, rank: int) -> Worker:
         """The logical workers of `rank`; those of all ranks in this process share one model."""
         cluster, computer = self.config.cluster, self.computer
+        require_memory(self, rank)
         adversary = None
         if self.config.attack.num_byzantine:
             adversary = Adversary(
@@ -399,11 +402,11 @@ class Builder:
             exchange=cluster.exchange,
             code=self.code,
             adversary=adversary,
-            on_request=self._on_request,
+            on_request=self.on_request,
         )
 
     @property
-    def _on_request(self) -> bool:
+    def on_request(self) -> bool:
         """Whether copies that nobody needs if nobody fails wait for a request; not where all votes count."""
         return self.config.cluster.exchange == "digest" and self.detection is None
 

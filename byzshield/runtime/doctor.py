@@ -12,10 +12,12 @@ from typing import Any, Final
 import numpy as np
 
 from byzshield.errors import ConfigError, FrameError, HandshakeError
+from byzshield.limits import FILES_A_RANK, GIB
 from byzshield.runtime.backoff import Backoff
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.handshake import facts
 from byzshield.runtime.machine import machine_facts
+from byzshield.runtime.memory import bytes_needed
 from byzshield.transport import Endpoint
 from byzshield.wire import SERVER_RANK, Acceptance, ArrayEncoder, Kind, Message, Packet, messages
 
@@ -23,13 +25,11 @@ __all__ = ["Finding", "answer_examination", "examine", "examine_ranks", "facts_o
 
 MUST_AGREE: Final = ("byzshield", "torch", "threads", "instruction set", "configuration", "probe gradient")
 SOFTWARE: Final = ("byzshield", "python", "torch", "numpy", "blosc", "mpi4py", "openmpi")
-GIB: Final = 1 << 30
 PROBE_ELEMENTS: Final = 1 << 20
 PROBE: Final = Acceptance({Kind.PARAMETERS: 4 * PROBE_ELEMENTS, Kind.STOP: 0})
 ROUND_TRIPS: Final = 3
 UNDER_ULFM: Final = "is lost, and training goes on (--with-ft ulfm)"
 WITHOUT_ULFM: Final = "ends the job, which --resume continues (mpirun --with-ft ulfm goes on without it)"
-FILES_A_RANK: Final = 8  # descriptors that the server needs for each rank over TCP, with room to spare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +69,6 @@ def facts_of_rank(builder: Builder | None, ranks_here: Iterable[int]) -> dict[st
         "gradient seconds": builder.computer.seconds - before,
         "needs": sum(bytes_needed(builder, rank) for rank in ranks_here),
     }
-
-
-def bytes_needed(builder: Builder, rank: int) -> int:
-    """Bytes that a rank takes in a step on top of a loaded model and data set.
-
-    The server holds the winners of all files [f, d], and four vectors of parameters (its own, the optimizer's, the aggregate,
-    what it sends); a worker's rank holds the gradients of its files.
-    """
-    assignment, computer = builder.assignment, builder.computer
-    if rank == SERVER_RANK:
-        return 4 * (assignment.num_files * computer.size + 4 * computer.num_parameters)
-    here = [worker for worker, host in enumerate(builder.rank_of) if host == rank]
-    return 4 * computer.size * len({file for worker in here for file in assignment.files_of[worker].tolist()})
 
 
 def examine(of_ranks: Mapping[int, dict[str, Any]], builder: Builder | None) -> Iterator[Finding]:
@@ -222,7 +209,7 @@ def _agreement(of_ranks: Mapping[int, dict[str, Any]]) -> Iterator[Finding]:
 
 def _descriptors(first: dict[str, Any], num_ranks: int) -> Finding:
     needed, limit = FILES_A_RANK * num_ranks, first["open files"]
-    problem = f"the server needs about {needed}: raise the limit with ulimit -n {needed}" if 0 <= limit < needed else ""
+    problem = f"the server needs about {needed}: raise the limit with ulimit -Hn {needed}" if 0 <= limit < needed else ""
     return Finding(topic="open files", value="no limit" if limit < 0 else str(limit), problem=problem)
 
 

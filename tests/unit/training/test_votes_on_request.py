@@ -309,7 +309,7 @@ class TestARun:
         attack: dict[str, Any],
     ) -> None:
         few, _ = simulate(tiny_run(attack=attack, run={"name": "few"}), num_ranks=16)
-        monkeypatch.setattr(Builder, "_on_request", False)
+        monkeypatch.setattr(Builder, "on_request", False)
         all_, summary = simulate(tiny_run(attack=attack, run={"name": "all"}), num_ranks=16)
         assert sum(requests["votes"] for requests in summary["asked"].values()) == 4 * 75
         assert same_weights(weights_of(few.path), weights_of(all_.path))
