@@ -135,7 +135,7 @@ def _compute_only(config: RunConfig) -> None:
     from mpi4py import MPI
 
     from byzshield.runtime import Builder
-    from byzshield.training.worker import postponed
+    from byzshield.training.turns import postponed
 
     rank, ranks = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
     if rank:
