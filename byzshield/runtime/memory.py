@@ -55,8 +55,8 @@ def require_memory(builder: "Builder", rank: int) -> None:
         attackers = f", {gathered / GIB:.2f} GiB for the attack" if gathered else ""
         raise RequestError(
             f"memory: a step takes {needed / GIB:.2f} GiB on this host ({own / GIB:.2f} GiB for {who}, {most / GIB:.2f} GiB for "
-            f"each of {others} other ranks{attackers}), and {free / GIB:.2f} GiB are free: take fewer ranks a host, a smaller "
-            "model, a placement with fewer files, or a larger host"
+            f"each other of its {others + 1} ranks{attackers}), and {free / GIB:.2f} GiB are free: take fewer ranks a host, "
+            "a smaller model, a placement with fewer files, or a larger host"
         )
 
 

@@ -70,6 +70,7 @@ class Round(ABC):
         self._slow: set[int] = set()
         self._files_of = assignment.files_of
         self._spare = [set(workers) for workers in turns.spare]  # those who have not been asked to vote on each file
+        self._disputed: set[int] = set()  # files of which not all votes are equal
         self._requested = [0] * assignment.num_workers
         self._unreliable = set(filter(pace.is_doubted, range(assignment.num_workers))) if any(turns.spare) else set()
         self._detection = detection
@@ -151,7 +152,9 @@ class Round(ABC):
             self._blame_dissenter(worker)
         else:
             self._check_still_open(file)
-            if ballot.winner is None:
+            if value != next(iter(ballot.votes.values())):
+                self._disputed.add(file)
+            if ballot.winner is None and (file in self._disputed or not self._unreliable.isdisjoint(ballot.voters)):
                 requests += self._ask_further(file, now)
         if decided_now and file not in self.undecided:
             return self._complete(file, now)

@@ -69,7 +69,7 @@ class TestMemory:
         monkeypatch.setattr(memory, "available_memory", lambda: 2 * 4 * 4 * builder.computer.size)
         require_memory(builder, 1)
         monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "3")
-        with pytest.raises(RequestError, match=r"GiB for rank 1, .* each of 2 other ranks"):
+        with pytest.raises(RequestError, match=r"GiB for rank 1, .* each other of its 3 ranks"):
             require_memory(builder, 1)
 
     def test_what_accomplices_gather_counts(self, tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
