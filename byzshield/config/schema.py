@@ -3,7 +3,17 @@
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal, get_type_hints
 
-from byzshield.choices import Compression, Exchange, ForgedFiles, Knowledge, Precision, SelectionRule, VoteRule
+from byzshield.choices import (
+    Compression,
+    Exchange,
+    ForgedFiles,
+    Knowledge,
+    MomentumForm,
+    Precision,
+    SelectionRule,
+    Split,
+    VoteRule,
+)
 from byzshield.config.section import Form, Options, Section, key
 from byzshield.config.values import LARGEST_INTEGER
 from byzshield.errors import ConfigError
@@ -127,11 +137,19 @@ class DataSection(Section):
         batch_size: b, samples a step over all files; a multiple of the number of files.
         augment: whether to crop and flip training images at random, padded as is published for the data set: SVHN with zeros, the
             others by reflection.
+        split: "none" (each step cuts a random batch into files), or how the training samples are cut into shards, one a file,
+            for the whole run: "iid" (random and equal), "label_sorted" (sorted by class and cut into equal parts), "gamma" (a
+            share gamma as "iid", the rest as "label_sorted") or "dirichlet" (each class in proportions drawn from
+            Dirichlet(alpha)); see docs/heterogeneity.md.
+        gamma: of split "gamma", ignored by the others: 1 is "iid", 0 is "label_sorted".
+        alpha: of split "dirichlet", ignored by the others; the smaller, the more the shards differ.
 
     Example:
         [data]
         name = "synthetic"
         batch_size = 300
+        split = "dirichlet"        # files bound to shards; without it, random files
+        alpha = 1.0
         image_shape = [1, 28, 28]  # a keyword of this data set
     """
 
@@ -139,6 +157,9 @@ class DataSection(Section):
     root: str | None = key(None, hashed=False)
     batch_size: int = key(300, least=1, most=LAST_STEP)
     augment: bool = False
+    split: Split = "none"
+    gamma: float = key(0.5, least=0, most=1)
+    alpha: float = key(1.0, least=0.001, most=1_000_000)
     options: Options = field(default_factory=dict)
 
 
@@ -237,6 +258,9 @@ class AggregationSection(Section):
         rule: the aggregation rule.
         pre: what to do with the rows before the rule, in order: names of pre-aggregators, or tables with a name and keywords.
         num_corrupted: files that may be wrong after the vote; "auto" takes the worst case of the placement, c_max(q).
+        momentum: beta of the momentum that the server holds for each file and hands on in place of its gradient; 0 for none. It
+            needs data.split, and 4 bytes a file and parameter at the server and in each checkpoint; see docs/heterogeneity.md.
+        momentum_form: "ema" (m = beta m + (1 - beta) g) or "sum" (m = beta m + g).
 
     Example:
         [aggregation]
@@ -249,6 +273,8 @@ class AggregationSection(Section):
     rule: str = "median"
     pre: tuple[str | Options, ...] = ()
     num_corrupted: int | Literal["auto"] = key("auto", least=0, most=LAST_STEP)
+    momentum: float = key(0.0, least=0, most=0.9999)
+    momentum_form: MomentumForm = "ema"
     options: Options = field(default_factory=dict)
 
 

@@ -15,7 +15,7 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipe
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
-from byzshield.data import DATASETS, Dataset, FileSampler, TrainingData, as_training_data
+from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, partition
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
@@ -30,11 +30,12 @@ from byzshield.runtime.objects import Objects
 from byzshield.runtime.optimizers import build_optimizer
 from byzshield.runtime.schedules import build_scheduler
 from byzshield.runtime.weights import load_weights
-from byzshield.seeding import torch_seed
+from byzshield.seeding import generator, torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
 from byzshield.training.decoding import Decoding
 from byzshield.training.evaluation import evaluate
+from byzshield.training.momentum import ShardMomentum
 from byzshield.voting import Detection
 from byzshield.wire import SERVER_RANK, ArrayEncoder, ChunkLayout
 
@@ -130,20 +131,35 @@ class Builder:
 
     @cached_property
     def most_corrupted(self) -> int:
-        """Files that may be wrong after the vote, at most."""
-        most = self.worst_case.upper_bound
+        """Files that may be wrong after the vote, at most; with momenta, those that may ever have been wrong."""
+        most, section = self.worst_case.upper_bound, self.config.attack
+        momentum = self.config.aggregation.momentum > 0
+        if momentum:
+            self._require_lasting_files(most)
         if self.detection is None:
             return most
-        section = self.config.attack
         if section.selection == "random" and section.redraw_every % self.config.vote.window:
             # More than q workers are Byzantine within a window, so honest ones may be discarded.
             return min(self.assignment.num_files, section.num_byzantine * self.assignment.load)
-        return most_undetected(
+        undetected = most_undetected(
             self.assignment,
             num_byzantine=section.num_byzantine,
             bound=self.detection.bound,
             without_detection=most,
         )
+        # Whoever lies about other files in each window can win, one after the other, all those that the plain vote would lose.
+        return max(most, undetected) if momentum else undetected
+
+    def _require_lasting_files(self, most: int) -> None:
+        """Refuses momenta where other files are wrong at each step: an error lasts in a momentum, so all would be wrong."""
+        section = self.config.attack
+        drawn = section.selection == "random" and section.redraw_every > 0
+        if section.num_byzantine and (drawn or self.config.placement.permute):
+            change = "attack.redraw_every" if drawn else "placement.permute"
+            raise ConfigError(
+                f"aggregation.momentum: with {change}, other files are wrong from step to step, and a momentum keeps what was "
+                f"wrong, so that no rule bears it; leave it out or, to see it fail, use --set aggregation.num_corrupted={most}"
+            )
 
     @cached_property
     def selection(self) -> Selection:
@@ -204,14 +220,22 @@ class Builder:
         return build_objective(self.config) if self.objects.objective is None else self.objects.objective
 
     @cached_property
-    def sampler(self) -> FileSampler:
+    def sampler(self) -> Sampler:
         """Which samples are in which file."""
-        return FileSampler(
-            num_samples=self.data.num_train,
-            batch_size=self.config.data.batch_size,
-            num_files=self.assignment.num_files,
-            seed=self.config.run.seed,
+        section, seed = self.config.data, self.config.run.seed
+        num_samples, num_files = self.data.num_train, self.assignment.num_files
+        if section.split == "none":
+            return FileSampler(num_samples=num_samples, batch_size=section.batch_size, num_files=num_files, seed=seed)
+        shards = partition(
+            section.split,
+            num_samples=num_samples,
+            num_shards=num_files,
+            labels=self.data.train_labels,
+            rng=generator(seed, "partition"),
+            gamma=section.gamma,
+            alpha=section.alpha,
         )
+        return ShardSampler(shards, batch_size=section.batch_size, seed=seed)
 
     @cached_property
     def computer(self) -> GradientComputer:
@@ -292,6 +316,22 @@ class Builder:
             raise ConfigError(f"aggregation: {error}") from error
         return pipeline
 
+    def _momentum(self, num_parameters: int) -> ShardMomentum | None:
+        """The momenta of the files' shards; None without."""
+        section = self.config.aggregation
+        if not section.momentum:
+            return None
+        if self.config.data.split == "none":
+            raise ConfigError(
+                'aggregation.momentum: is that of a shard, so files must be bound to shards; use data.split = "iid"'
+            )
+        return ShardMomentum(
+            num_files=self.assignment.num_files,
+            num_parameters=num_parameters,
+            beta=section.momentum,
+            form=section.momentum_form,
+        )
+
     def _what_fits(self, rule: Aggregator, pre: list[PreAggregator]) -> str:
         """What to change when the rule does not tolerate `num_corrupted` files, and how to run it all the same."""
         num_files = self.assignment.num_files
@@ -331,6 +371,10 @@ class Builder:
             raise ConfigError(
                 'cluster.exchange: "coded" recovers the mean of all files and none of them alone, so it needs '
                 f'aggregation.rule = "mean" and no aggregation.pre; got {aggregation.rule!r} and {list(aggregation.pre)}'
+            )
+        if aggregation.momentum:
+            raise ConfigError(
+                'cluster.exchange: "coded" recovers no file alone, so none has a momentum; leave out aggregation.momentum'
             )
         if self.config.placement.permute:
             raise ConfigError('cluster.exchange: "coded" needs workers that keep their places; leave out placement.permute')
@@ -376,9 +420,21 @@ class Builder:
             quorum=0.0 if coded else cluster.quorum,
             detection=self.detection,
             on_request=self.on_request,
+            momentum=self._momentum(model.num_parameters),
         )
         server.begin_behind(run.start_step)
+        self._warn_of_small_shards()
         return server
+
+    def _warn_of_small_shards(self) -> None:
+        if isinstance(self.sampler, ShardSampler):
+            smallest = min(map(len, self.sampler.shards))
+            if smallest < self.sampler.file_size:
+                LOG.warning(
+                    "the smallest shard has %d samples, and each step takes %d of it: some are taken more than once",
+                    smallest,
+                    self.sampler.file_size,
+                )
 
     def worker(self, rank: int) -> Worker:
         """The logical workers of `rank`; those of all ranks in this process share one model."""

@@ -8,7 +8,7 @@ from torch import nn
 
 from byzshield.arrays import Float32
 from byzshield.choices import Precision
-from byzshield.data import FileSampler, TrainingData, moved
+from byzshield.data import Sampler, TrainingData, moved
 from byzshield.models import FlatModel, seeded
 from byzshield.seeding import torch_seed
 
@@ -37,7 +37,7 @@ class GradientComputer:
         self,
         model: FlatModel,
         data: TrainingData,
-        sampler: FileSampler,
+        sampler: Sampler,
         loss_of: Callable[[nn.Module, Any], torch.Tensor],
         *,
         seed: int,
@@ -79,7 +79,7 @@ class GradientComputer:
         return gradient
 
     def _gradient(self, step: int, file: int) -> Float32:
-        rows = self._sampler.indices(step)[file]
+        rows = self._sampler.rows(step, file)
         batch = self._data.train_batch(rows, seed=self._seed, step=step, file=file, augment=self._augment)
         batch = moved(batch, self._device)
 

@@ -17,6 +17,7 @@ from byzshield.training.blame import Blame
 from byzshield.training.decoding import Decoding
 from byzshield.training.digest_round import DigestRound
 from byzshield.training.full_round import FullRound
+from byzshield.training.momentum import ShardMomentum
 from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import TrainingState
@@ -73,6 +74,7 @@ class ParameterServer:
         quorum: least share of the files that must have a winner for a step to be applied, 0 to 1.
         detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
         on_request: whether workers compute the `postponed` copies only when they are asked to; for the plain vote on digests.
+        momentum: what the pipeline gets in place of gradients; None for the gradients.
 
     Raises:
         ParameterError: another exchange, or votes on request where all votes count.
@@ -92,6 +94,7 @@ class ParameterServer:
         quorum: float,
         detection: Detection | None = None,
         on_request: bool = False,
+        momentum: ShardMomentum | None = None,
     ) -> None:
         require_choice("exchange", exchange, Exchange)
         if on_request and (exchange != "digest" or detection is not None):
@@ -120,6 +123,7 @@ class ParameterServer:
         self._encoder = encoder
         self._quorum = quorum
         self._detection = detection
+        self._momentum = momentum
         self._lost: set[int] = set()
         self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
@@ -249,6 +253,8 @@ class ParameterServer:
         if self._coded:
             rows = rows.view(np.complex128)
         p = self.state.model.num_parameters
+        if self._momentum is not None:
+            self._momentum.blend(rows[:, :p], files)
         aggregate = self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=self._round.step)
         if len(aggregate.non_finite) > self._pipeline.num_corrupted:
             raise self._diverged(
@@ -280,6 +286,8 @@ class ParameterServer:
             self.state.apply(aggregate.vector, aggregate.statistics)
             if not self.state.finite:
                 raise self._diverged("the update has made parameters infinite", learning_rate=learning_rate)
+            if self._momentum is not None:
+                self._momentum.keep(dropped=aggregate.non_finite)
             self._last_loss = float(aggregate.statistics[-1])
             self._before_skips = None
         else:
@@ -314,6 +322,7 @@ class ParameterServer:
             "step": self.step,
             **self.state.state_dict(),
             "rule": self._pipeline.state_dict(),
+            "momentum": None if self._momentum is None else self._momentum.state_dict(),
             "blame": self.blame.state_dict(),
             "detection": None if self._detection is None else self._detection.state_dict(),
         }
@@ -332,6 +341,8 @@ class ParameterServer:
         try:
             self.state.load_state_dict(state)
             self._pipeline.load_state_dict(state["rule"])
+            if self._momentum is not None:
+                self._momentum.load_state_dict(state["momentum"])
             self.blame.load_state_dict(state["blame"])
             if self._detection is not None:
                 self._detection.load_state_dict(state["detection"])

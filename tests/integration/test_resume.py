@@ -58,6 +58,12 @@ RUNS = {
         "attack": {"name": "alie", "num_byzantine": 3},
         "aggregation": {"rule": "centered_clipping", "radius": 0.05},
     },
+    "momenta of shards": {
+        "data": {"split": "dirichlet", "alpha": 1.0},
+        "attack": {"name": "alie", "num_byzantine": 3},
+        "aggregation": {"momentum": 0.9, "momentum_form": "sum"},
+        "optimizer": {"lr": 0.01},
+    },
     "a rule that remembers the norms of all rows": {
         "attack": {"name": "reversed_gradient", "num_byzantine": 3},
         "aggregation": {"rule": "clipped_clustering"},
