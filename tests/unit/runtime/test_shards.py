@@ -103,6 +103,19 @@ def test_momenta_change_the_result_and_are_the_same_on_any_number_of_ranks(
     assert not same_weights(plain, few)
 
 
+def test_with_the_mean_momenta_of_shards_are_the_momentum_of_the_optimizer(
+    tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]]
+) -> None:
+    def trained(name: str, *, shards: float, optimizer: float) -> torch.Tensor:
+        rule = {"rule": "mean", "momentum": shards, "momentum_form": "sum"}
+        config = tiny_run(run={"name": name}, data={"split": "iid"}, aggregation=rule, optimizer={"momentum": optimizer})
+        return torch.cat([values.flatten() for values in weights_of(simulate(config)[0].path).values()])
+
+    ours, theirs = trained("shards", shards=0.9, optimizer=0.0), trained("optimizer", shards=0.0, optimizer=0.9)
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
+    assert not torch.allclose(ours, trained("none", shards=0.0, optimizer=0.0), rtol=0, atol=1e-2)
+
+
 def test_momenta_count_for_the_memory_that_a_server_needs(tiny_run: Maker) -> None:
     plain, with_momenta = Builder(tiny_run()), Builder(tiny_run(**MOMENTUM))
     assert bytes_needed(with_momenta, 0) - bytes_needed(plain, 0) == 4 * 25 * plain.computer.num_parameters
