@@ -43,7 +43,10 @@ def partition(
     if split == "iid":
         return iid(num_samples, num_shards, rng)
     if labels is None:
-        raise ConfigError(f'data.split: "{split}" needs the class of each sample, and this data set has none; use "iid"')
+        raise ConfigError(
+            f'data.split: "{split}" needs the class of each sample, and this data set tells none; give it train_labels '
+            '(targets, if it is one of torch), or use "iid"'
+        )
     if split == "gamma":
         return gamma_similar(labels, num_shards, gamma, rng)
     if split == "dirichlet":
