@@ -208,7 +208,7 @@ class Play:
         self._queue: list[tuple[float, int, Callable[[], list[Message]]]] = []
         self._serial = 0
         self._link_free = 0.0
-        late = postponed(case.assignment)
+        late = postponed(case.assignment) if case.assignment.load > 1 else set()
         self._order = [
             [file for file in files if (worker, file) not in late]
             for worker, files in enumerate(case.assignment.files_of.tolist())
@@ -326,7 +326,7 @@ def _server(assignment: Assignment) -> ParameterServer:
         exchange="digest",
         round_timeout=ROUND_TIMEOUT,
         quorum=0.0,
-        on_request=True,
+        on_request=assignment.load > 1,  # as in a run
     )
 
 

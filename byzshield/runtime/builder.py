@@ -467,8 +467,12 @@ class Builder:
 
     @property
     def on_request(self) -> bool:
-        """Whether copies that nobody needs if nobody fails wait for a request; not where all votes count."""
-        return self.config.cluster.exchange == "digest" and self.detection is None
+        """Whether copies that nobody needs if nobody fails wait for a request.
+
+        Not where all votes count; nor where each worker has one file, since those who wait could then not be told from the
+        silent, and fewer than half of all workers could keep the others without a measure of who is late.
+        """
+        return self.config.cluster.exchange == "digest" and self.detection is None and self.assignment.load > 1
 
     def _sent(self, size: int) -> ChunkLayout:
         """The chunks of what a worker sends of `size` values: those themselves, or twice as many of twice the bytes."""

@@ -279,6 +279,11 @@ class TestPayloads:
 
 
 class TestARun:
+    def test_where_each_worker_has_one_file_nothing_waits_for_a_request(self, tiny_run: Maker) -> None:
+        _, summary = simulate(tiny_run(placement={"scheme": "frc", "replication": 3}), num_ranks=16)
+        assert sum(requests["votes"] for requests in summary["asked"].values()) == 4 * 15
+        assert summary["undecided_files"] == 0
+
     def test_each_step_computes_as_many_gradients_as_decide_all_files(self, tiny_run: Maker) -> None:
         directory, _ = simulate(tiny_run(), num_ranks=16)
         assert [line["gradients"] for line in read_metrics(directory.metrics)] == [50] * 4
