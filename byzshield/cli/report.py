@@ -18,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         help="table and figures of runs and sweeps",
         description="Prints a table of runs, and writes it with the curves of test accuracy as one HTML page. Runs that differ "
         "in the seed alone are one row: mean and standard deviation. A run that is not complete is a row with its status.",
-        epilog="example: byzshield report runs/quickstart runs/quickstart-frc",
+        epilog="example: byzshield report runs/quickstart runs/quickstart-sweep",
     )
     parser.add_argument(
         "run_dirs", type=Path, nargs="+", metavar="RUN_DIR", help="the folder of a run, of a sweep, or of many runs"

@@ -63,7 +63,7 @@ class Group:
 
     Args:
         words: what tells it from the other groups; of a sweep's cells, one a varying axis.
-        sweep: the sweep's name, if there are runs of other origin, too.
+        sweep: the sweep's name, if there are several sweeps.
         runs: one a seed.
     """
 
@@ -117,7 +117,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         seen[repetition] += 1
         members.setdefault(f"{seen[repetition]} {key}", []).append(run)
     varying = _varying([group[0] for group in members.values()])
-    several = len({run.sweep for run in runs}) > 1
+    several = len({run.sweep for run in runs if run.sweep}) > 1
     return [
         Group(words=_words(group, varying), sweep=group[0].sweep or "" if several else "", runs=tuple(group))
         for group in members.values()

@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from byzshield.config import load
-from byzshield.runtime import simulate
-
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
@@ -42,28 +39,26 @@ def test_the_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_quickstart_trains_as_the_simulator_and_ends_with_the_table_and_the_report(
     tmp_path: Path, weights_of: Callable[[Path], Weights], same_weights: Callable[[Weights, Weights], bool]
 ) -> None:
-    command = ["bash", REPOSITORY / "scripts" / "quickstart.sh", "--set", "run.steps=2", "--set", "run.eval_every=1"]
-    environment = {**os.environ, "RUNS": str(tmp_path / "runs")}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    settings = ("run.steps=2", "run.eval_every=1", "run.seed=1")
+    command = ["bash", REPOSITORY / "scripts" / "quickstart.sh", *(word for setting in settings for word in ("--set", setting))]
+    runs = tmp_path / "runs"
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "RUNS": str(runs)}, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^step 1 of 2, .+ left: loss .*, test accuracy 0\.", done.stderr, flags=re.MULTILINE)
-    head, *rows = done.stdout.splitlines()[-8:-1]
-    report = done.stdout.splitlines()[-1]
+    assert "5 of 5 cells" in done.stderr
+    head, *rows, report = done.stdout.splitlines()[-8:]
     assert head.split()[:2] == ["run", "scheme"]
-    corrupted = [(row.split()[1], re.findall(r"\d+ of \d+ \(\d+%\)", row)) for row in rows]
-    assert corrupted == [
-        ("mols", ["3 of 25 (12%)"]),
-        ("frc", ["1 of 5 (20%)"]),
-        ("baseline", ["3 of 15 (20%)"]),
-        ("mols", ["0 of 25 (0%)"]),
-        ("frc", ["0 of 5 (0%)"]),
-        ("baseline", ["1 of 15 (7%)"]),
+    assert [(re.split("  +", row)[:2], re.findall(r"\d+ of \d+ \(\d+%\)", row)) for row in rows] == [
+        (["quickstart", "mols"], ["5 of 25 (20%)"]),
+        (["MOLS", "mols"], ["5 of 25 (20%)"]),
+        (["groups", "frc"], ["2 of 5 (40%)"]),
+        (["none", "baseline"], ["4 of 15 (27%)"]),
+        (["groups, mean", "frc"], ["0 of 5 (0%)"]),
+        (["none, mean", "baseline"], ["1 of 15 (7%)"]),
     ]
     assert Path(report.removeprefix("report: ")).is_file()
-    assert "quickstart: starting 16 processes" in done.stdout
-    overrides = ["run.steps=2", "run.name=simulated", f'run.output_dir="{tmp_path}"']
-    simulated, _ = simulate(load(REPOSITORY / "configs" / "runs" / "quickstart.toml", overrides))
-    assert same_weights(weights_of(tmp_path / "runs" / "quickstart"), weights_of(simulated.path))
+    (simulated,) = (runs / "quickstart-sweep").glob("MOLS-*")
+    assert same_weights(weights_of(runs / "quickstart"), weights_of(simulated))
 
 
 @pytest.mark.mpi

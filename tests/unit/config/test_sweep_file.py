@@ -1,5 +1,6 @@
 """Sweep files: which cells they stand for, and what is refused before anything runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,18 @@ def test_every_published_sweep_has_both_presets_and_its_laptop_cells_name_what_e
         assert sweep.cells
         small = {"mnist5k", "fashion_mnist"}
         assert {cell.config.data.name for cell in sweep.cells} <= (small if preset == "laptop" else {"cifar10", "cifar100"})
+
+
+def test_the_quickstart_compares_placements_with_one_attack_rule_and_learning_rate_over_three_seeds() -> None:
+    cells = load_sweep(REPOSITORY / "configs" / "sweeps" / "quickstart.toml").cells
+    compared = [cell for cell in cells if cell.config.aggregation.rule == "median"]
+    assert [(cell.config.placement.scheme, cell.config.run.seed) for cell in compared] == [
+        (scheme, seed) for scheme in ("mols", "frc", "baseline") for seed in (1, 2, 3)
+    ]
+    job = load(REPOSITORY / "configs" / "runs" / "quickstart.toml")
+    for cell in compared:
+        run = replace(job.run, seed=cell.config.run.seed, name=cell.name, output_dir=str(cell.directory.parent))
+        assert cell.config == replace(job, run=run, placement=replace(job.placement, scheme=cell.config.placement.scheme))
 
 
 def test_the_run_files_of_the_sweeps_are_read() -> None:

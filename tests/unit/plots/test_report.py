@@ -1,6 +1,7 @@
 """The HTML page about runs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,13 @@ def test_a_panel_compares_the_cells_of_a_sweep_that_differ_in_the_first_axis_alo
 def test_a_sweep_of_one_axis_is_one_panel() -> None:
     (panel,) = panels(group_runs([sweep_run("A", q, 1) for q in (3, 5, 7)]))
     assert [line.label for line in panel.lines] == ["num_byzantine = 3", "num_byzantine = 5", "num_byzantine = 7"]
+
+
+def test_cells_bear_the_name_of_their_sweep_only_beside_those_of_another(runs: list[Run]) -> None:
+    cells = [sweep_run(system, 3, 1) for system in ("A", "B")]
+    assert [group.label for group in group_runs([*runs, *cells])] == ["<first>", "A", "B"]
+    labels = [group.label for group in group_runs([*runs, *cells, *(replace(cell, sweep="t") for cell in cells)])]
+    assert labels == ["<first>", "s, A", "s, B", "t, A", "t, B"]
 
 
 def test_runs_without_any_evaluation_make_a_page_without_figures(tmp_path: Path) -> None:
