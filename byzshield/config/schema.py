@@ -14,8 +14,8 @@ from byzshield.choices import (
     Split,
     VoteRule,
 )
-from byzshield.config.section import Form, Options, Section, key
-from byzshield.config.values import LARGEST_INTEGER
+from byzshield.config.section import CONSTRAINT, Constraint, Form, Options, Section, key
+from byzshield.config.values import LARGEST_INTEGER, check
 from byzshield.errors import ConfigError
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
 
 LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
 MOST_WORKERS: Final = 2**16 - 1
+MOST_DIMENSIONS: Final = 64  # of a tensor
 LONGEST_WAIT: Final = 1_000_000  # seconds, eleven days
 FOLDER: Final = Form(
     pattern=r"(?!\.\.?$)[^/\x00-\x1f\x7f]{1,200}",
@@ -325,22 +326,50 @@ class OptimizerSection(Section):
     Args:
         name: a class that trains one flat parameter from its gradient alone, so not LBFGS, SparseAdam or Muon.
         lr: the learning rate at the start.
+        groups: tables of keywords (lr, weight_decay, ...) for some of the parameters. Which these are say `match`, patterns of
+            which one must fit the parameter's name in the network ("*" stands for anything, dots too), and `max_ndim`, the most
+            dimensions that it may have: 1 takes biases and what normalizations learn. A parameter is in the first group that
+            takes it. Schedules act on all groups. To Adafactor, which sees more than one number at a time, parameters of a group
+            that follow one another are one.
+        clip_norm: the greatest length (2-norm) of the combined gradient of all parameters; a longer one is shortened to it.
+            metrics.jsonl has the length before, gradient_norm.
+        accumulate: n, steps whose combined gradients are averaged for one update; in between, the parameters stay, while
+            BatchNorm's statistics move at each step. The mean is what is clipped, and a schedule counts updates. A skipped step
+            adds nothing, so that the update comes a step later. What is left over at the end of the run is in its checkpoint.
 
     Example:
         [optimizer]
         name = "SGD"
         lr = 0.05
         momentum = 0.9             # a keyword of this class
+        weight_decay = 5e-4
+        groups = [
+            {max_ndim = 1, weight_decay = 0.0},
+            {match = ["fc.*", "head.*"], lr = 0.5},
+        ]
+        clip_norm = 1.0
     """
 
     name: str = "SGD"
-    lr: float = key(0.05, least=0, most=1_000_000)
-    options: Options = field(default_factory=dict)
+    lr: float = key(0.05, least=0, most=1_000_000, may_change=True)
+    groups: tuple[Options, ...] = key((), may_change=True, fixed=("match", "max_ndim"))
+    clip_norm: float | None = key(None, least=1e-9, most=1e9, may_change=True)
+    accumulate: int = key(1, least=1, most=LAST_STEP)
+    options: Options = field(default_factory=dict, metadata={CONSTRAINT: Constraint(may_change=True)})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for index, group in enumerate(self.groups):
+            dotted = f"optimizer.groups[{index}]"
+            if not group.keys() & {"match", "max_ndim"}:
+                raise ConfigError(f"{dotted}: needs match or max_ndim, which say what parameters it is for")
+            check(f"{dotted}.match", group.get("match", []), list[str])
+            check(f"{dotted}.max_ndim", group.get("max_ndim", 0), int, least=0, most=MOST_DIMENSIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSection(Section):
-    """How the learning rate changes after each applied step: a class of torch.optim.lr_scheduler and its own keywords.
+    """How the learning rate changes after each update: a class of torch.optim.lr_scheduler and its own keywords.
 
     Args:
         name: a class that needs neither a metric nor functions nor other schedules; or "exponential_steps", with keywords gamma
@@ -357,8 +386,8 @@ class ScheduleSection(Section):
         ]
     """
 
-    name: str | None = None
-    options: Options = field(default_factory=dict)
+    name: str | None = key(None, may_change=True)
+    options: Options = field(default_factory=dict, metadata={CONSTRAINT: Constraint(may_change=True)})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -405,11 +405,17 @@ class Builder:
         model = self.model()
         if run.start_from is not None:
             load_weights(Path(os.path.expanduser(run.start_from)), model.module)
-        optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
+        section, optimizer = self.config.optimizer, build_optimizer(self.config, model)
         coded = self.code is not None
         require_memory(self, SERVER_RANK)
         server = ParameterServer(
-            state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
+            state=TrainingState(
+                model=model,
+                optimizer=optimizer,
+                scheduler=build_scheduler(self.config, optimizer, updates=run.steps // section.accumulate),
+                accumulate=section.accumulate,
+                clip_norm=section.clip_norm,
+            ),
             pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
             assignment=baseline(num_workers=self.assignment.num_workers) if coded else self.assignment,
             rank_of=self.rank_of,

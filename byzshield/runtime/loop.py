@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
 
-from byzshield.config import RunConfig, configuration_hash
+from byzshield.config import RunConfig, resume_hash
 from byzshield.errors import ByzShieldError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime.builder import Builder
@@ -31,7 +31,7 @@ def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) 
     Raises:
         CheckpointError: all are damaged, or it belongs to another run.
     """
-    found = newest_sound(directory.checkpoints, configuration=configuration_hash(config))
+    found = newest_sound(directory.checkpoints, configuration=resume_hash(config))
     if found is not None:
         path, state = found
         server.load_state_dict(state)
@@ -137,12 +137,13 @@ def _save(directory: RunDirectory, metrics: MetricsLog, state: dict[str, Any], c
     if not saved < step <= metrics.last_step:
         return saved
     metrics.sync()
-    save_checkpoint(directory.checkpoints, state, configuration=configuration_hash(config), keep=config.run.keep_checkpoints)
+    save_checkpoint(directory.checkpoints, state, configuration=resume_hash(config), keep=config.run.keep_checkpoints)
     return step
 
 
 def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog) -> dict[str, Any]:
     """Plays and records one step; a signal ends it before the weights move, or after their line is written."""
+    config = builder.config
     received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.state.learning_rate
     began = time.perf_counter()
     run_round()
@@ -173,6 +174,10 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         }
         if builder.detection is not None or builder.code is not None:
             line["discarded_workers"] = list(outcome.discarded)
+        if config.optimizer.accumulate > 1:
+            line["updated"] = outcome.updated
+        if outcome.gradient_norm is not None:
+            line["gradient_norm"] = outcome.gradient_norm
         if outcome.loss is not None:
             line["loss"] = outcome.loss
         if outcome.reason:

@@ -41,8 +41,8 @@ def state_of(schedule: dict[str, Any]) -> TrainingState:
     config = from_table({"optimizer": {"lr": 1.0, "momentum": 0.9}, "schedule": schedule})
     torch.manual_seed(0)
     model = FlatModel(torch.nn.Linear(3, 2))
-    optimizer = build_optimizer(config, torch.nn.Parameter(model.parameters))
-    return TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(config, optimizer))
+    optimizer = build_optimizer(config, model)
+    return TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(config, optimizer, updates=100))
 
 
 def rates(state: TrainingState, events: str) -> list[float]:
