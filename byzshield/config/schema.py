@@ -35,6 +35,7 @@ __all__ = [
     "VoteSection",
 ]
 
+DEFAULT_STEPS: Final = 100
 LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
 MOST_WORKERS: Final = 2**16 - 1
 MOST_DIMENSIONS: Final = 64  # of a tensor
@@ -53,7 +54,8 @@ class RunSection(Section):
     Args:
         name: the run's folder under output_dir.
         seed: of everything random.
-        steps: training steps.
+        steps: training steps; without epochs 100 by default.
+        epochs: passes over the training samples, each of floor(n / b) steps; with steps, too, whichever ends first ends the run.
         eval_every: steps between two evaluations on the test set; 0 evaluates only at the end.
         checkpoint_every: steps between two checkpoints; 0 writes only the last.
         keep_checkpoints: how many of the newest stay; 0 keeps all, for `byzshield evaluate`. With 1, there is none to go back
@@ -77,7 +79,8 @@ class RunSection(Section):
 
     name: str = key("run", form=FOLDER, hashed=False)
     seed: int = key(1, least=0, most=LARGEST_INTEGER)
-    steps: int = key(100, least=1, most=LAST_STEP, hashed=False)
+    steps: int | None = key(None, least=1, most=LAST_STEP, hashed=False)
+    epochs: int | None = key(None, least=1, most=LAST_STEP, hashed=False)
     eval_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     checkpoint_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     keep_checkpoints: int = key(0, least=0, most=LAST_STEP, hashed=False)
@@ -85,6 +88,11 @@ class RunSection(Section):
     module_dir: str | None = key(None, hashed=False)
     start_from: str | None = key(None, hashed=False)
     start_step: int = key(0, least=0, most=LAST_STEP, hashed=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps is None and self.epochs is None:
+            object.__setattr__(self, "steps", DEFAULT_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,10 +351,7 @@ class OptimizerSection(Section):
         lr = 0.05
         momentum = 0.9             # a keyword of this class
         weight_decay = 5e-4
-        groups = [
-            {max_ndim = 1, weight_decay = 0.0},
-            {match = ["fc.*", "head.*"], lr = 0.5},
-        ]
+        groups = [{max_ndim = 1, weight_decay = 0.0}]  # or match = ["*.bias", "*norm*"]: patterns of names
         clip_norm = 1.0
     """
 

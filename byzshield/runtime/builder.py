@@ -15,6 +15,7 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipe
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
+from byzshield.config.schema import LAST_STEP
 from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, partition
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
@@ -238,6 +239,17 @@ class Builder:
         return ShardSampler(shards, batch_size=section.batch_size, seed=seed)
 
     @cached_property
+    def steps(self) -> int:
+        """The steps of the whole run; only where run.epochs is given do they depend on the data set."""
+        run = self.config.run
+        limits = [] if run.steps is None else [run.steps]
+        if run.epochs is not None:
+            limits.append(run.epochs * self.sampler.steps_per_epoch)
+        if min(limits) > LAST_STEP:
+            raise ConfigError(f"run.epochs: {run.epochs} epochs are {min(limits)} steps; a run has at most {LAST_STEP}")
+        return min(limits)
+
+    @cached_property
     def computer(self) -> GradientComputer:
         """What computes gradients, over a model of its own."""
         return GradientComputer(
@@ -400,19 +412,24 @@ class Builder:
         cluster, run = self.config.cluster, self.config.run
         if run.start_step and run.start_from is None:
             raise ConfigError("run.start_step: needs the weights of that step in run.start_from")
-        if run.start_step >= run.steps:
-            raise ConfigError(f"run.start_step: must be less than run.steps = {run.steps}; got {run.start_step}")
+        if run.start_step >= self.steps:
+            limit = f"run.steps = {self.steps}" if self.steps == run.steps else f"the {self.steps} steps of run.epochs"
+            raise ConfigError(f"run.start_step: must be less than {limit}; got {run.start_step}")
         model = self.model()
         if run.start_from is not None:
             load_weights(Path(os.path.expanduser(run.start_from)), model.module)
         section, optimizer = self.config.optimizer, build_optimizer(self.config, model)
+        if idle := self.steps % section.accumulate:
+            LOG.warning(
+                "the last %d of %d steps make no update: optimizer.accumulate is %d", idle, self.steps, section.accumulate
+            )
         coded = self.code is not None
         require_memory(self, SERVER_RANK)
         server = ParameterServer(
             state=TrainingState(
                 model=model,
                 optimizer=optimizer,
-                scheduler=build_scheduler(self.config, optimizer, updates=run.steps // section.accumulate),
+                scheduler=build_scheduler(self.config, optimizer, updates=self.steps // section.accumulate),
                 accumulate=section.accumulate,
                 clip_norm=section.clip_norm,
             ),

@@ -46,7 +46,7 @@ def train(
     progress: Progress,
     stop: Callable[[], bool],
 ) -> MetricsLog:
-    """Trains from the server's step to run.steps; evaluates, records and checkpoints on the way.
+    """Trains from the server's step to the run's last; evaluates, records and checkpoints on the way.
 
     Whatever ends it early, the last finished step is in the metrics and in a checkpoint; if the steps before a failure were
     skipped, the checkpoint is from before them, so that they are done again. No checkpoint has parameters that are not finite.
@@ -74,10 +74,8 @@ def train(
     try:
         with closing(metrics):
             _train(builder, server, run_round, directory, metrics, progress, stop)
-        if server.step < builder.config.run.steps:
-            raise RunStopped(
-                f"stopped after step {server.step} of {builder.config.run.steps}, which is stored; --resume goes on from there"
-            )
+        if server.step < builder.steps:
+            raise RunStopped(f"stopped after step {server.step} of {builder.steps}, which is stored; --resume goes on from there")
     except BaseException as error:
         with suppress(OSError):  # a full disk, for instance, may be what has ended it
             directory.write_summary(summarize_early_end(builder, server, metrics, error))
@@ -99,9 +97,9 @@ def _train(
     saved, skipped = server.step, 0
     state_to_keep = server.state_dict
     writers = Writers(config, directory, metrics.lines)
-    progress.start(at=server.step, steps=run.steps, lines=metrics.lines)
+    progress.start(at=server.step, steps=builder.steps, lines=metrics.lines)
     try:
-        while server.step < run.steps and not stop():
+        while server.step < builder.steps and not stop():
             line = _step(builder, server, run_round, metrics)
             progress.advance(line)
             writers.write()
@@ -157,6 +155,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         outcome = server.close_round(aggregate)
         line: dict[str, Any] = {
             "step": outcome.step,
+            "epoch": 1 + (outcome.step - 1) // builder.sampler.steps_per_epoch,
             "seconds": time.perf_counter() - began,
             "exchange_seconds": exchanged - began,
             "aggregation_seconds": aggregated - exchanged,
@@ -184,9 +183,9 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
             line["reason"] = outcome.reason
         if outcome.blamed:
             line["blamed"] = outcome.blamed
-        run = builder.config.run
+        run = config.run
         try:
-            if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):
+            if outcome.step == builder.steps or (run.eval_every and outcome.step % run.eval_every == 0):
                 with postponed.delivered():
                     line |= {f"test_{name}": value for name, value in builder.evaluate(server.state.model).items()}
         finally:
