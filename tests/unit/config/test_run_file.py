@@ -37,6 +37,13 @@ def test_own_modules_are_in_the_folder_of_the_run_file_also_for_the_run_file_tha
     assert load(write(tmp_path, ""), ["run.module_dir=/other"]).run.module_dir == "/other"
 
 
+def test_epochs_take_the_place_of_the_default_steps(tmp_path: Path) -> None:
+    config = load(write(tmp_path, "[run]\nepochs = 3\n"))
+    assert (config.run.steps, config.run.epochs) == (None, 3)
+    assert load(write(tmp_path, dump(config))) == config
+    assert load(write(tmp_path, "[run]\nepochs = 3\n"), ["run.steps=5"]).run.steps == 5
+
+
 def test_overrides_win_and_are_read_as_toml(tmp_path: Path) -> None:
     path = write(tmp_path, "[run]\nsteps = 5\n[model]\nname = 'mlp'\n")
     config = load(path, ["run.steps=7", "placement.scheme=frc", "model.hidden=[3, 4]", "data.augment=true", "run.name=a b"])
