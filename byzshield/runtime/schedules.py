@@ -19,6 +19,7 @@ from byzshield.training.schedules import ExponentialSteps, ScheduleSequence
 __all__ = ["build_scheduler", "scheduler_classes"]
 
 SEQUENCE: Final = "sequence"
+LENGTHS: Final = ("T_max", "total_steps")  # keywords of a schedule's whole length
 CHANGE_THE_OPTIMIZER: Final = ("CyclicLR", "OneCycleLR")  # its initial rate and its momentum, when they are made
 
 
@@ -57,8 +58,13 @@ def _schedule(
     optimizer: Optimizer,
     updates: int,
 ) -> LRScheduler:
-    """A schedule that is no sequence, from the table of the run file called `dotted`, whose own keys are `known`."""
+    """A schedule that is no sequence, from the table of the run file called `dotted`, whose own keys are `known`.
+
+    What ends with the schedule (T_max, total_steps) ends after so many updates if the run file does not say when.
+    """
     factory = _class_of(f"{dotted}.name", name)
+    ends = [keyword for keyword in LENGTHS if keyword in inspect.signature(factory).parameters and "epochs" not in options]
+    options = {**dict.fromkeys(ends, max(1, updates)), **options}
 
     def over(optimizer: Optimizer) -> LRScheduler:
         scheduler: LRScheduler = construct(factory, dotted, options, known=known, given={"optimizer": optimizer})
@@ -95,11 +101,13 @@ def _sequence(config: RunConfig, optimizer: Optimizer, updates: int) -> LRSchedu
             raise ConfigError(f"{dotted}.name: {name} cannot be a part, since it {reason}")
         if (index == len(parts) - 1) is ("steps" in options):
             raise ConfigError(f"{dotted}.steps: is required in each part but the last, which goes on to the end of the run")
+        length = max(1, updates - sum(lengths))
         if "steps" in options:
-            lengths.append(check(f"{dotted}.steps", options.pop("steps"), int, least=1))
+            length = check(f"{dotted}.steps", options.pop("steps"), int, least=1)
+            lengths.append(length)
             if "total_iters" in inspect.signature(_class_of(f"{dotted}.name", name)).parameters:
-                options.setdefault("total_iters", lengths[-1])
-        schedules.append(_schedule(dotted, name, options, {"name", "steps"}, config, optimizer, updates))
+                options.setdefault("total_iters", length)
+        schedules.append(_schedule(dotted, name, options, {"name", "steps"}, config, optimizer, length))
     return ScheduleSequence(optimizer, schedules, lengths)
 
 

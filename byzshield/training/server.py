@@ -392,7 +392,7 @@ class ParameterServer:
         rate = self.state.learning_rate if learning_rate is None else learning_rate
         return DivergedError(
             f"the model diverged at step {self._round.step} ({loss}learning rate {rate:g}): {why}; no worker is blamed for it, "
-            "start afresh with a lower optimizer.lr"
+            "use a lower optimizer.lr, with --resume or afresh"
         )
 
     def _quorum_missed(self, num_files: int) -> str:

@@ -143,6 +143,7 @@ GROUPS = [{"max_ndim": 1, "lr": 0.2}]
         {"optimizer": {"name": "Adam"}},
         {"optimizer": {"accumulate": 2}},
         {"optimizer": {"groups": []}},
+        {"optimizer": {"groups": [{"max_ndim": 2, "lr": 0.2}]}},
         {"optimizer": {"groups": [{"match": ["*.bias"], "lr": 0.2}]}},
     ],
     ids=str,
