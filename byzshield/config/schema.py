@@ -44,7 +44,7 @@ FOLDER: Final = Form(
     pattern=r"(?!\.\.?$)[^/\x00-\x1f\x7f]{1,200}",
     words="a folder's name of 1 to 200 characters, no slash or control character among them",
 )
-DEVICE: Final = Form(pattern=r"cpu|cuda(:(0|[1-9]\d?))?", words="'cpu', 'cuda' or 'cuda:N'")
+DEVICE: Final = Form(pattern=r"auto|cpu|cuda(:(0|[1-9]\d?))?", words="'cpu', 'cuda', 'cuda:N' or 'auto'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,9 @@ class ClusterSection(Section):
     Args:
         num_workers: K; may stand in for one size of the placement.
         num_threads: threads of torch in each process, equal everywhere, since results differ in the last bits with it.
-        device: where models compute.
+        device: where models compute, with deterministic kernels. "auto" gives the ranks of each host its GPUs in turn, and the
+            CPU where there is none. All hosts, the server's too, need the same kind of device, or they disagree in the last bits
+            and lose their votes; the comparison of probe gradients before training names who differs.
         precision: "float32", or "bfloat16": the forward pass under torch.autocast, which is faster where the hardware has it.
             Parameters, gradients and votes stay float32.
         exchange: "digest" (workers vote with digests, winners travel once), "full" (all copies travel) or "coded" (for the cyclic
@@ -270,6 +272,8 @@ class AggregationSection(Section):
         momentum: beta of the momentum that the server holds for each file and hands on in place of its gradient; 0 for none. It
             needs data.split, and 4 bytes a file and parameter at the server and in each checkpoint; see docs/heterogeneity.md.
         momentum_form: "ema" (m = beta m + (1 - beta) g) or "sum" (m = beta m + g).
+        device: where the server combines gradients, as `cluster.device` has it; a GPU needs room for those of all files. Not
+            used in the coded exchange.
 
     Example:
         [aggregation]
@@ -284,6 +288,7 @@ class AggregationSection(Section):
     num_corrupted: int | Literal["auto"] = key("auto", least=0, most=LAST_STEP)
     momentum: float = key(0.0, least=0, most=0.9999)
     momentum_form: MomentumForm = "ema"
+    device: str = key("cpu", form=DEVICE)
     options: Options = field(default_factory=dict)
 
 

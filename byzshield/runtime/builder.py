@@ -25,6 +25,7 @@ from byzshield.objectives import Objective
 from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.registry import look_in
 from byzshield.runtime.components import MISFITS, make, one_line
+from byzshield.runtime.devices import choose_device
 from byzshield.runtime.memory import require_memory
 from byzshield.runtime.objectives import build_objective
 from byzshield.runtime.objects import Objects
@@ -56,15 +57,25 @@ class Builder:
         num_ranks: processes, of which rank 0 is the server; 2 puts all workers into one other process.
         witness: the worst-case workers, where the server has worked them out already.
         objects: what a Python program has given in place of names.
+        local_rank: which of the processes on this host this one is, from 0.
     """
 
     config: RunConfig
     num_ranks: int = 2
     witness: tuple[int, ...] = ()
     objects: Objects = field(default_factory=Objects)
+    local_rank: int = 0
 
     def __post_init__(self) -> None:
         look_in(self.config.run.module_dir or "")
+
+    @cached_property
+    def device(self) -> str:
+        """Where this process's models compute."""
+        return self._chosen("cluster.device", self.config.cluster.device)
+
+    def _chosen(self, key: str, name: str) -> str:
+        return choose_device(key, name, local_rank=self.local_rank, num_devices=torch.cuda.device_count())
 
     @cached_property
     def assignment(self) -> Assignment:
@@ -259,7 +270,7 @@ class Builder:
             self.objective.loss_of,
             seed=self.config.run.seed,
             augment=self.config.data.augment,
-            device=self.config.cluster.device,
+            device=self.device,
             precision=self.config.cluster.precision,
             clock=time.perf_counter,
         )
@@ -276,7 +287,7 @@ class Builder:
             given = self.objects.model is not None or self.objects.objective is not None
             if given or ":" in section.name or self.config.loss.name != "cross_entropy":
                 self._try_out(section.name, module)
-        return FlatModel(module, device=self.config.cluster.device)
+        return FlatModel(module, device=self.device)
 
     def _module(self) -> Any:
         """The network that the configuration names."""
@@ -320,7 +331,7 @@ class Builder:
         elif rule is None:
             rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
         try:
-            pipeline = Pipeline(rule, pre)
+            pipeline = Pipeline(rule, pre, device=self._chosen("aggregation.device", section.device))
             pipeline.check_rows(self.assignment.num_files)
         except TooFewRowsError as error:
             raise ConfigError(f"aggregation: {error}; {self._what_fits(rule, pre)}") from error
@@ -509,16 +520,13 @@ class Builder:
             self.data,
             self.objective,
             batch_size=self.config.evaluation.batch_size,
-            device=self.config.cluster.device,
+            device=self.device,
         )
 
     def set_threads(self) -> None:
         """Fixes what the bits of a gradient depend on besides its inputs."""
         torch.set_num_threads(self.config.cluster.num_threads)
-        device = torch.device(self.config.cluster.device)
-        if device.type != "cpu":
-            if (device.index or 0) >= torch.cuda.device_count():
-                raise ConfigError(f'cluster.device: this machine has no {self.config.cluster.device!r}; use "cpu"')
+        if {self.device, self.config.aggregation.device} != {"cpu"}:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False

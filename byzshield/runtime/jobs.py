@@ -128,7 +128,7 @@ def run_rank(
     """
     from byzshield.transport import mpi
 
-    builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects())
+    builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects(), local_rank=mpi.local_rank())
     builder.set_threads()
     builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
     endpoint, channel = mpi.MPIEndpoint(), mpi.MPIEndpoint()

@@ -189,7 +189,8 @@ PARTS: dict[str, Callable[[Builder], object]] = {
             {"pre": [{"name": "bucketing", "num_corrupted": 2}]},
             "aggregation.pre[0].num_corrupted: Bucketing has no such keyword; known: bucket_size, name, num_buckets, seed",
         ),
-        ("cluster", {"device": "cuda:99"}, "cluster.device: this machine has no 'cuda:99'"),
+        ("aggregation", {"device": "cuda"}, "aggregation.device: this machine has no 'cuda'; use \"cpu\", or"),
+        ("cluster", {"device": "cuda:99"}, "cluster.device: this machine has no 'cuda:99'; use \"cpu\", or"),
     ],
 )
 def test_a_mistake_is_named_by_its_key_and_only_what_can_be_set_is_suggested(
