@@ -77,7 +77,7 @@ class TrainingState:
         mean = torch.from_numpy(gradient).to(self.model.parameters.device)
         if self._accumulate > 1:
             # What a rule gives may lie in the matrix of the winners, which the next round writes to.
-            self._sum = mean.clone() if self._sum is None else self._sum + mean
+            self._sum = mean.clone() if self._sum is None else self._sum.add_(mean)
             self._rounds += 1
             if self._rounds < self._accumulate:
                 return Change(updated=False)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from byzshield.errors import CheckpointError, ConfigError, StorageError
 from byzshield.runtime import loop, open_finished, simulate
 from byzshield.runtime.checkpoint import all_checkpoints
 from byzshield.runtime.metrics import MetricsLog, read_metrics
-from byzshield.runtime.run_directory import open_run
+from byzshield.runtime.run_directory import RunDirectory, open_run
 
 Maker = Callable[..., RunConfig]
 
@@ -189,6 +190,37 @@ def test_accumulated_steps_say_when_the_parameters_moved(tiny_run: Maker, caplog
     assert ["gradient_norm" in line for line in lines] == [line["updated"] for line in lines]
     assert (summary["steps"], summary["skipped_steps"]) == (5, 0)
     assert "the last 1 of 5 steps make no update: optimizer.accumulate is 2" in caplog.text
+
+
+def test_skipped_steps_among_accumulated_ones_are_resumed_too(
+    tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+) -> None:
+    def run(name: str, steps: int, **keys: Any) -> RunDirectory:
+        sections: dict[str, dict[str, Any]] = {
+            "run": {"name": name, "steps": steps, **keys},
+            "cluster": {"quorum": 1.0},
+            "attack": {"name": "silence", "num_byzantine": 3, "at_steps": [2, 3, 6]},
+            "optimizer": {"momentum": 0.9, "accumulate": 2},
+        }
+        return simulate(tiny_run(**sections), resume=True)[0]
+
+    whole = run("whole", 8, checkpoint_every=3)
+    lines = read_metrics(whole.metrics)
+    assert [line["applied"] for line in lines] == [True, False, False, True, True, False, True, True]
+    assert [line["step"] for line in lines if line["updated"]] == [4, 7]
+    expected = weights_of(whole.path)
+    for cut in (2, 5):
+        run("cut", cut)
+        resumed = run("cut", 8)
+        assert same_weights(weights_of(resumed.path), expected)
+        assert [line["step"] for line in read_metrics(resumed.metrics) if line["updated"]] == [4, 7]
+        shutil.rmtree(resumed.path)
+    for _, path in all_checkpoints(whole.checkpoints)[1:]:
+        path.unlink()
+    assert [step for step, _ in all_checkpoints(whole.checkpoints)] == [
+        1
+    ]  # stored at step 3, from before those that were skipped
+    assert same_weights(weights_of(run("whole", 8).path), expected)
 
 
 def test_a_run_of_epochs_ends_with_the_last_and_can_be_given_more(
