@@ -342,7 +342,8 @@ class OptimizerSection(Section):
         groups: tables of keywords (lr, weight_decay, ...) for some of the parameters. Which these are say `match`, patterns of
             which one must fit the parameter's name in the network ("*" stands for anything, dots too), and `max_ndim`, the most
             dimensions that it may have: 1 takes biases and what normalizations learn. A parameter is in the first group that
-            takes it. Schedules act on all groups. To Adafactor, which sees more than one number at a time, parameters of a group
+            takes it. Schedules act on all groups; those with rates of their own (OneCycleLR, CyclicLR) take a list of them, the
+            first for the parameters in no group. To Adafactor, which sees more than one number at a time, parameters of a group
             that follow one another are one.
         clip_norm: the greatest length (2-norm) of the combined gradient of all parameters; a longer one is shortened to it.
             metrics.jsonl has the length before, gradient_norm.
