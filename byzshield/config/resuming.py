@@ -12,8 +12,12 @@ __all__ = ["differences", "resume_hash"]
 
 
 def resume_hash(config: RunConfig) -> str:
-    """A hash of what a run must keep when it goes on: all that results depend on, but how the server moves the parameters."""
-    return hashlib.sha256(json.dumps(_by_key(config, kept=True), sort_keys=True).encode()).hexdigest()
+    """A hash of what a run must keep when it goes on: all that results depend on, but how the server moves the parameters.
+
+    What has its default does not count, so that a version with more keys takes up the checkpoints of one with fewer.
+    """
+    changed = {key: here for key, (_, here) in differences(RunConfig(), config, kept=True).items()}
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
 
 
 def differences(first: RunConfig, second: RunConfig, *, kept: bool) -> dict[str, tuple[Any, Any]]:
