@@ -56,6 +56,7 @@ class RunSection(Section):
         seed: of everything random.
         steps: training steps; without epochs 100 by default.
         epochs: passes over the training samples, each of floor(n / b) steps; with steps, too, whichever ends first ends the run.
+            The run's config.toml has the steps.
         eval_every: steps between two evaluations on the test set; 0 evaluates only at the end.
         checkpoint_every: steps between two checkpoints; 0 writes only the last.
         keep_checkpoints: how many of the newest stay; 0 keeps all, for `byzshield evaluate`. With 1, there is none to go back

@@ -3,7 +3,7 @@
 import copy
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -259,6 +259,11 @@ class Builder:
         if min(limits) > LAST_STEP:
             raise ConfigError(f"run.epochs: {run.epochs} epochs are {min(limits)} steps; a run has at most {LAST_STEP}")
         return min(limits)
+
+    @cached_property
+    def resolved(self) -> RunConfig:
+        """The configuration with the number of steps in place of run.epochs, which others read without the data set."""
+        return replace(self.config, run=replace(self.config.run, steps=self.steps, epochs=None))
 
     @cached_property
     def computer(self) -> GradientComputer:

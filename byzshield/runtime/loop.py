@@ -92,7 +92,7 @@ def _train(
     progress: Progress,
     stop: Callable[[], bool],
 ) -> None:
-    config = builder.config
+    config = builder.resolved
     run = config.run
     saved, skipped = server.step, 0
     state_to_keep = server.state_dict

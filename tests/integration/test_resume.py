@@ -234,7 +234,7 @@ def test_a_run_of_epochs_ends_with_the_last_and_can_be_given_more(
     assert [line["epoch"] for line in read_metrics(directory.metrics)] == [1] * 4 + [2] * 4
     assert same_weights(weights_of(whole.path), weights_of(directory.path))
     stored = load(directory.config)
-    assert (stored.run.steps, stored.run.epochs) == (None, 2)
+    assert (stored.run.steps, stored.run.epochs) == (8, None)
     simulate(stored, resume=True)
 
 
