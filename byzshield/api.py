@@ -98,7 +98,7 @@ def train(
             `metrics`: names or functions, metric(output, target), or with loss_of, metric(model, batch).
             `placement`, `rule`, `pre`, `attack`: objects such as bz.mols(5, 3), bz.TrimmedMean(2), [bz.NNM()] and bz.ALIE(z=1.5),
             or names.
-            `num_byzantine`, `steps`, `batch_size`, `seed`, `name`, `output_dir`: as attack.num_byzantine, run.steps,
+            `num_byzantine`, `steps`, `epochs`, `batch_size`, `seed`, `name`, `output_dir`: as attack.num_byzantine, run.steps,
             data.batch_size, run.seed, run.name and run.output_dir.
             `optimizer`, `schedule` and all other sections of a run file: a table of keys, or a name.
 

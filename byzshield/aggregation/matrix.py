@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from byzshield.aggregation.kernels.columns import BLOCK, blocks, over_columns
 from byzshield.errors import ParameterError
 
-__all__ = ["FLOATS", "M", "Matrix", "NonFiniteFound", "keep_rows", "non_finite_rows", "open_matrix"]
+__all__ = ["FLOATS", "M", "Matrix", "NonFiniteFound", "bring", "keep_rows", "non_finite_rows", "open_matrix"]
 
 FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -59,6 +59,13 @@ def open_matrix(gradients: M | Sequence[M], *, dtypes: tuple[str, ...] = FLOATS)
         return cast(M, result.to(given.dtype) if half else result)
 
     return cast(Matrix, rows.numpy() if on_cpu else rows), back
+
+
+def bring(rows: Matrix, device: str) -> tuple[Matrix, Callable[[Matrix], Matrix]]:
+    """Brings a numpy array to a device of torch; returns it there, and a function that brings a result back."""
+    import torch
+
+    return cast(Matrix, torch.from_numpy(rows).to(device)), lambda result: cast(Any, result).cpu().numpy()
 
 
 def _stacked(vectors: Sequence[Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from byzshield.aggregation.contract import Aggregator, Matrix, PreAggregator
-from byzshield.aggregation.matrix import NonFiniteFound, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.matrix import NonFiniteFound, bring, keep_rows, non_finite_rows, open_matrix
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError, TooFewRowsError
 
@@ -48,16 +48,18 @@ class Pipeline:
     Args:
         rule: the aggregator; its `num_corrupted` is also that of the pre-aggregators.
         pre: pre-aggregators, the first to be applied first.
+        device: to which numpy arrays are brought to be combined, as torch names it; "cpu" leaves them where they are.
 
     Raises:
         ParameterError: a pre-aggregator merges rows, but the rule must know which is which; or `num_corrupted` is missing where
             the rule or a pre-aggregator needs it.
     """
 
-    def __init__(self, rule: Aggregator, pre: Sequence[PreAggregator] = ()) -> None:
+    def __init__(self, rule: Aggregator, pre: Sequence[PreAggregator] = (), *, device: str = "cpu") -> None:
         rule.require_num_corrupted(*pre)
         self.rule = rule
         self.pre = tuple(pre)
+        self._device = device
         for operation in self.pre:
             if rule.needs_row_identity and not operation.keeps_rows:
                 raise ParameterError(
@@ -94,6 +96,8 @@ class Pipeline:
             ParameterError: not a matrix of floats, or there are more or fewer numbers than rows.
         """
         rows, back = open_matrix(gradients, dtypes=self.rule.dtypes)
+        if self._device != "cpu" and isinstance(rows, np.ndarray):
+            rows, back = bring(rows, self._device)
         if numbers is not None and len(numbers) != len(rows):
             raise ParameterError(f"numbers must tell of each row which it is; got {len(numbers)} of {len(rows)} rows")
         dropped = () if statistics is None else non_finite_rows(statistics)

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     require("mpi4py")
     from byzshield.transport import mpi
 
-    builder = None if config is None else Builder(config, num_ranks=mpi.world_size())
+    builder = None if config is None else Builder(config, num_ranks=mpi.world_size(), local_rank=mpi.local_rank())
     return _run_rank(builder, timeout=arguments.timeout, as_json=arguments.json)
 
 

@@ -45,6 +45,16 @@ naming another component (`--set attack.name=constant`) drops the own keywords o
 key, before anything is started. Numbers are finite and fit into 64 bits. In Python, `byzshield.config.RunConfig` and its sections
 check themselves in the same way.
 """
+RESUMING: Final = """\
+## Going on from a checkpoint
+
+`--resume` with another value of a key than the run was begun with is refused, and the message names what differs, except for the
+keys below. How the server moves the parameters may change: `--resume --set optimizer.lr=0.01` trains on with that rate, and the
+`lr` of metrics.jsonl shows from which step. The schedule then is where it would be had it had the new values from the start; what
+the optimizer remembers (momentum, for instance) stays.
+"""
+FREE: Final = "Results do not depend on"
+CHANGING: Final = "Results depend on these, which hold from the step on at which they have changed"
 COMPONENTS: Final = """\
 These are the keywords of each component that a section takes besides its keys; `byzshield list` prints them, too. Outside this
 package, a component of your own is named "module:attribute".
@@ -54,16 +64,23 @@ package, a component of your own is named "module:attribute".
 def page() -> str:
     """The whole document."""
     sections = RunConfig.sections()
-    free = [
-        f"`{name}.{entry.name}`"
-        for name, section in sections.items()
-        for entry in fields(section)
-        if not constraint_of(entry).hashed
-    ]
-    resumed = f"These keys may differ when a run goes on from its checkpoint, which does not depend on them: {', '.join(free)}."
-    parts = [INTRODUCTION, textwrap.fill(resumed, width=128) + "\n", "## Sections\n", *map(_section, sections.values())]
-    parts += ["## Components\n", COMPONENTS, *map(_kind, KINDS)]
+    entries = {f"{name}.{entry.name}": entry for name, section in sections.items() for entry in fields(section)}
+    constraints = {dotted: constraint_of(entry) for dotted, entry in entries.items()}
+    free = [f"`{dotted}`" for dotted, constraint in constraints.items() if not constraint.hashed]
+    changing = [_changing(dotted, constraint) for dotted, constraint in constraints.items() if constraint.may_change]
+    parts = [INTRODUCTION, RESUMING, *map(_paragraph, ((FREE, free), (CHANGING, changing)))]
+    parts += ["## Sections\n", *map(_section, sections.values()), "## Components\n", COMPONENTS, *map(_kind, KINDS)]
     return "\n".join(parts)
+
+
+def _changing(dotted: str, constraint: Constraint) -> str:
+    section, _, key = dotted.partition(".")
+    words = f"the own keywords of `[{section}]`" if key == "options" else f"`{dotted}`"
+    return words + (f" (all but {' and '.join(f'`{fixed}`' for fixed in constraint.fixed)})" if constraint.fixed else "")
+
+
+def _paragraph(said: tuple[str, list[str]]) -> str:
+    return textwrap.fill(f"{said[0]}: {', '.join(said[1])}.", width=128) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,7 +139,7 @@ def _jobs(sweep: Sweep) -> int:
 
 def _list(sweep: Sweep, *, as_json: bool) -> int:
     cells = [
-        {"cell": cell.name, "settings": dict(cell.settings), "steps": cell.config.run.steps, "directory": str(cell.directory)}
+        {"cell": cell.name, "settings": dict(cell.settings), "steps": cell.steps, "directory": str(cell.directory)}
         for cell in sweep.cells
     ]
     if as_json:
@@ -147,7 +147,9 @@ def _list(sweep: Sweep, *, as_json: bool) -> int:
         return 0
     for cell in cells:
         print(cell["directory"])
-    print(f"{len(cells)} cells, {sum(cell.config.run.steps for cell in sweep.cells)} steps in all")
+    steps = [cell.steps for cell in sweep.cells if cell.steps is not None]
+    others = f", and those of {len(cells) - len(steps)} cells with run.epochs" if len(steps) < len(cells) else ""
+    print(f"{len(cells)} cells, {sum(steps)} steps in all{others}")
     return 0
 
 

@@ -14,8 +14,8 @@ from byzshield.choices import (
     Split,
     VoteRule,
 )
-from byzshield.config.section import Form, Options, Section, key
-from byzshield.config.values import LARGEST_INTEGER
+from byzshield.config.section import CONSTRAINT, Constraint, Form, Options, Section, key
+from byzshield.config.values import LARGEST_INTEGER, check
 from byzshield.errors import ConfigError
 
 __all__ = [
@@ -35,14 +35,16 @@ __all__ = [
     "VoteSection",
 ]
 
+DEFAULT_STEPS: Final = 100
 LAST_STEP: Final = 2**31 - 1  # a step has 32 bits in every frame
 MOST_WORKERS: Final = 2**16 - 1
+MOST_DIMENSIONS: Final = 64  # of a tensor
 LONGEST_WAIT: Final = 1_000_000  # seconds, eleven days
 FOLDER: Final = Form(
     pattern=r"(?!\.\.?$)[^/\x00-\x1f\x7f]{1,200}",
     words="a folder's name of 1 to 200 characters, no slash or control character among them",
 )
-DEVICE: Final = Form(pattern=r"cpu|cuda(:(0|[1-9]\d?))?", words="'cpu', 'cuda' or 'cuda:N'")
+DEVICE: Final = Form(pattern=r"auto|cpu|cuda(:(0|[1-9]\d?))?", words="'cpu', 'cuda', 'cuda:N' or 'auto'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,9 @@ class RunSection(Section):
     Args:
         name: the run's folder under output_dir.
         seed: of everything random.
-        steps: training steps.
+        steps: training steps; without epochs 100 by default.
+        epochs: passes over the training samples, each of floor(n / b) steps; with steps, too, whichever ends first ends the run.
+            The run's config.toml has the steps.
         eval_every: steps between two evaluations on the test set; 0 evaluates only at the end.
         checkpoint_every: steps between two checkpoints; 0 writes only the last.
         keep_checkpoints: how many of the newest stay; 0 keeps all, for `byzshield evaluate`. With 1, there is none to go back
@@ -76,7 +80,8 @@ class RunSection(Section):
 
     name: str = key("run", form=FOLDER, hashed=False)
     seed: int = key(1, least=0, most=LARGEST_INTEGER)
-    steps: int = key(100, least=1, most=LAST_STEP, hashed=False)
+    steps: int | None = key(None, least=1, most=LAST_STEP, hashed=False)
+    epochs: int | None = key(None, least=1, most=LAST_STEP, hashed=False)
     eval_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     checkpoint_every: int = key(0, least=0, most=LAST_STEP, hashed=False)
     keep_checkpoints: int = key(0, least=0, most=LAST_STEP, hashed=False)
@@ -84,6 +89,11 @@ class RunSection(Section):
     module_dir: str | None = key(None, hashed=False)
     start_from: str | None = key(None, hashed=False)
     start_step: int = key(0, least=0, most=LAST_STEP, hashed=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps is None and self.epochs is None:
+            object.__setattr__(self, "steps", DEFAULT_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +103,9 @@ class ClusterSection(Section):
     Args:
         num_workers: K; may stand in for one size of the placement.
         num_threads: threads of torch in each process, equal everywhere, since results differ in the last bits with it.
-        device: where models compute.
+        device: where models compute, with deterministic kernels. "auto" gives the ranks of each host its GPUs in turn, and the
+            CPU where there is none. All hosts, the server's too, need the same kind of device, or they disagree in the last bits
+            and lose their votes; the comparison of probe gradients before training names who differs.
         precision: "float32", or "bfloat16": the forward pass under torch.autocast, which is faster where the hardware has it.
             Parameters, gradients and votes stay float32.
         exchange: "digest" (workers vote with digests, winners travel once), "full" (all copies travel) or "coded" (for the cyclic
@@ -261,6 +273,8 @@ class AggregationSection(Section):
         momentum: beta of the momentum that the server holds for each file and hands on in place of its gradient; 0 for none. It
             needs data.split, and 4 bytes a file and parameter at the server and in each checkpoint; see docs/heterogeneity.md.
         momentum_form: "ema" (m = beta m + (1 - beta) g) or "sum" (m = beta m + g).
+        device: where the server combines gradients, as `cluster.device` has it; a GPU needs room for those of all files. Not
+            used in the coded exchange.
 
     Example:
         [aggregation]
@@ -275,6 +289,7 @@ class AggregationSection(Section):
     num_corrupted: int | Literal["auto"] = key("auto", least=0, most=LAST_STEP)
     momentum: float = key(0.0, least=0, most=0.9999)
     momentum_form: MomentumForm = "ema"
+    device: str = key("cpu", form=DEVICE)
     options: Options = field(default_factory=dict)
 
 
@@ -325,40 +340,68 @@ class OptimizerSection(Section):
     Args:
         name: a class that trains one flat parameter from its gradient alone, so not LBFGS, SparseAdam or Muon.
         lr: the learning rate at the start.
+        groups: tables of keywords (lr, weight_decay, ...) for some of the parameters. Which these are say `match`, patterns of
+            which one must fit the parameter's name in the network ("*" stands for anything, dots too), and `max_ndim`, the most
+            dimensions that it may have: 1 takes biases and what normalizations learn. A parameter is in the first group that
+            takes it. Schedules act on all groups; those with rates of their own (OneCycleLR, CyclicLR) take a list of them, the
+            first for the parameters in no group. To Adafactor, which sees more than one number at a time, parameters of a group
+            that follow one another are one.
+        clip_norm: the greatest length (2-norm) of the combined gradient of all parameters; a longer one is shortened to it.
+            metrics.jsonl has the length before, gradient_norm.
+        accumulate: n, steps whose combined gradients are averaged for one update; in between, the parameters stay, while
+            BatchNorm's statistics move at each step. The mean is what is clipped, and a schedule counts updates. A skipped step
+            adds nothing, so that the update comes a step later. What is left over at the end of the run is in its checkpoint.
 
     Example:
         [optimizer]
         name = "SGD"
         lr = 0.05
         momentum = 0.9             # a keyword of this class
+        weight_decay = 5e-4
+        groups = [{max_ndim = 1, weight_decay = 0.0}]  # or match = ["*.bias", "*norm*"]: patterns of names
+        clip_norm = 1.0
     """
 
     name: str = "SGD"
-    lr: float = key(0.05, least=0, most=1_000_000)
-    options: Options = field(default_factory=dict)
+    lr: float = key(0.05, least=0, most=1_000_000, may_change=True)
+    groups: tuple[Options, ...] = key((), may_change=True, fixed=("match", "max_ndim"))
+    clip_norm: float | None = key(None, least=1e-9, most=1e9, may_change=True)
+    accumulate: int = key(1, least=1, most=LAST_STEP)
+    options: Options = field(default_factory=dict, metadata={CONSTRAINT: Constraint(may_change=True)})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for index, group in enumerate(self.groups):
+            dotted = f"optimizer.groups[{index}]"
+            if not group.keys() & {"match", "max_ndim"}:
+                raise ConfigError(f"{dotted}: needs match or max_ndim, which say what parameters it is for")
+            check(f"{dotted}.match", group.get("match", []), list[str])
+            check(f"{dotted}.max_ndim", group.get("max_ndim", 0), int, least=0, most=MOST_DIMENSIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSection(Section):
-    """How the learning rate changes after each applied step: a class of torch.optim.lr_scheduler and its own keywords.
+    """How the learning rate changes after each update: a class of torch.optim.lr_scheduler and its own keywords.
 
     Args:
         name: a class that needs neither a metric nor functions nor other schedules; or "exponential_steps", with keywords gamma
             and step_size, which sets the rate to lr * gamma^floor(t / step_size) before step t = 1, 2, ..., and counts skipped
             steps, too; or "sequence", whose parts are tables like this section, each but the last with its number of steps (also
-            the total_iters of a part that has such a keyword, unless it is given). Without one, the learning rate stays.
+            the total_iters of a part that has such a keyword, unless it is given). Steps are updates here. T_max and total_steps
+            that are not given are the length of the part, or what the run has left for it, so that a resumed run with more steps
+            moves them. Without a name, the learning rate stays.
 
     Example:
         [schedule]
         name = "sequence"          # or one class alone: name = "StepLR", step_size = 100, gamma = 0.5
         parts = [
             {name = "LinearLR", steps = 10, start_factor = 0.1},
-            {name = "CosineAnnealingLR", T_max = 290},
+            {name = "CosineAnnealingLR"},
         ]
     """
 
-    name: str | None = None
-    options: Options = field(default_factory=dict)
+    name: str | None = key(None, may_change=True)
+    options: Options = field(default_factory=dict, metadata={CONSTRAINT: Constraint(may_change=True)})
 
     def __post_init__(self) -> None:
         super().__post_init__()

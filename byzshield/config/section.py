@@ -2,14 +2,16 @@
 
 import re
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, Final, TypeVar, cast, get_type_hints
 
 from byzshield.config.values import check
 from byzshield.errors import ConfigError
 
-__all__ = ["Constraint", "Form", "Options", "Section", "constraint_of", "key"]
+__all__ = ["CONSTRAINT", "Constraint", "Form", "Options", "Section", "constraint_of", "key"]
 
 T = TypeVar("T")
+CONSTRAINT: Final = "constraint"
+"""Under which a field's metadata has its `Constraint`."""
 Options = dict[str, Any]
 """A component's own keywords, which the section does not know itself."""
 
@@ -36,23 +38,37 @@ class Constraint:
         most: the largest number; None for any.
         form: what a text must look like; None for any.
         hashed: whether results depend on it, so that it counts for the configuration's hash.
+        may_change: whether a run may go on with another value, though results depend on it.
+        fixed: of a list of tables that may change, the keys that may not.
     """
 
     least: float | None = None
     most: float | None = None
     form: Form | None = None
     hashed: bool = True
+    may_change: bool = False
+    fixed: tuple[str, ...] = ()
 
 
-def key(default: T, *, least: float | None = None, most: float | None = None, form: Form | None = None, hashed: bool = True) -> T:
+def key(
+    default: T,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    form: Form | None = None,
+    hashed: bool = True,
+    may_change: bool = False,
+    fixed: tuple[str, ...] = (),
+) -> T:
     """A field of a section with its default and its `Constraint`; a range has two ends."""
     assert (least is None) == (most is None)
-    return field(default=default, metadata={"constraint": Constraint(least=least, most=most, form=form, hashed=hashed)})
+    constraint = Constraint(least=least, most=most, form=form, hashed=hashed, may_change=may_change, fixed=fixed)
+    return field(default=default, metadata={CONSTRAINT: constraint})
 
 
 def constraint_of(entry: "Field[Any]") -> Constraint:
     """The constraint that `key` gave to a field."""
-    return cast(Constraint, entry.metadata.get("constraint", Constraint()))
+    return cast(Constraint, entry.metadata.get(CONSTRAINT, Constraint()))
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ class Cell:
         """Its folder."""
         return Path(self.config.run.output_dir) / self.name
 
+    @property
+    def steps(self) -> int | None:
+        """Its steps; None where run.epochs is given, so that they depend on its data set."""
+        return self.config.run.steps if self.config.run.epochs is None else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
@@ -146,7 +151,8 @@ def _config(run_file: Mapping[str, Any], changes: list[tuple[str, str, Any]]) ->
 
 def _cell(settings: Mapping[str, Any], config: RunConfig, sweep: str) -> Cell:
     run = config.run
-    facts = f"{configuration_hash(config)} {run.steps} {run.eval_every}"  # a run's hash leaves out how long it is to go on
+    # A run's hash leaves out how long it is to go on.
+    facts = f"{configuration_hash(config)} {run.steps} {run.epochs} {run.eval_every}"
     digits = hashlib.sha256(facts.encode()).hexdigest()[:8]
     output = os.path.join(os.path.expanduser(run.output_dir), sweep)
     run = replace(run, name=f"{_folder(settings)[:LONGEST_NAME]}-{digits}", output_dir=output)

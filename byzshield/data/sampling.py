@@ -36,6 +36,7 @@ class Sampler(ABC):
             raise ConfigError(f"data.batch_size must not exceed the {num_samples} training samples; got {batch_size}")
         self.num_files = num_files
         self.file_size = batch_size // num_files
+        self.steps_per_epoch = num_samples // batch_size  # passes over shards of unequal sizes take this on average
         self._seed = seed
 
     @abstractmethod
@@ -70,8 +71,7 @@ class FileSampler(Sampler):
         self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     def rows(self, step: int, file: int) -> NDArray[np.int64]:
-        steps_per_epoch = self._num_samples // self._batch_size
-        epoch, within = divmod(step - 1, steps_per_epoch)
+        epoch, within = divmod(step - 1, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = generator(self._seed, "sampling", epoch).permutation(self._num_samples)

@@ -35,15 +35,16 @@ class FlatModel:
     def __init__(self, module: nn.Module, *, device: str | torch.device = "cpu") -> None:
         self.module = module.to(device)
         self._device = torch.device(device)
-        tensors = [tensor for tensor in self.module.parameters() if tensor.requires_grad]
+        tensors = {name: tensor for name, tensor in self.module.named_parameters() if tensor.requires_grad}
         if not tensors:
             raise ParameterError(f"a model needs parameters with requires_grad=True; {type(module).__name__} has none")
-        self.num_parameters = sum(tensor.numel() for tensor in tensors)
+        self.num_parameters = sum(tensor.numel() for tensor in tensors.values())
+        self.slices: dict[str, slice] = {}  # where each trainable parameter is, by its name and in this order
         self.parameters = torch.empty(self.num_parameters, device=self._device)
         self.gradients = torch.zeros(self.num_parameters, device=self._device)
         start = 0
-        for tensor in tensors:
-            part = slice(start, start + tensor.numel())
+        for name, tensor in tensors.items():
+            part = self.slices[name] = slice(start, start + tensor.numel())
             self.parameters[part] = tensor.detach().reshape(-1)
             tensor.data = self.parameters[part].view(tensor.shape)
             tensor.grad = self.gradients[part].view(tensor.shape)

@@ -3,7 +3,7 @@
 import copy
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipe
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
+from byzshield.config.schema import LAST_STEP
 from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, partition
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
@@ -24,6 +25,7 @@ from byzshield.objectives import Objective
 from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.registry import look_in
 from byzshield.runtime.components import MISFITS, make, one_line
+from byzshield.runtime.devices import choose_device
 from byzshield.runtime.memory import require_memory
 from byzshield.runtime.objectives import build_objective
 from byzshield.runtime.objects import Objects
@@ -55,15 +57,25 @@ class Builder:
         num_ranks: processes, of which rank 0 is the server; 2 puts all workers into one other process.
         witness: the worst-case workers, where the server has worked them out already.
         objects: what a Python program has given in place of names.
+        local_rank: which of the processes on this host this one is, from 0.
     """
 
     config: RunConfig
     num_ranks: int = 2
     witness: tuple[int, ...] = ()
     objects: Objects = field(default_factory=Objects)
+    local_rank: int = 0
 
     def __post_init__(self) -> None:
         look_in(self.config.run.module_dir or "")
+
+    @cached_property
+    def device(self) -> str:
+        """Where this process's models compute."""
+        return self._chosen("cluster.device", self.config.cluster.device)
+
+    def _chosen(self, key: str, name: str) -> str:
+        return choose_device(key, name, local_rank=self.local_rank, num_devices=torch.cuda.device_count())
 
     @cached_property
     def assignment(self) -> Assignment:
@@ -238,6 +250,22 @@ class Builder:
         return ShardSampler(shards, batch_size=section.batch_size, seed=seed)
 
     @cached_property
+    def steps(self) -> int:
+        """The steps of the whole run; only where run.epochs is given do they depend on the data set."""
+        run = self.config.run
+        limits = [] if run.steps is None else [run.steps]
+        if run.epochs is not None:
+            limits.append(run.epochs * self.sampler.steps_per_epoch)
+        if min(limits) > LAST_STEP:
+            raise ConfigError(f"run.epochs: {run.epochs} epochs are {min(limits)} steps; a run has at most {LAST_STEP}")
+        return min(limits)
+
+    @cached_property
+    def resolved(self) -> RunConfig:
+        """The configuration with the number of steps in place of run.epochs, which others read without the data set."""
+        return replace(self.config, run=replace(self.config.run, steps=self.steps, epochs=None))
+
+    @cached_property
     def computer(self) -> GradientComputer:
         """What computes gradients, over a model of its own."""
         return GradientComputer(
@@ -247,7 +275,7 @@ class Builder:
             self.objective.loss_of,
             seed=self.config.run.seed,
             augment=self.config.data.augment,
-            device=self.config.cluster.device,
+            device=self.device,
             precision=self.config.cluster.precision,
             clock=time.perf_counter,
         )
@@ -264,7 +292,7 @@ class Builder:
             given = self.objects.model is not None or self.objects.objective is not None
             if given or ":" in section.name or self.config.loss.name != "cross_entropy":
                 self._try_out(section.name, module)
-        return FlatModel(module, device=self.config.cluster.device)
+        return FlatModel(module, device=self.device)
 
     def _module(self) -> Any:
         """The network that the configuration names."""
@@ -308,7 +336,7 @@ class Builder:
         elif rule is None:
             rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
         try:
-            pipeline = Pipeline(rule, pre)
+            pipeline = Pipeline(rule, pre, device=self._chosen("aggregation.device", section.device))
             pipeline.check_rows(self.assignment.num_files)
         except TooFewRowsError as error:
             raise ConfigError(f"aggregation: {error}; {self._what_fits(rule, pre)}") from error
@@ -400,16 +428,27 @@ class Builder:
         cluster, run = self.config.cluster, self.config.run
         if run.start_step and run.start_from is None:
             raise ConfigError("run.start_step: needs the weights of that step in run.start_from")
-        if run.start_step >= run.steps:
-            raise ConfigError(f"run.start_step: must be less than run.steps = {run.steps}; got {run.start_step}")
+        if run.start_step >= self.steps:
+            limit = f"run.steps = {self.steps}" if self.steps == run.steps else f"the {self.steps} steps of run.epochs"
+            raise ConfigError(f"run.start_step: must be less than {limit}; got {run.start_step}")
         model = self.model()
         if run.start_from is not None:
             load_weights(Path(os.path.expanduser(run.start_from)), model.module)
-        optimizer = build_optimizer(self.config, torch.nn.Parameter(model.parameters))  # shares the model's storage
+        section, optimizer = self.config.optimizer, build_optimizer(self.config, model)
+        if idle := self.steps % section.accumulate:
+            LOG.warning(
+                "the last %d of %d steps make no update: optimizer.accumulate is %d", idle, self.steps, section.accumulate
+            )
         coded = self.code is not None
         require_memory(self, SERVER_RANK)
         server = ParameterServer(
-            state=TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(self.config, optimizer)),
+            state=TrainingState(
+                model=model,
+                optimizer=optimizer,
+                scheduler=build_scheduler(self.config, optimizer, updates=self.steps // section.accumulate),
+                accumulate=section.accumulate,
+                clip_norm=section.clip_norm,
+            ),
             pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
             assignment=baseline(num_workers=self.assignment.num_workers) if coded else self.assignment,
             rank_of=self.rank_of,
@@ -486,16 +525,13 @@ class Builder:
             self.data,
             self.objective,
             batch_size=self.config.evaluation.batch_size,
-            device=self.config.cluster.device,
+            device=self.device,
         )
 
     def set_threads(self) -> None:
         """Fixes what the bits of a gradient depend on besides its inputs."""
         torch.set_num_threads(self.config.cluster.num_threads)
-        device = torch.device(self.config.cluster.device)
-        if device.type != "cpu":
-            if (device.index or 0) >= torch.cuda.device_count():
-                raise ConfigError(f'cluster.device: this machine has no {self.config.cluster.device!r}; use "cpu"')
+        if {self.device, self.config.aggregation.device} != {"cpu"}:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False

@@ -54,7 +54,7 @@ class Following:
         self._changed = self._noted = clock()
         self.directory, config = open_finished(path)
         self._tail = MetricsTail(self.directory.metrics)
-        self.standing = Standing(at=0, steps=config.run.steps)
+        self.standing = Standing(at=0, steps=config.run.steps or 0)
         self.lines: list[dict[str, Any]] = []
         self.afresh = True
         self.ending: Ending | None = None
@@ -71,7 +71,7 @@ class Following:
         self.afresh, self.lines = self._tail.read()
         if self.afresh or not self.directory.config.exists():
             _, config = open_finished(self._path)  # whose run.steps may be others now
-            self.standing = Standing(at=0, steps=config.run.steps)
+            self.standing = Standing(at=0, steps=config.run.steps or 0)
         for line in self.lines:
             self.standing.add(line)
         if self.afresh or self.lines:

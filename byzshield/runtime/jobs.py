@@ -84,7 +84,7 @@ def run_here(
     builder.set_threads()
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
-    with open_run(config, resume=resume, overwrite=overwrite) as directory:
+    with open_run(builder.resolved, resume=resume, overwrite=overwrite) as directory:
         if resume:
             loop.resume(server, directory, config)
         metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
@@ -128,7 +128,7 @@ def run_rank(
     """
     from byzshield.transport import mpi
 
-    builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects())
+    builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects(), local_rank=mpi.local_rank())
     builder.set_threads()
     builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
     endpoint, channel = mpi.MPIEndpoint(), mpi.MPIEndpoint()
@@ -141,7 +141,7 @@ def run_rank(
     endpoint.watch(channel)
     server = builder.server()
     own = handshake.facts(config, builder.computer)
-    directory = open_run(config, resume=resume, overwrite=overwrite)  # locked until this process ends
+    directory = open_run(builder.resolved, resume=resume, overwrite=overwrite)  # locked until this process ends
     if resume:
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()

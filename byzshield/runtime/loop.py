@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
 
-from byzshield.config import RunConfig, configuration_hash
+from byzshield.config import RunConfig, resume_hash
 from byzshield.errors import ByzShieldError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime.builder import Builder
@@ -31,7 +31,7 @@ def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) 
     Raises:
         CheckpointError: all are damaged, or it belongs to another run.
     """
-    found = newest_sound(directory.checkpoints, configuration=configuration_hash(config))
+    found = newest_sound(directory.checkpoints, configuration=resume_hash(config))
     if found is not None:
         path, state = found
         server.load_state_dict(state)
@@ -46,7 +46,7 @@ def train(
     progress: Progress,
     stop: Callable[[], bool],
 ) -> MetricsLog:
-    """Trains from the server's step to run.steps; evaluates, records and checkpoints on the way.
+    """Trains from the server's step to the run's last; evaluates, records and checkpoints on the way.
 
     Whatever ends it early, the last finished step is in the metrics and in a checkpoint; if the steps before a failure were
     skipped, the checkpoint is from before them, so that they are done again. No checkpoint has parameters that are not finite.
@@ -74,10 +74,8 @@ def train(
     try:
         with closing(metrics):
             _train(builder, server, run_round, directory, metrics, progress, stop)
-        if server.step < builder.config.run.steps:
-            raise RunStopped(
-                f"stopped after step {server.step} of {builder.config.run.steps}, which is stored; --resume goes on from there"
-            )
+        if server.step < builder.steps:
+            raise RunStopped(f"stopped after step {server.step} of {builder.steps}, which is stored; --resume goes on from there")
     except BaseException as error:
         with suppress(OSError):  # a full disk, for instance, may be what has ended it
             directory.write_summary(summarize_early_end(builder, server, metrics, error))
@@ -94,14 +92,14 @@ def _train(
     progress: Progress,
     stop: Callable[[], bool],
 ) -> None:
-    config = builder.config
+    config = builder.resolved
     run = config.run
     saved, skipped = server.step, 0
     state_to_keep = server.state_dict
     writers = Writers(config, directory, metrics.lines)
-    progress.start(at=server.step, steps=run.steps, lines=metrics.lines)
+    progress.start(at=server.step, steps=builder.steps, lines=metrics.lines)
     try:
-        while server.step < run.steps and not stop():
+        while server.step < builder.steps and not stop():
             line = _step(builder, server, run_round, metrics)
             progress.advance(line)
             writers.write()
@@ -137,12 +135,13 @@ def _save(directory: RunDirectory, metrics: MetricsLog, state: dict[str, Any], c
     if not saved < step <= metrics.last_step:
         return saved
     metrics.sync()
-    save_checkpoint(directory.checkpoints, state, configuration=configuration_hash(config), keep=config.run.keep_checkpoints)
+    save_checkpoint(directory.checkpoints, state, configuration=resume_hash(config), keep=config.run.keep_checkpoints)
     return step
 
 
 def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog) -> dict[str, Any]:
     """Plays and records one step; a signal ends it before the weights move, or after their line is written."""
+    config = builder.config
     received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.state.learning_rate
     began = time.perf_counter()
     run_round()
@@ -156,6 +155,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         outcome = server.close_round(aggregate)
         line: dict[str, Any] = {
             "step": outcome.step,
+            "epoch": 1 + (outcome.step - 1) // builder.sampler.steps_per_epoch,
             "seconds": time.perf_counter() - began,
             "exchange_seconds": exchanged - began,
             "aggregation_seconds": aggregated - exchanged,
@@ -173,15 +173,19 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         }
         if builder.detection is not None or builder.code is not None:
             line["discarded_workers"] = list(outcome.discarded)
+        if config.optimizer.accumulate > 1:
+            line["updated"] = outcome.updated
+        if outcome.gradient_norm is not None:
+            line["gradient_norm"] = outcome.gradient_norm
         if outcome.loss is not None:
             line["loss"] = outcome.loss
         if outcome.reason:
             line["reason"] = outcome.reason
         if outcome.blamed:
             line["blamed"] = outcome.blamed
-        run = builder.config.run
+        run = config.run
         try:
-            if outcome.step == run.steps or (run.eval_every and outcome.step % run.eval_every == 0):
+            if outcome.step == builder.steps or (run.eval_every and outcome.step % run.eval_every == 0):
                 with postponed.delivered():
                     line |= {f"test_{name}": value for name, value in builder.evaluate(server.state.model).items()}
         finally:

@@ -1,7 +1,7 @@
-"""Optimizers by name: the classes of torch.optim that can train one flat parameter from its gradient alone."""
+"""Optimizers by name: the classes of torch.optim that can train flat parameters from their gradient alone."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,9 @@ from torch.optim import Optimizer
 from byzshield.config import RunConfig
 from byzshield.config.schema import OptimizerSection
 from byzshield.errors import ConfigError
+from byzshield.models import FlatModel
 from byzshield.runtime.components import MISFITS, construct, one_line
+from byzshield.runtime.parameter_groups import SELECTORS, own_keywords, parameter_groups
 from byzshield.suggestion import suggestion
 
 __all__ = ["build_optimizer", "optimizer_classes", "public_classes", "rehearse", "required", "twin_of"]
@@ -19,13 +21,13 @@ REHEARSED_STEPS = 3
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")  # and step, all of torch.optim.Optimizer
 
 
-def build_optimizer(config: RunConfig, parameter: torch.nn.Parameter) -> Optimizer:
-    """The optimizer of a run, over one flat parameter [p] that gets dense gradients.
+def build_optimizer(config: RunConfig, model: FlatModel) -> Optimizer:
+    """The optimizer of a run, over parts of the model's flat vector that get dense gradients; without groups it is one part.
 
-    It takes a few steps on two numbers first.
+    It takes a few steps on two numbers first, and so do those that have the keywords of a group.
 
     Raises:
-        ConfigError: the class cannot train such a parameter, or a keyword is wrong.
+        ConfigError: the class cannot train such parameters, or a keyword or a pattern is wrong.
     """
     section, classes = config.optimizer, optimizer_classes()
     if section.name not in classes:
@@ -35,8 +37,12 @@ def build_optimizer(config: RunConfig, parameter: torch.nn.Parameter) -> Optimiz
         raise ConfigError(
             f"optimizer.name: {section.name} cannot train one flat parameter from its gradient alone ({reason}); use SGD or Adam"
         )
-    rehearse("optimizer", section.name, twin_of(section, parameter.device).step)
-    return _optimizer(section, parameter)
+    device = model.parameters.device
+    rehearse("optimizer", section.name, _made(section, "optimizer", {}, [_two_numbers(device)]).step)
+    for index, group in enumerate(section.groups):
+        dotted = f"optimizer.groups[{index}]"
+        rehearse(dotted, section.name, _made(section, dotted, own_keywords(group), [_two_numbers(device)]).step)
+    return _optimizer(section, parameter_groups(section.groups, model))
 
 
 def optimizer_classes() -> dict[str, type[Optimizer]]:
@@ -54,8 +60,8 @@ def public_classes(module: Any, base: Any) -> dict[str, Any]:
 
 
 def twin_of(section: OptimizerSection, device: torch.device) -> Optimizer:
-    """The optimizer of a section over two numbers, to rehearse with."""
-    return _optimizer(section, _two_numbers(device))
+    """The optimizer of a section over two numbers in each group, to rehearse with."""
+    return _optimizer(section, [[_two_numbers(device)] for _ in range(1 + len(section.groups))])
 
 
 def required(method: Callable[..., Any]) -> list[str]:
@@ -110,13 +116,21 @@ def _two_numbers(device: torch.device) -> torch.nn.Parameter:
     return parameter
 
 
-def _optimizer(section: OptimizerSection, parameter: torch.nn.Parameter) -> Optimizer:
-    factory = optimizer_classes()[section.name]
+def _optimizer(section: OptimizerSection, groups: Sequence[Sequence[torch.nn.Parameter]]) -> Optimizer:
+    """The optimizer over the parameters of no group, and of each group."""
+    rest, *others = groups
+    own = [{"params": others[index], **own_keywords(group)} for index, group in enumerate(section.groups)]
+    return _made(section, "optimizer", {}, [{"params": rest}, *own])
+
+
+def _made(section: OptimizerSection, dotted: str, own: Mapping[str, Any], parameters: Sequence[Any]) -> Optimizer:
+    """The optimizer with the keywords of the section and `own`, those of the table of the run file called `dotted`."""
+    factory, keywords = optimizer_classes()[section.name], {"lr": section.lr, **section.options, **own}
     optimizer: Optimizer = construct(
-        factory if section.options.get("differentiable") else _uncompiled(factory),
-        "optimizer",
-        {"lr": section.lr, **section.options},
-        known=section.known_keys(),
-        given={"params": [parameter]},
+        factory if keywords.get("differentiable") else _uncompiled(factory),
+        dotted,
+        keywords,
+        known=section.known_keys() if dotted == "optimizer" else SELECTORS,
+        given={"params": parameters},
     )
     return optimizer

@@ -150,6 +150,7 @@ def _one_line(standing: Standing, left: float | None, note: str, width: int) -> 
     counts = ", ".join(f"{len(accused)} {verdict}" for verdict, accused in named if accused)
     facts = {
         "step": f"step {standing.step}/{standing.steps}",
+        "epoch": f"epoch {standing.line['epoch']}" if "epoch" in standing.line else "",
         "note": note,
         "left": f"{duration(left)} left" if left else "",
         "loss": "" if standing.loss is None else f"loss {number(standing.loss)}",
@@ -158,7 +159,7 @@ def _one_line(standing: Standing, left: float | None, note: str, width: int) -> 
         "accused": "; ".join(f"{verdict}: {workers(accused)}" for verdict, accused in named if accused),
     }
     shorter = [{"accused": counts}, {"evaluated": _evaluated(standing).removeprefix("test ")}, {"pace": ""}, {"left": ""}]
-    for change in ({}, *shorter, {"loss": ""}, {"evaluated": ""}, {"accused": ""}):
+    for change in ({}, {"epoch": ""}, *shorter, {"loss": ""}, {"evaluated": ""}, {"accused": ""}):
         facts.update(change)
         text = "  ".join(filter(None, facts.values()))
         if len(text) < width:  # a full last column would wrap on some terminals

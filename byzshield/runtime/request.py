@@ -35,6 +35,7 @@ NAMING: Final = {"aggregation": "rule", "placement": "scheme"}  # the keys that 
 PLACES: Final = {  # of what is one key of a run file
     "num_byzantine": ("attack", "num_byzantine"),
     "steps": ("run", "steps"),
+    "epochs": ("run", "epochs"),
     "batch_size": ("data", "batch_size"),
     "seed": ("run", "seed"),
     "name": ("run", "name"),
@@ -58,6 +59,7 @@ class Parts(TypedDict, total=False):
     attack: Attack | str | Table
     num_byzantine: int
     steps: int
+    epochs: int
     batch_size: int
     seed: int
     name: str

@@ -7,15 +7,19 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from byzshield.config import RunConfig, configuration_hash, dump, load
+from byzshield.config import RunConfig, differences, dump, load
 from byzshield.errors import CheckpointError, ConfigError, StorageError
+from byzshield.log import get_logger
 from byzshield.runtime.directory_lock import LOCK_NAME, DirectoryLock
 from byzshield.storage import parts_of, write_text
 from byzshield.strict_json import dumps
 
 __all__ = ["RunDirectory", "open_finished", "open_run"]
+
+LOG = get_logger(__name__)
+MOST_NAMED: Final = 4  # keys that differ, in one message
 
 
 class RunDirectory:
@@ -178,7 +182,22 @@ def _existing(path: Path, *, overwrite: bool) -> Path:
 
 def _require_same_configuration(directory: RunDirectory, config: RunConfig) -> None:
     stored = directory.config
-    if stored.exists() and configuration_hash(load(stored)) != configuration_hash(config):
+    if not stored.exists():
+        return
+    before = load(stored)
+    if differing := differences(before, config, kept=True):
         raise CheckpointError(
-            f"{directory.path} belongs to a run with another configuration; resume with {stored}, or start afresh"
+            f"{directory.path} belongs to a run with another configuration: {_there_and_here(differing)}; resume with {stored}, "
+            "or start afresh"
         )
+    if changed := differences(before, config, kept=False):
+        LOG.info("changed since the run was begun: %s", _there_and_here(changed))
+
+
+def _there_and_here(differing: dict[str, tuple[Any, Any]]) -> str:
+    said = [f"{key} is {_value(there)} there and {_value(here)} here" for key, (there, here) in differing.items()]
+    return ", ".join(said[:MOST_NAMED]) + (f", and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else "")
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else f"{value!r:.60}"

@@ -19,13 +19,19 @@ from byzshield.training.schedules import ExponentialSteps, ScheduleSequence
 __all__ = ["build_scheduler", "scheduler_classes"]
 
 SEQUENCE: Final = "sequence"
+LENGTHS: Final = ("T_max", "total_steps")  # keywords of a schedule's whole length
 CHANGE_THE_OPTIMIZER: Final = ("CyclicLR", "OneCycleLR")  # its initial rate and its momentum, when they are made
 
 
-def build_scheduler(config: RunConfig, optimizer: Optimizer) -> LRScheduler | None:
+def build_scheduler(config: RunConfig, optimizer: Optimizer, *, updates: int) -> LRScheduler | None:
     """The schedule of a run's learning rate, which takes a step after each of the optimizer's; None where none is named.
 
     It is rehearsed as the optimizer is; of a sequence, each part is.
+
+    Args:
+        config: the run file.
+        optimizer: whose rates it sets, those of all its groups.
+        updates: steps of the optimizer in the whole run.
 
     Raises:
         ConfigError: the class asks for what a step does not have, a keyword is wrong, or the schedule ends before the run.
@@ -34,8 +40,8 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer) -> LRScheduler | No
     if section.name is None:
         return None
     if section.name == SEQUENCE:
-        return _sequence(config, optimizer)
-    return _schedule("schedule", section.name, section.options, section.known_keys(), config, optimizer)
+        return _sequence(config, optimizer, updates)
+    return _schedule("schedule", section.name, section.options, section.known_keys(), config, optimizer, updates)
 
 
 def scheduler_classes() -> dict[str, type[LRScheduler]]:
@@ -44,20 +50,31 @@ def scheduler_classes() -> dict[str, type[LRScheduler]]:
 
 
 def _schedule(
-    dotted: str, name: str, options: Mapping[str, Any], known: Collection[str], config: RunConfig, optimizer: Optimizer
+    dotted: str,
+    name: str,
+    options: Mapping[str, Any],
+    known: Collection[str],
+    config: RunConfig,
+    optimizer: Optimizer,
+    updates: int,
 ) -> LRScheduler:
-    """A schedule that is no sequence, from the table of the run file called `dotted`, whose own keys are `known`."""
+    """A schedule that is no sequence, from the table of the run file called `dotted`, whose own keys are `known`.
+
+    What ends with the schedule (T_max, total_steps) ends after so many updates if the run file does not say when.
+    """
     factory = _class_of(f"{dotted}.name", name)
+    ends = [keyword for keyword in LENGTHS if keyword in inspect.signature(factory).parameters and "epochs" not in options]
+    options = {**dict.fromkeys(ends, max(1, updates)), **options}
 
     def over(optimizer: Optimizer) -> LRScheduler:
         scheduler: LRScheduler = construct(factory, dotted, options, known=known, given={"optimizer": optimizer})
         return scheduler
 
-    twin = twin_of(config.optimizer, optimizer.param_groups[0]["params"][0].device)
-    rehearsal, steps = over(twin), config.run.steps
-    total = getattr(rehearsal, "total_steps", steps)  # OneCycleLR's step fails after them
-    if total < steps:
-        raise ConfigError(f"{dotted}: {name} ends after {total} steps, and run.steps is {steps}: give it as many")
+    twin = twin_of(config.optimizer, next(part.device for group in optimizer.param_groups for part in group["params"]))
+    rehearsal = over(twin)
+    total = getattr(rehearsal, "total_steps", updates)  # OneCycleLR's step fails after them
+    if total < updates:
+        raise ConfigError(f"{dotted}: {name} ends after {total} steps, and the run has {updates} updates: give it as many")
 
     def step() -> None:
         twin.step()
@@ -67,7 +84,7 @@ def _schedule(
     return over(optimizer)
 
 
-def _sequence(config: RunConfig, optimizer: Optimizer) -> LRScheduler:
+def _sequence(config: RunConfig, optimizer: Optimizer, updates: int) -> LRScheduler:
     section = config.schedule
     parts = construct(sequence, "schedule", section.options, known=section.known_keys(), given={})
     if not parts:
@@ -84,11 +101,13 @@ def _sequence(config: RunConfig, optimizer: Optimizer) -> LRScheduler:
             raise ConfigError(f"{dotted}.name: {name} cannot be a part, since it {reason}")
         if (index == len(parts) - 1) is ("steps" in options):
             raise ConfigError(f"{dotted}.steps: is required in each part but the last, which goes on to the end of the run")
+        length = max(1, updates - sum(lengths))
         if "steps" in options:
-            lengths.append(check(f"{dotted}.steps", options.pop("steps"), int, least=1))
+            length = check(f"{dotted}.steps", options.pop("steps"), int, least=1)
+            lengths.append(length)
             if "total_iters" in inspect.signature(_class_of(f"{dotted}.name", name)).parameters:
-                options.setdefault("total_iters", lengths[-1])
-        schedules.append(_schedule(dotted, name, options, {"name", "steps"}, config, optimizer))
+                options.setdefault("total_iters", length)
+        schedules.append(_schedule(dotted, name, options, {"name", "steps"}, config, optimizer, length))
     return ScheduleSequence(optimizer, schedules, lengths)
 
 

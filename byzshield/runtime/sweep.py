@@ -64,6 +64,11 @@ def run_sweep(sweep: Sweep, *, jobs: int, progress: SweepProgress) -> dict[str, 
         raise ConfigError(f"run.output_dir: {sweep.directory} cannot be written: {error.strerror}") from error
 
 
+def _steps_left(cell: Cell, done: int) -> int:
+    """Steps that it still has to do; 0 where only its process knows how many those are."""
+    return 0 if cell.steps is None else cell.steps - done
+
+
 class _Runner:
     """The state of one start of a sweep, which several threads share under a lock."""
 
@@ -78,7 +83,7 @@ class _Runner:
         from joblib import Parallel, delayed
 
         waiting = [cell for cell in self._sweep.cells if not self._is_complete(cell)]
-        left = sum(cell.config.run.steps - steps_done(cell) for cell in waiting)
+        left = sum(_steps_left(cell, steps_done(cell)) for cell in waiting)
         self._progress.start(self._sweep, complete=len(self._sweep.cells) - len(waiting), steps=left, jobs=jobs)
         self._write()
         try:
@@ -94,7 +99,7 @@ class _Runner:
 
     def _is_complete(self, cell: Cell) -> bool:
         run = self._runs[cell.name]
-        return run.status == COMPLETE and run.facts.get("steps") == cell.config.run.steps
+        return run.status == COMPLETE and cell.steps in (None, run.facts.get("steps"))
 
     def _attend(self, cell: Cell) -> None:
         """Runs a cell to its end."""
@@ -118,7 +123,7 @@ class _Runner:
                 return
             status, reason = outcome_of(cell, process.returncode)
             self._runs[cell.name] = run = _read(self._sweep, cell, status=status, reason=reason)
-            self._progress.ended(run, steps_left=cell.config.run.steps - done)
+            self._progress.ended(run, steps_left=_steps_left(cell, done))
             self._write()
             self._running.remove(process)
 

@@ -55,10 +55,11 @@ def evaluations(line: Mapping[str, Any]) -> dict[str, float | None]:
 def in_words(line: Mapping[str, Any]) -> str:
     """A line of metrics.jsonl.
 
-    >>> in_words({"step": 5, "loss": 0.41234, "seconds": 0.2061, "corrupted_files": 3, "undecided_files": 0})
-    'loss 0.412, 0.21 s a step, 3 files corrupted, 0 undecided'
+    >>> in_words({"step": 5, "epoch": 1, "loss": 0.41234, "seconds": 0.2061, "corrupted_files": 3, "undecided_files": 0})
+    'loss 0.412, epoch 1, 0.21 s a step, 3 files corrupted, 0 undecided'
     """
     parts = [f"loss {number(line['loss'])}"] if "loss" in line else []
+    parts += [f"epoch {line['epoch']}"] if "epoch" in line else []
     parts += [f"{duration(line['seconds'])} a step"] if "seconds" in line else []
     parts += [f"{line['corrupted_files']} files corrupted"] if "corrupted_files" in line else []
     parts += [f"{line['undecided_files']} undecided"] if "undecided_files" in line else []

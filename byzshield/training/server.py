@@ -20,7 +20,7 @@ from byzshield.training.full_round import FullRound
 from byzshield.training.momentum import ShardMomentum
 from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
-from byzshield.training.state import TrainingState
+from byzshield.training.state import Change, TrainingState
 from byzshield.training.turns import turns
 from byzshield.voting import Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
@@ -36,7 +36,9 @@ class StepOutcome:
 
     Args:
         step: the training step, from 1.
-        applied: whether the parameters changed.
+        applied: whether the aggregate was applied; False if the step was skipped.
+        updated: whether the parameters changed, which takes several applied steps if gradients are accumulated.
+        gradient_norm: the length of the gradient that changed them, before it was clipped; None without clipping.
         undecided: files without a winner, ascending.
         non_finite: files dropped for a NaN or an infinity, ascending.
         discarded: workers whose votes were discarded, because they are proven Byzantine, ascending.
@@ -48,6 +50,8 @@ class StepOutcome:
 
     step: int
     applied: bool
+    updated: bool
+    gradient_norm: float | None
     undecided: tuple[int, ...]
     non_finite: tuple[int, ...]
     discarded: tuple[int, ...]
@@ -280,10 +284,11 @@ class ParameterServer:
         rejected = tuple(files[row] for row in aggregate.rejected)
         for worker in rejected:
             self.blame.add(worker, "minority")
+        change = Change(updated=False)
         if aggregate.vector is not None:
             assert aggregate.statistics is not None
             learning_rate = self.state.learning_rate
-            self.state.apply(aggregate.vector, aggregate.statistics)
+            change = self.state.apply(aggregate.vector, aggregate.statistics)
             if not self.state.finite:
                 raise self._diverged("the update has made parameters infinite", learning_rate=learning_rate)
             if self._momentum is not None:
@@ -299,6 +304,8 @@ class ParameterServer:
         return StepOutcome(
             step=self.step,
             applied=aggregate.vector is not None,
+            updated=change.updated,
+            gradient_norm=change.gradient_norm,
             undecided=tuple(sorted(self._round.undecided)),
             non_finite=non_finite,
             discarded=tuple(sorted({*self._round.discarded, *rejected})),
@@ -385,7 +392,7 @@ class ParameterServer:
         rate = self.state.learning_rate if learning_rate is None else learning_rate
         return DivergedError(
             f"the model diverged at step {self._round.step} ({loss}learning rate {rate:g}): {why}; no worker is blamed for it, "
-            "start afresh with a lower optimizer.lr"
+            "use a lower optimizer.lr, with --resume or afresh"
         )
 
     def _quorum_missed(self, num_files: int) -> str:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from byzshield.config import RunConfig, from_table
 from byzshield.errors import ConfigError
+from byzshield.models import FlatModel
 from byzshield.runtime.optimizers import build_optimizer, optimizer_classes
 from byzshield.runtime.schedules import build_scheduler, scheduler_classes
 
@@ -34,9 +36,11 @@ UNFIT_SCHEDULES = {
 
 def train(config: RunConfig) -> tuple[torch.nn.Parameter, list[float]]:
     """Three steps as the server takes them; returns the parameter and the learning rate after each."""
-    parameter = torch.nn.Parameter(torch.linspace(-1, 1, 12))
-    optimizer = build_optimizer(config, parameter)
-    scheduler = build_scheduler(config, optimizer)
+    model = FlatModel(torch.nn.Linear(3, 4, bias=False))
+    model.load_parameters(np.linspace(-1, 1, 12, dtype=np.float32))
+    optimizer = build_optimizer(config, model)
+    scheduler = build_scheduler(config, optimizer, updates=config.run.steps)
+    (parameter,) = optimizer.param_groups[0]["params"]
     rates = []
     for step in range(3):
         parameter.grad = torch.full((12,), 0.5 + step)
@@ -72,12 +76,13 @@ def test_a_schedule_moves_the_learning_rate_or_is_refused(name: str) -> None:
 
 
 def test_what_is_built_has_taken_no_step() -> None:
-    parameter = torch.nn.Parameter(torch.ones(4))
+    model = FlatModel(torch.nn.Linear(2, 2, bias=False))
+    model.load_parameters(np.ones(4, dtype=np.float32))
     config = from_table({"optimizer": {"name": "Adam"}, "schedule": {"name": "ExponentialLR", "gamma": 0.5}})
-    optimizer = build_optimizer(config, parameter)
-    scheduler = build_scheduler(config, optimizer)
+    optimizer = build_optimizer(config, model)
+    scheduler = build_scheduler(config, optimizer, updates=100)
     assert scheduler is not None
-    assert torch.equal(parameter.detach(), torch.ones(4))
+    assert torch.equal(model.parameters, torch.ones(4))
     assert optimizer.state_dict()["state"] == {}
     assert (optimizer.param_groups[0]["lr"], scheduler.last_epoch) == (0.05, 0)
 
@@ -89,7 +94,7 @@ def test_what_is_built_has_taken_no_step() -> None:
         ({"optimizer": {"name": "LBGFS"}}, "optimizer.name: torch.optim has no 'LBGFS'; known: ASGD, "),
         ({"optimizer": {"name": "Optimizer"}}, "optimizer.name: torch.optim has no 'Optimizer'; known: "),
         ({"optimizer": {"momentun": 0.9}}, "optimizer.momentun: SGD has no such keyword; did you mean 'momentum'?"),
-        ({"optimizer": {"params": 1}}, "optimizer.params: SGD has no such keyword; known: dampening, "),
+        ({"optimizer": {"params": 1}}, "optimizer.params: SGD has no such keyword; known: accumulate, "),
         ({"optimizer": {"momentum": "much"}}, "optimizer.momentum: must be a number; got 'much'"),
         ({"optimizer": {"momentum": -1}}, "optimizer: Invalid momentum value: -1"),
         ({"optimizer": {"nesterov": True}}, "optimizer: Nesterov momentum requires a momentum"),
@@ -138,7 +143,7 @@ def test_what_is_built_has_taken_no_step() -> None:
         ({"schedule": {"name": "StepRL"}}, "schedule.name: torch.optim.lr_scheduler has no 'StepRL'; did you mean 'StepLR'?"),
         (
             {"run": {"steps": 8}, "schedule": {"name": "OneCycleLR", "max_lr": 0.1, "total_steps": 7}},
-            "schedule: OneCycleLR ends after 7 steps, and run.steps is 8",
+            "schedule: OneCycleLR ends after 7 steps, and the run has 8 updates",
         ),
     ],
 )

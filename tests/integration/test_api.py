@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 
 import byzshield as bz
 from byzshield.config import RunConfig, load
-from byzshield.errors import ConfigError, DataError
+from byzshield.errors import CheckpointError, ConfigError, DataError
 
 MPIRUN = Path(sys.executable).parent / "mpirun"
 DRAW = np.random.default_rng(0)
@@ -198,3 +198,15 @@ def test_the_same_program_trains_the_same_weights_in_one_process_and_under_mpiru
     weights, said = together.stdout.splitlines()
     assert alone.stdout.splitlines() == [weights]
     assert said.startswith("a program can train once over MPI")
+
+
+def test_epochs_groups_and_another_rate_on_resuming_from_python(parts: dict[str, Any]) -> None:
+    del parts["steps"]
+    parts["optimizer"] |= {"groups": [{"match": ["*.1.*"], "lr": 0.1}], "clip_norm": 1.0}
+    begun = bz.simulate(**parts, epochs=2)  # of 2 steps
+    assert [line["epoch"] for line in begun.history] == [1, 1, 2, 2]
+    parts["optimizer"] |= {"lr": 0.02}
+    resumed = bz.simulate(**parts, epochs=3, resume=True)
+    assert [line["lr"] for line in resumed.history] == [0.2] * 4 + [0.02] * 2
+    with pytest.raises(CheckpointError, match=r"optimizer\.name is 'SGD' there and 'Adam' here"):
+        bz.simulate(**{**parts, "optimizer": "Adam"}, epochs=3, resume=True)

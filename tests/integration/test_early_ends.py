@@ -16,6 +16,7 @@ from byzshield.config import RunConfig, dump
 from byzshield.errors import DivergedError, RunStopped, StalledError
 from byzshield.runtime import Builder, loop, simulate
 from byzshield.training import TrainingState
+from byzshield.training.state import Change
 
 Maker = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
@@ -111,11 +112,12 @@ def test_parameters_that_are_not_finite_are_never_stored(
     apply = TrainingState.apply
     calls = []
 
-    def overflow(self: TrainingState, *arguments: Any) -> None:
-        apply(self, *arguments)
+    def overflow(self: TrainingState, *arguments: Any) -> Change:
+        change = apply(self, *arguments)
         calls.append(None)
         if len(calls) == 4:
             self.model.parameters[7] = math.inf
+        return change
 
     monkeypatch.setattr(TrainingState, "apply", overflow)
     with pytest.raises(DivergedError, match=r"at step 4 .* the update has made parameters infinite"):

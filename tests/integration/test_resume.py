@@ -4,7 +4,9 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -12,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from byzshield.config import RunConfig
+from byzshield.config import RunConfig, load
 from byzshield.errors import CheckpointError, ConfigError, StorageError
 from byzshield.runtime import loop, open_finished, simulate
 from byzshield.runtime.checkpoint import all_checkpoints
 from byzshield.runtime.metrics import MetricsLog, read_metrics
-from byzshield.runtime.run_directory import open_run
+from byzshield.runtime.run_directory import RunDirectory, open_run
 
 Maker = Callable[..., RunConfig]
 
@@ -45,6 +47,14 @@ RUNS = {
         "schedule": {
             "name": "sequence",
             "parts": [{"name": "LinearLR", "steps": 2, "start_factor": 0.1}, {"name": "CosineAnnealingLR", "T_max": 4}],
+        },
+    },
+    "gradients that are accumulated and clipped, in groups, with BatchNorm": {
+        "model": {"name": "normed:Normed"},
+        "optimizer": {"name": "AdamW", "groups": [{"max_ndim": 1, "weight_decay": 0.0}], "accumulate": 2, "clip_norm": 0.1},
+        "schedule": {
+            "name": "sequence",
+            "parts": [{"name": "LinearLR", "steps": 1, "start_factor": 0.1}, {"name": "CosineAnnealingLR", "T_max": 2}],
         },
     },
     "Adagrad and dropout": {"optimizer": {"name": "Adagrad", "lr": 0.01}, "model": {"dropout": 0.5}},
@@ -106,10 +116,126 @@ def test_more_steps_may_be_asked_for_when_resuming(tiny_run: Maker) -> None:
     assert summary["steps"] == 6
 
 
-def test_another_configuration_is_not_resumed(tiny_run: Maker) -> None:
-    simulate(tiny_run())
-    with pytest.raises(CheckpointError, match="another configuration"):
-        simulate(tiny_run(run={"seed": 2}), resume=True)
+def test_another_configuration_is_not_resumed_and_what_differs_is_named(tiny_run: Maker) -> None:
+    directory, _ = simulate(tiny_run())
+    stored = directory.config.read_text()
+    with pytest.raises(CheckpointError) as caught:
+        simulate(
+            tiny_run(run={"seed": 2}, model={"hidden": [9]}, aggregation={"rule": "mean"}, cluster={"quorum": 1}), resume=True
+        )
+    assert str(caught.value) == (
+        f"{directory.path} belongs to a run with another configuration: aggregation.rule is 'median' there and 'mean' here, "
+        "cluster.quorum is 0.0 there and 1.0 here, model.hidden is [8] there and [9] here, run.seed is 1 there and 2 here; "
+        f"resume with {directory.config}, or start afresh"
+    )
+    with pytest.raises(
+        CheckpointError, match=r"configuration: attack\.num_byzantine is 0 there and 1 here, attack\.z is not set "
+    ):
+        simulate(tiny_run(attack={"name": "alie", "z": 1.5, "num_byzantine": 1}), resume=True)
+    assert directory.config.read_text() == stored
+
+
+GROUPS = [{"max_ndim": 1, "lr": 0.2}]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"optimizer": {"name": "Adam"}},
+        {"optimizer": {"accumulate": 2}},
+        {"optimizer": {"groups": []}},
+        {"optimizer": {"groups": [{"max_ndim": 2, "lr": 0.2}]}},
+        {"optimizer": {"groups": [{"match": ["*.bias"], "lr": 0.2}]}},
+    ],
+    ids=str,
+)
+def test_what_the_optimizer_remembers_must_fit(tiny_run: Maker, sections: dict[str, dict[str, Any]]) -> None:
+    simulate(tiny_run(optimizer={"groups": GROUPS}))
+    sections["optimizer"] = {"groups": GROUPS, **sections["optimizer"]}
+    with pytest.raises(CheckpointError, match=r"another configuration: optimizer\.\w+ is .* there and .* here; resume"):
+        simulate(tiny_run(**sections), resume=True)
+
+
+def test_another_learning_rate_takes_effect_when_resuming(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    halving = {"name": "StepLR", "step_size": 2, "gamma": 0.5}
+
+    def run(name: str, steps: int, **optimizer: Any) -> RunConfig:
+        optimizer = {"momentum": 0.9, "groups": GROUPS, **optimizer}
+        return tiny_run(run={"name": name, "steps": steps}, optimizer=optimizer, schedule=halving)
+
+    later = {"lr": 0.01, "momentum": 0.8, "groups": [{"max_ndim": 1, "lr": 0.02}], "clip_norm": 1.0}
+    simulate(run("once", 3))
+    with caplog.at_level("INFO"):
+        once, _ = simulate(run("once", 6, **later), resume=True)
+    assert "optimizer.clip_norm is not set there and 1.0 here, " in caplog.text
+    assert "optimizer.lr is 0.1 there and 0.01 here, optimizer.momentum is 0.9 there and 0.8 here" in caplog.text
+    lines = read_metrics(once.metrics)
+    assert [line["lr"] for line in lines] == pytest.approx([0.1, 0.1, 0.05, 0.005, 0.0025, 0.0025])
+    assert ["gradient_norm" in line for line in lines] == [False] * 3 + [True] * 3
+    assert load(once.config).optimizer.lr == 0.01
+    for steps, keys in ((3, {}), (4, later), (6, later)):
+        cut, _ = simulate(run("cut", steps, **keys), resume=True)
+    assert same_weights(weights_of(once.path), weights_of(cut.path))
+
+
+def test_accumulated_steps_say_when_the_parameters_moved(tiny_run: Maker, caplog: pytest.LogCaptureFixture) -> None:
+    directory, summary = simulate(tiny_run(run={"steps": 5}, optimizer={"accumulate": 2, "clip_norm": 1.0}))
+    lines = read_metrics(directory.metrics)
+    assert [line["updated"] for line in lines] == [False, True, False, True, False]
+    assert ["gradient_norm" in line for line in lines] == [line["updated"] for line in lines]
+    assert (summary["steps"], summary["skipped_steps"]) == (5, 0)
+    assert "the last 1 of 5 steps make no update: optimizer.accumulate is 2" in caplog.text
+
+
+def test_skipped_steps_among_accumulated_ones_are_resumed_too(
+    tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+) -> None:
+    def run(name: str, steps: int, **keys: Any) -> RunDirectory:
+        sections: dict[str, dict[str, Any]] = {
+            "run": {"name": name, "steps": steps, **keys},
+            "cluster": {"quorum": 1.0},
+            "attack": {"name": "silence", "num_byzantine": 3, "at_steps": [2, 3, 6]},
+            "optimizer": {"momentum": 0.9, "accumulate": 2},
+        }
+        return simulate(tiny_run(**sections), resume=True)[0]
+
+    whole = run("whole", 8, checkpoint_every=3)
+    lines = read_metrics(whole.metrics)
+    assert [line["applied"] for line in lines] == [True, False, False, True, True, False, True, True]
+    assert [line["step"] for line in lines if line["updated"]] == [4, 7]
+    expected = weights_of(whole.path)
+    for cut in (2, 5):
+        run("cut", cut)
+        resumed = run("cut", 8)
+        assert same_weights(weights_of(resumed.path), expected)
+        assert [line["step"] for line in read_metrics(resumed.metrics) if line["updated"]] == [4, 7]
+        shutil.rmtree(resumed.path)
+    for _, path in all_checkpoints(whole.checkpoints)[1:]:
+        path.unlink()
+    assert [step for step, _ in all_checkpoints(whole.checkpoints)] == [
+        1
+    ]  # stored at step 3, from before those that were skipped
+    assert same_weights(weights_of(run("whole", 8).path), expected)
+
+
+def test_a_run_of_epochs_ends_with_the_last_and_can_be_given_more(
+    tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+) -> None:
+    whole, _ = simulate(tiny_run(run={"name": "whole", "steps": 8}))
+    epoch = tiny_run(run={"steps": 100, "epochs": 1})  # 300 samples, 75 a step
+    simulate(epoch)
+    directory, summary = simulate(replace(epoch, run=replace(epoch.run, steps=None, epochs=2)), resume=True)
+    assert summary["steps"] == 8
+    assert [line["epoch"] for line in read_metrics(directory.metrics)] == [1] * 4 + [2] * 4
+    assert same_weights(weights_of(whole.path), weights_of(directory.path))
+    stored = load(directory.config)
+    assert (stored.run.steps, stored.run.epochs) == (8, None)
+    simulate(stored, resume=True)
 
 
 def test_a_damaged_checkpoint_is_named(tiny_run: Maker) -> None:

@@ -242,6 +242,11 @@ def test_pickling_over_mpi_is_switched_off(mpi_environment: dict[str, str]) -> N
     assert "pickling over MPI is switched off" in done.stderr
 
 
+def test_a_rank_knows_its_place_on_its_host(mpi_environment: dict[str, str]) -> None:
+    done = mpirun(3, ["-c", "from byzshield.transport import mpi; print(mpi.local_rank())"], mpi_environment)
+    assert sorted(done.stdout.split()) == ["0", "1", "2"]
+
+
 def test_the_doctor_asks_every_rank(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
     run_file = tmp_path / "tiny.toml"
     run_file.write_text(dump(tiny_run(attack=ALIE)))

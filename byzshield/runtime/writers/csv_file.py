@@ -14,6 +14,7 @@ __all__ = ["COLUMNS", "CSVFile"]
 
 COLUMNS: Final = (
     "step",
+    "epoch",
     "seconds",
     "exchange_seconds",
     "aggregation_seconds",

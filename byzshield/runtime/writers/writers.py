@@ -46,7 +46,7 @@ class Writers:
             given = section.prometheus
             path = Path(os.path.expanduser(given)) if isinstance(given, str) else directory.prometheus
             try:
-                self._writers.append(PrometheusFile(path, lines, run=config.run.name, steps=config.run.steps))
+                self._writers.append(PrometheusFile(path, lines, run=config.run.name, steps=config.run.steps or 0))
             except OSError as error:
                 raise ConfigError(f"metrics.prometheus: {error}") from error
 

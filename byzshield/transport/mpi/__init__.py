@@ -13,9 +13,9 @@ from mpi4py import MPI  # noqa: E402 - the thread level counts only if it is set
 from byzshield.errors import TransportError  # noqa: E402
 from byzshield.transport.mpi.ending import end  # noqa: E402
 from byzshield.transport.mpi.endpoint import MPIEndpoint  # noqa: E402
-from byzshield.transport.mpi.job import has_ended, outlives_its_ranks, world_rank, world_size  # noqa: E402
+from byzshield.transport.mpi.job import has_ended, local_rank, outlives_its_ranks, world_rank, world_size  # noqa: E402
 
-__all__ = ["MPIEndpoint", "end", "has_ended", "outlives_its_ranks", "world_rank", "world_size"]
+__all__ = ["MPIEndpoint", "end", "has_ended", "local_rank", "outlives_its_ranks", "world_rank", "world_size"]
 
 
 def _refuse(*_: object) -> NoReturn:

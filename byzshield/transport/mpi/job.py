@@ -6,11 +6,12 @@ from typing import Final
 
 from mpi4py import MPI
 
-__all__ = ["has_ended", "kill", "loaded_library", "outlives_its_ranks", "world_rank", "world_size"]
+__all__ = ["has_ended", "kill", "loaded_library", "local_rank", "outlives_its_ranks", "world_rank", "world_size"]
 
 NAMESPACE_BYTES: Final = 256  # of pmix_proc_t
 INFO_BYTES: Final = 1 << 12  # more than a pmix_info_t has
 PMIX_BOOL: Final = 1
+LOCAL_RANK: Final = ("OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "MPI_LOCALRANKID")  # of mpirun, srun, and MPICH's
 
 
 class _Process(ctypes.Structure):
@@ -32,6 +33,12 @@ def has_ended() -> bool:
 def world_size() -> int:
     """Processes in MPI_COMM_WORLD."""
     return MPI.COMM_WORLD.Get_size()
+
+
+def local_rank() -> int:
+    """Which of the job's processes on this host this is, from 0, as its launcher says; 0 if it says nothing."""
+    said = (os.environ.get(name, "") for name in LOCAL_RANK)
+    return next((int(digits) for digits in said if digits.isdecimal()), 0)
 
 
 def outlives_its_ranks() -> bool:

@@ -296,3 +296,20 @@ def test_names_are_looked_up_and_a_misspelled_one_is_explained():
 def test_a_parameter_outside_its_range_is_refused_by_name(make, message):
     with pytest.raises(ParameterError, match=message):
         make()
+
+
+@pytest.mark.parametrize("rule", [Mean, Median, Krum, DnC, lambda **keys: CenteredClipping(radius=1.0, **keys)])
+def test_gradients_are_combined_on_another_device_and_come_back(rule):
+    """To the pipeline, cpu:0 is another device than the CPU, with the operations that GPUs have."""
+    here, there = (Pipeline(rule(num_corrupted=2), [NNM()], device=device) for device in ("cpu", "cpu:0"))
+    with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'copy'"):
+        Pipeline(Recorder(num_corrupted=2), device="cpu:0")(rows())
+    for step in (1, 2):
+        x = rows(n=12, d=50, seed=step).astype(np.float32)
+        x[3, 5] = np.nan
+        expected, found = (pipeline(x, statistics=x[:, :2].clip(0), step=step) for pipeline in (here, there))
+        assert isinstance(found.vector, np.ndarray)
+        np.testing.assert_allclose(found.vector, expected.vector, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(found.statistics, expected.statistics)
+        assert (found.non_finite, found.vector.dtype) == ((3,), np.float32)
+        here.load_state_dict(there.state_dict())

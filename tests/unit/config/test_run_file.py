@@ -1,11 +1,12 @@
 """Run files: what is read, what is refused, and by which name."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from byzshield.config import RunConfig, configuration_hash, dump, from_table, load
+from byzshield.config import RunConfig, configuration_hash, dump, from_table, load, resume_hash
 from byzshield.errors import ConfigError
 
 REPOSITORY = Path(__file__).parents[3]
@@ -35,6 +36,13 @@ def test_own_modules_are_in_the_folder_of_the_run_file_also_for_the_run_file_tha
     assert load(write(tmp_path / "runs", dump(config))) == config
     assert load(write(tmp_path, "[run]\nmodule_dir = 'mine'\n")).run.module_dir == str(tmp_path / "mine")
     assert load(write(tmp_path, ""), ["run.module_dir=/other"]).run.module_dir == "/other"
+
+
+def test_epochs_take_the_place_of_the_default_steps(tmp_path: Path) -> None:
+    config = load(write(tmp_path, "[run]\nepochs = 3\n"))
+    assert (config.run.steps, config.run.epochs) == (None, 3)
+    assert load(write(tmp_path, dump(config))) == config
+    assert load(write(tmp_path, "[run]\nepochs = 3\n"), ["run.steps=5"]).run.steps == 5
 
 
 def test_overrides_win_and_are_read_as_toml(tmp_path: Path) -> None:
@@ -111,3 +119,13 @@ def test_the_keys_that_do_not_count_for_the_hash() -> None:
         "run.name", "run.steps", "run.eval_every", "run.checkpoint_every", "run.output_dir", "run.module_dir",
         "data.root", "metrics.log_every", "metrics.csv", "metrics.tensorboard", "metrics.prometheus",
     }  # fmt: skip
+
+
+def test_what_has_its_default_is_not_in_the_hash_of_a_checkpoint() -> None:
+    """Or no run could be resumed by a version that has one more key."""
+    assert resume_hash(RunConfig()) == hashlib.sha256(b"{}").hexdigest()
+    config = from_table(
+        {"run": {"seed": 2}, "model": {"hidden": [3]}, "optimizer": {"lr": 1, "groups": [{"max_ndim": 1, "lr": 1}]}}
+    )
+    kept = b'{"model.hidden": [3], "optimizer.groups": [{"max_ndim": 1}], "run.seed": 2}'
+    assert resume_hash(config) == hashlib.sha256(kept).hexdigest()

@@ -88,10 +88,18 @@ def test_a_folder_is_named_for_all_that_its_results_depend_on(tmp_path: Path) ->
         ("metrics.log_every=1", True),
         ("run.checkpoint_every=3", True),
         ("run.steps=8", False),
+        ("run.epochs=1", False),
         ("attack.z=2", False),
     ):
         (other,) = load_sweep(path, overrides=[override]).cells
         assert (other.name == cell.name) == same
+
+
+def test_the_steps_of_a_cell_are_known_without_its_data_unless_it_has_epochs(tmp_path: Path) -> None:
+    sweep = load_sweep(write(tmp_path, "[grid]\nrun.seed = [1]\n[preset.long]\nrun.epochs = 3\n"))
+    assert [cell.steps for cell in sweep.cells] == [9]
+    sweep = load_sweep(tmp_path / "my_sweep.toml", preset="long")
+    assert [(cell.steps, cell.config.run.steps) for cell in sweep.cells] == [(None, 9)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From a run file to objects."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def test_auto_takes_the_worst_case_and_a_number_takes_itself(tiny_run: Maker) ->
     assert Builder(tiny_run(attack={**WORST, "num_byzantine": 4})).pipeline().rule.num_corrupted == 5
     assert Builder(tiny_run()).pipeline().rule.num_corrupted == 0
     assert Builder(tiny_run(attack=WORST, aggregation={"num_corrupted": 7})).pipeline().rule.num_corrupted == 7
+
+
+def test_a_run_ends_with_its_last_step_or_epoch_whichever_comes_first(tiny_run: Maker) -> None:
+    def steps(**run: object) -> int:
+        config = tiny_run(data={"num_train": 320})  # 4 steps of 75 samples, and 20 samples more
+        return Builder(replace(config, run=replace(config.run, **run))).steps
+
+    assert [steps(steps=None, epochs=3), steps(steps=7, epochs=3), steps(steps=100, epochs=3), steps(steps=7)] == [12, 7, 12, 7]
+    assert steps(steps=7, epochs=2**31 - 1) == 7
+    with pytest.raises(ConfigError, match=r"run\.epochs: 2147483647 epochs are 8589934588 steps; a run has at most 2147483647"):
+        steps(steps=None, epochs=2**31 - 1)
 
 
 def test_auto_takes_what_detection_leaves(tiny_run: Maker) -> None:
@@ -177,7 +189,8 @@ PARTS: dict[str, Callable[[Builder], object]] = {
             {"pre": [{"name": "bucketing", "num_corrupted": 2}]},
             "aggregation.pre[0].num_corrupted: Bucketing has no such keyword; known: bucket_size, name, num_buckets, seed",
         ),
-        ("cluster", {"device": "cuda:99"}, "cluster.device: this machine has no 'cuda:99'"),
+        ("aggregation", {"device": "cuda"}, "aggregation.device: this machine has no 'cuda'; use \"cpu\", or"),
+        ("cluster", {"device": "cuda:99"}, "cluster.device: this machine has no 'cuda:99'; use \"cpu\", or"),
     ],
 )
 def test_a_mistake_is_named_by_its_key_and_only_what_can_be_set_is_suggested(

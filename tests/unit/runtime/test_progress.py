@@ -176,3 +176,15 @@ def _train(stream: Any) -> None:
     progress.start(at=0, steps=1)
     progress.advance(line(1))
     progress.finish()
+
+
+def test_the_epoch_is_shown_where_there_is_room() -> None:
+    with terminal(100) as (wide, read_wide), terminal(40) as (narrow, read_narrow):
+        plain = io.StringIO()
+        for stream in (wide, narrow, plain):
+            progress = ProgressLine(stream, clock=Clock())
+            progress.start(at=0, steps=9)
+            progress.advance(line(5, epoch=2))
+        assert "step 5/9  epoch 2  0.82 s left  loss 0.412" in read_wide()
+        assert "step 5/9  0.82 s left  loss 0.412" in read_narrow()
+        assert plain.getvalue().startswith("step 5 of 9, 0.82 s left: loss 0.412, epoch 2, ")

@@ -11,10 +11,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import StepLR
 
 from byzshield.config import RunConfig
+from byzshield.models import FlatModel
 from byzshield.runtime.optimizers import _misfit_of_optimizer, build_optimizer, optimizer_classes
 
 OPTIONS: dict[str, dict[str, Any]] = {"SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}, "Adam": {"amsgrad": True}}
 FIT = sorted(name for name, factory in optimizer_classes().items() if not _misfit_of_optimizer(factory))
+
+
+def flat(start: torch.Tensor) -> FlatModel:
+    """A model whose parameters are these."""
+    model = FlatModel(torch.nn.Linear(len(start), 1, bias=False))
+    model.load_parameters(start.numpy())
+    return model
 
 
 def taken_steps(optimizer: Optimizer) -> dict[str, Any]:
@@ -34,13 +42,13 @@ def test_steps_and_state_are_those_of_torch_bit_for_bit(tiny_run: Callable[..., 
     options = OPTIONS.get(name, {})
     config = tiny_run(optimizer={"name": name, "lr": 0.01, **options})
     start = torch.linspace(0.5, 1.5, 7)
-    ours = build_optimizer(config, torch.nn.Parameter(start.clone()))
+    ours = build_optimizer(config, flat(start))
     torchs = getattr(torch.optim, name)([torch.nn.Parameter(start.clone())], lr=0.01, **options)
     found, expected = taken_steps(ours), taken_steps(torchs)
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         assert torch.equal(torch.as_tensor(found[key]), torch.as_tensor(value)), key
-    again = build_optimizer(config, torch.nn.Parameter(start.clone()))
+    again = build_optimizer(config, flat(start))
     again.load_state_dict(torchs.state_dict())
     assert again.state_dict()["param_groups"] == ours.state_dict()["param_groups"]
     assert (type(ours).__name__, isinstance(ours, getattr(torch.optim, name))) == (name, True)

@@ -37,12 +37,12 @@ RATES = {
 }
 
 
-def state_of(schedule: dict[str, Any]) -> TrainingState:
+def state_of(schedule: dict[str, Any], *, updates: int = 100) -> TrainingState:
     config = from_table({"optimizer": {"lr": 1.0, "momentum": 0.9}, "schedule": schedule})
     torch.manual_seed(0)
     model = FlatModel(torch.nn.Linear(3, 2))
-    optimizer = build_optimizer(config, torch.nn.Parameter(model.parameters))
-    return TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(config, optimizer))
+    optimizer = build_optimizer(config, model)
+    return TrainingState(model=model, optimizer=optimizer, scheduler=build_scheduler(config, optimizer, updates=updates))
 
 
 def rates(state: TrainingState, events: str) -> list[float]:
@@ -60,6 +60,18 @@ def rates(state: TrainingState, events: str) -> list[float]:
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_first_rates_are_those_by_hand(name: str) -> None:
     assert rates(state_of(SCHEDULES[name]), "a" * 8) == pytest.approx(RATES[name])
+
+
+def test_a_schedule_without_a_length_ends_with_the_run_or_with_its_part() -> None:
+    cosine, halfway = {"name": "CosineAnnealingLR"}, [(1 + math.cos(math.pi * step / 2)) / 2 for step in range(2)]
+    assert rates(state_of(cosine, updates=4), "aaaa") == pytest.approx(COSINE)
+    parts = [WARM_UP[0], {**cosine, "steps": 2}, cosine]
+    assert rates(state_of({"name": "sequence", "parts": parts}, updates=10), "a" * 10) == pytest.approx(
+        [*RATES["warm-up and cosine"][:4], *halfway, *COSINE]
+    )
+    assert rates(state_of({"name": "sequence", "parts": [WARM_UP[0], cosine]}, updates=3), "aaa") == [0.25, 0.4375, 0.625]
+    one_cycle = rates(state_of({"name": "OneCycleLR", "max_lr": 1.0}, updates=9), "a" * 9)
+    assert (max(one_cycle), one_cycle[-1]) == (pytest.approx(1, abs=0.05), pytest.approx(4e-6))
 
 
 @pytest.mark.parametrize("events", ["ssssssss", "aassaaaa", "saasasaa"])

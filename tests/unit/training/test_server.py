@@ -662,7 +662,7 @@ class TestDivergence:
             server.aggregate()
         assert str(raised.value) == (
             "the model diverged at step 2 (last loss 0.5, learning rate 1): 2 of 5 files have a gradient that is not "
-            "finite, and at most 1 can be false; no worker is blamed for it, start afresh with a lower optimizer.lr"
+            "finite, and at most 1 can be false; no worker is blamed for it, use a lower optimizer.lr, with --resume or afresh"
         )
         assert (server.step, server.state.finite, blamed(server)) == (1, True, {})
 
