@@ -57,7 +57,7 @@ def test_a_dry_run_prints_the_run_file_of_the_run(
     assert not (tmp_path / "job").exists()
     (tmp_path / "job").mkdir()  # as the published scripts do before they start
     assert detox() == 0
-    assert load(printed) == load(tmp_path / "job" / "config.toml")
+    assert load(printed, ["run.module_dir=here"]) == load(tmp_path / "job" / "config.toml", ["run.module_dir=here"])
     assert main(["simulate", str(printed), "--set", "run.name=again"]) == 0
     assert read_metrics(tmp_path / "again" / "metrics.jsonl")[-1]["lr"] == 0.005
     first, second = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("job", "again"))
