@@ -162,7 +162,8 @@ def _fish_offer(offer: Offer, settings: Settings) -> str:
 
 def _tables(commands: Commands, settings: Settings) -> dict[str, str]:
     """For bash and zsh: which words are a command, and what follows an option of it or stands without one."""
-    known = "\n".join(f"            {shlex.quote(name)}) command={shlex.quote(name)} ;;" for name in commands if name)
+    # Quoted always: `command=export` looks like a mistake.
+    known = "\n".join(f"            {shlex.quote(name)}) command='{name}' ;;" for name in commands if name)
     after: dict[str, list[str]] = {}
     for name, command in commands.items():
         for option, offer in command.options.items():
