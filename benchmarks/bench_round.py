@@ -10,6 +10,7 @@ other. All of a preset runs on one machine, one after the other; nothing else sh
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -98,7 +99,8 @@ def _config(chosen: dict[str, Any], folder: str, *, num_byzantine: int, exchange
 def _job(config: RunConfig, ranks: int, folder: Path, bound: float, interpreter: int) -> dict[str, Any]:
     run_file, results = folder / "run.toml", folder / config.run.name
     run_file.write_text(dump(config))
-    usage = _run(ranks, ["byzshield", "train", str(run_file), "--overwrite"], results / "metrics.jsonl")
+    shutil.rmtree(results, ignore_errors=True)  # or the lines of the job before would count
+    usage = _run(ranks, ["byzshield", "train", str(run_file)], results / "metrics.jsonl")
     lines = read_metrics(results / "metrics.jsonl")[WARM_UP:]
     summary = json.loads((results / "summary.json").read_text())
     medians = {key: statistics.median(line[key] for line in lines) for key in lines[0] if _is_number(lines[0][key])}
