@@ -24,5 +24,5 @@ def test_model_data_and_loss_fit_together() -> None:
 
 
 def test_training_gets_somewhere_although_three_workers_collude(tmp_path: Path) -> None:
-    result = bz.simulate(RUN_FILE, output_dir=tmp_path)
+    result = bz.simulate(RUN_FILE, output_dir=tmp_path, steps=40)
     assert result.summary["test_accuracy"] > 0.9
