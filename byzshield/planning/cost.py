@@ -31,7 +31,8 @@ class Cost:
     """What one training step takes.
 
     Args:
-        compute: gradients computed in all, in multiples of one batch; equals r.
+        compute: gradients computed in all, in multiples of one batch; equals r. In digest mode it is the most: r' while nobody
+            fails, unless each worker holds one file.
         server_bytes_sent: parameters to K workers.
         server_bytes_received_digest: a digest of every chunk of every copy, and one copy of each file's gradient; chunks are
             those of a run file that does not set cluster.chunk_elements.
@@ -55,9 +56,10 @@ class Cost:
 def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
     """Predicts the cost of a step.
 
-    The model is a sum of three phases: parameters out over the server's link, every worker's l of the f files, gradients in
-    over the same link. It leaves out aggregation, compression, latency and the requests for gradients (bytes each), and it
-    lets nothing overlap: it is meant for comparing placements, and a real step takes another time.
+    The model is a sum of three phases: parameters out over the server's link, every worker's l of the f files (r' / r of them in
+    digest mode, while nobody fails), gradients in over the same link. It leaves out aggregation, compression, latency and the
+    requests for gradients (bytes each), and it lets nothing overlap: it is meant for comparing placements, and a real step takes
+    another time.
     """
     gradient = cluster.num_parameters * BYTES_PER_PARAMETER
     layout = ChunkLayout(cluster.num_parameters, ClusterSection().chunk_elements)
@@ -66,6 +68,7 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
     digest = copies * layout.num_chunks * DIGEST_BYTES + assignment.num_files * gradient
     full = copies * gradient
     compute_seconds = cluster.gradient_seconds * assignment.load / assignment.num_files
+    at_once = 1.0 if assignment.load == 1 else assignment.majority / assignment.replication
     return Cost(
         compute=assignment.replication,
         server_bytes_sent=sent,
@@ -73,6 +76,6 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
         server_bytes_received_full=full,
         server_memory_bytes=(assignment.num_files + 4) * gradient,
         worker_memory_bytes=assignment.load * gradient,
-        step_seconds_digest=compute_seconds + 8 * (sent + digest) / cluster.bandwidth,
+        step_seconds_digest=at_once * compute_seconds + 8 * (sent + digest) / cluster.bandwidth,
         step_seconds_full=compute_seconds + 8 * (sent + full) / cluster.bandwidth,
     )

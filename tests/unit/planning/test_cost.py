@@ -2,7 +2,7 @@
 
 import pytest
 
-from byzshield.placement import baseline, mols
+from byzshield.placement import baseline, frc, mols
 from byzshield.planning import Cluster, cost_of
 
 CLUSTER = Cluster(num_parameters=1_000_000, bandwidth=8e9, gradient_seconds=10.0)
@@ -16,7 +16,12 @@ def test_the_cost_is_what_a_count_by_hand_gives():
     assert cost.server_bytes_received_full == 75 * 4_000_000
     assert cost.server_bytes_received_digest == 25 * 4_000_000 + 75 * 4 * 32
     assert cost.step_seconds_full == pytest.approx(2.0 + 0.06 + 0.3)
-    assert cost.step_seconds_digest == pytest.approx(2.0 + 0.06 + 0.1 + 9.6e-6)
+    assert cost.step_seconds_digest == pytest.approx(2.0 * 2 / 3 + 0.06 + 0.1 + 9.6e-6)  # two of three copies decide
+
+
+def test_where_each_worker_holds_one_file_all_copies_are_computed_at_once():
+    cost = cost_of(frc(num_workers=15, replication=3), CLUSTER)
+    assert cost.step_seconds_digest == pytest.approx(2.0 + 0.06 + 5 * 0.004 + 15 * 4 * 32 / 1e9)
 
 
 def test_the_baseline_divides_the_batch_evenly():
