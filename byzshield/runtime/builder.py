@@ -322,14 +322,7 @@ class Builder:
         section = self.config.aggregation
         num_corrupted = self.most_corrupted if section.num_corrupted == "auto" else section.num_corrupted
         shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
-        pre = []
-        for index, entry in enumerate(section.pre):
-            key, options = f"aggregation.pre[{index}].name", {"name": entry} if isinstance(entry, str) else dict(entry)
-            if not isinstance(options.get("name"), str):
-                raise ConfigError(f"{key}: is required in each table")
-            pre.append(make(PRE_AGGREGATORS, options.pop("name"), key, options, known={"name"}, **shared))
-        if self.objects.pre is not None:
-            pre = list(self.objects.pre)
+        pre = self._pre(shared) if self.objects.pre is None else list(self.objects.pre)
         rule = copy.deepcopy(self.objects.rule)  # it may remember what it saw in another run
         if rule is not None and not rule.was_told:
             rule = rule.against(num_corrupted)
@@ -359,6 +352,16 @@ class Builder:
             beta=section.momentum,
             form=section.momentum_form,
         )
+
+    def _pre(self, shared: dict[str, Any]) -> list[PreAggregator]:
+        """The pre-aggregators that the configuration names."""
+        pre = []
+        for index, entry in enumerate(self.config.aggregation.pre):
+            key, options = f"aggregation.pre[{index}].name", {"name": entry} if isinstance(entry, str) else dict(entry)
+            if not isinstance(options.get("name"), str):
+                raise ConfigError(f"{key}: is required in each table")
+            pre.append(make(PRE_AGGREGATORS, options.pop("name"), key, options, known={"name"}, **shared))
+        return pre
 
     def _what_fits(self, rule: Aggregator, pre: list[PreAggregator]) -> str:
         """What to change when the rule does not tolerate `num_corrupted` files, and how to run it all the same."""

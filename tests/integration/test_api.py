@@ -102,6 +102,15 @@ def test_an_object_and_its_name_train_the_same_weights(parts: dict[str, Any]) ->
     assert (recorded.rule, recorded.num_corrupted, recorded.pre) == ("trimmed_mean", 3, ({"name": "nnm"},))
 
 
+def test_a_pre_aggregator_need_not_be_importable(parts: dict[str, Any]) -> None:
+    class Own(bz.NNM):
+        pass
+
+    own, named = (bz.simulate(**{**parts, "rule": bz.TrimmedMean(3), "pre": [pre], "steps": 3}) for pre in (Own(), "nnm"))
+    assert torch.equal(own.model.layers[0].weight, named.model.layers[0].weight)
+    assert load(own.directory / "config.toml").aggregation.pre == ({"name": "<Own>"},)
+
+
 def test_a_rule_that_remembers_begins_each_run_anew(parts: dict[str, Any]) -> None:
     rule = bz.CenteredClipping(radius=0.5)
     first, second = (bz.simulate(**{**parts, "rule": rule, "steps": 3}) for _ in range(2))
