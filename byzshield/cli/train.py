@@ -9,7 +9,6 @@ from byzshield.cli.progress import print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
 from byzshield.config import RunConfig
 from byzshield.extras import require
-from byzshield.limits import require_open_files
 
 __all__ = ["add_exit_file", "add_parser", "run_rank"]
 
@@ -54,8 +53,6 @@ def run_rank(config: RunConfig, arguments: argparse.Namespace, stop: StopOnSigna
 
     rank = mpi.world_rank()
     log.configure("PS" if rank == 0 else f"rank {rank}")
-    if rank == 0:
-        require_open_files(mpi.world_size())
     result = train_mpi(config, resume=arguments.resume, overwrite=arguments.overwrite, progress=ProgressLine(), stop=stop)
     if result is not None:
         print_summary(result[0].path, result[1])

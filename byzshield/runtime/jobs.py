@@ -9,6 +9,7 @@ from torch import nn
 
 from byzshield.config import RunConfig
 from byzshield.errors import STOPPED, ByzShieldError, DivergedError, HandshakeError, RunStopped, StalledError
+from byzshield.limits import require_open_files
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.builder import Builder
@@ -131,6 +132,8 @@ def run_rank(
     builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects(), local_rank=mpi.local_rank())
     builder.set_threads()
     builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
+    if mpi.world_rank() == SERVER_RANK:
+        require_open_files(mpi.world_size())
     endpoint, channel = mpi.MPIEndpoint(), mpi.MPIEndpoint()
     if endpoint.rank != SERVER_RANK:
         endpoint.hear([SERVER_RANK])
