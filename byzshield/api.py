@@ -138,11 +138,11 @@ def _result(outcome: Outcome) -> TrainingResult:
 @contextmanager
 def _torch_settings_kept() -> Iterator[None]:
     """What a run fixes for the bits of its gradients is as before once it is over."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     benchmark = torch.backends.cudnn.benchmark
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(deterministic)
         torch.backends.cudnn.benchmark = benchmark

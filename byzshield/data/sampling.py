@@ -51,16 +51,7 @@ class Sampler(ABC):
 class FileSampler(Sampler):
     """Cuts each epoch's random permutation into batches, and each batch into files of equal size.
 
-    An epoch has floor(n / b) steps; the few samples left over rest until the next permutation.
-
-    Args:
-        num_samples: n, training samples.
-        batch_size: b, samples a step over all files; a multiple of num_files.
-        num_files: f.
-        seed: the run's seed.
-
-    Raises:
-        ConfigError: f does not divide b, or b is more than n.
+    An epoch has floor(n / b) steps; the few samples left over rest until the next permutation. It takes what a `Sampler` takes.
     """
 
     def __init__(self, *, num_samples: int, batch_size: int, num_files: int, seed: int) -> None:

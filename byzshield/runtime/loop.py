@@ -146,8 +146,8 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
     began = time.perf_counter()
     run_round()
     exchanged = time.perf_counter()
-    # No rank has computed for longer than the round took, whatever it says.
     gradients = server.gradients
+    # No rank has computed for longer than the round took, whatever it says.
     computing = [min(seconds, exchanged - began) for seconds in server.compute_seconds.values()] or [0.0]
     aggregate = server.aggregate()
     aggregated = time.perf_counter()
