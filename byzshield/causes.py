@@ -26,6 +26,7 @@ REQUESTS: Final = ("steps", "votes", "payloads")  # whose votes are asked for, e
 CAUSES: Final[Mapping[str, Cause]] = {
     "minority": Cause(words="voted against a file's winner", asked=("votes",)),
     "payload_mismatch": Cause(words="sent a payload other than it had voted for", proof=True, asked=("payloads",)),
+    "audit": Cause(words="voted with another gradient than the server computes", proof=True, asked=("votes",)),
     "malformed": Cause(words="sent a message that is damaged or out of place", proof=True, asked=("votes", "payloads")),
     "slow": Cause(words="answered far later than the others", asked=("steps", "payloads")),
     "timeout": Cause(words="was silent past a deadline while it was waited for", asked=("steps", "payloads")),

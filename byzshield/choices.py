@@ -5,8 +5,11 @@ from typing import Any, Literal, get_args
 from byzshield.errors import ParameterError
 
 __all__ = [
+    "AuditBy",
     "Compression",
+    "Evidence",
     "Exchange",
+    "Expel",
     "ForgedFiles",
     "Knowledge",
     "MomentumForm",
@@ -17,6 +20,12 @@ __all__ = [
     "require_choice",
 ]
 
+AuditBy = Literal["server", "workers"]
+"""Who computes a file again that is audited."""
+Evidence = Literal["audit", "arbitration", "payload", "replay"]
+"""What convicted a worker: a drawn file, copies that disagreed, a payload that it had not voted for, or what it did before."""
+Expel = Literal["proof", "never"]
+"""Whether the votes of a convicted worker no longer count."""
 Exchange = Literal["digest", "full", "coded"]
 """Whether workers vote with digests and the server fetches each winner once, or send all copies, or one combination each."""
 Compression = Literal["auto", "on", "off"]

@@ -94,6 +94,10 @@ class StalledError(ByzShieldError):
     """So many steps in a row were skipped that the run ends."""
 
 
+class ServerFaultError(ByzShieldError):
+    """The server itself computes wrongly."""
+
+
 class DivergedError(ByzShieldError):
     """The model itself has left the range of numbers, which is nobody's fault but the run file's."""
 

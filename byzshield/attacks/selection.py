@@ -96,7 +96,10 @@ class Selection:
         workers_of = self.assignment.at(step).workers_of
         counted = ~np.isin(workers_of, discarded)
         byzantine = np.isin(workers_of, self.byzantine_at(step))
-        won = 2 * (byzantine & counted).sum(axis=1) > counted.sum(axis=1)
+        if self.assignment.threshold > self.assignment.majority:
+            won = (byzantine & counted).sum(axis=1) == np.maximum(counted.sum(axis=1), 1)
+        else:
+            won = 2 * (byzantine & counted).sum(axis=1) > counted.sum(axis=1)
         return [file for file in np.flatnonzero(won).tolist() if file in self.forged_at(step)]
 
     def _forged_at(self, step: int) -> frozenset[int]:

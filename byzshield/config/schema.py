@@ -4,8 +4,10 @@ from dataclasses import dataclass, field, fields
 from typing import Final, Literal, get_type_hints
 
 from byzshield.choices import (
+    AuditBy,
     Compression,
     Exchange,
+    Expel,
     ForgedFiles,
     Knowledge,
     MomentumForm,
@@ -21,6 +23,7 @@ from byzshield.errors import ConfigError
 __all__ = [
     "AggregationSection",
     "AttackSection",
+    "AuditSection",
     "ClusterSection",
     "DataSection",
     "EvaluationSection",
@@ -263,6 +266,64 @@ class VoteSection(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditSection(Section):
+    """What the server computes itself to find out who lies; see docs/audits.md. Not with vote "aspis" nor the coded exchange.
+
+    Args:
+        arbitrate: whether the server computes a file whose copies disagree. Then only copies that all agree decide a file, all
+            r of them are computed, and r may be even.
+        rate: the probability with which each decided file is computed again before it counts.
+        by: "server", or "workers": one more worker, drawn at random, computes the file again, and the server judges if they
+            disagree.
+        expel: "proof" (who is convicted no longer counts, and others compute its files) or "never" (it is only recorded).
+        probation: steps without a fault after which a convicted worker counts again, once; 0 for never.
+        rollback: whether to go back to an earlier checkpoint after a conviction and to do again what the convicted worker may
+            have corrupted. The more checkpoints there are (run.checkpoint_every), the less is done again.
+        clean_steps: steps in a row without a lie of the convicted worker, before which nobody looks further back.
+        seed: fixes what is drawn, for experiments: whoever knows it knows what is not checked. Without, the operating system's
+            random numbers.
+        record: whether record.jsonl is written, with which `byzshield verify` checks a run; with audits, it always is.
+
+    Example:
+        [audit]
+        arbitrate = true           # for r = 2 or more
+        rate = 0.1                 # for any r, also 1
+        rollback = true
+    """
+
+    arbitrate: bool = False
+    rate: float = key(0.0, least=0, most=1)
+    by: AuditBy = "server"
+    expel: Expel = "proof"
+    probation: int = key(0, least=0, most=LAST_STEP)
+    rollback: bool = False
+    clean_steps: int = key(50, least=1, most=LAST_STEP)
+    seed: int | None = key(None, least=0, most=LARGEST_INTEGER)
+    record: bool = key(False, hashed=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.enabled:
+            for name in ("rollback", "probation"):
+                if getattr(self, name):
+                    raise ConfigError(f"audit.{name}: nobody is convicted without audit.arbitrate = true or audit.rate > 0")
+        if self.expel == "never" and (self.rollback or self.probation):
+            raise ConfigError(
+                'audit.expel: "never" leaves nothing to roll back and nobody to come back; leave out those two keys'
+            )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the server computes anything itself."""
+        return self.arbitrate or self.rate > 0
+
+    @property
+    def recorded(self) -> bool:
+        """Whether record.jsonl is written."""
+        return self.enabled or self.record
+
+
+@dataclass(frozen=True, kw_only=True)
 class AggregationSection(Section):
     """The rule that combines the winners, and its own keywords.
 
@@ -467,6 +528,7 @@ class RunConfig:
     loss: LossSection = field(default_factory=LossSection)
     placement: PlacementSection = field(default_factory=PlacementSection)
     vote: VoteSection = field(default_factory=VoteSection)
+    audit: AuditSection = field(default_factory=AuditSection)
     aggregation: AggregationSection = field(default_factory=AggregationSection)
     attack: AttackSection = field(default_factory=AttackSection)
     optimizer: OptimizerSection = field(default_factory=OptimizerSection)

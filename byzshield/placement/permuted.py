@@ -37,4 +37,4 @@ def permuted(assignment: Assignment, *, seed: int) -> Permuted:
     >>> permuted(frc(num_workers=6, replication=3), seed=1).at(3).files_of.ravel().tolist()
     [1, 0, 1, 0, 1, 0]
     """
-    return Permuted(scheme=assignment.scheme, files_of=assignment.files_of, seed=seed)
+    return Permuted(scheme=assignment.scheme, files_of=assignment.files_of, threshold=assignment.threshold, seed=seed)

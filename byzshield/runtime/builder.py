@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipeline, PreAggregator
+from byzshield.arrays import Float32
 from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
@@ -35,6 +36,7 @@ from byzshield.runtime.weights import load_weights
 from byzshield.seeding import generator, torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import Adversary, GradientComputer, ParameterServer, TrainingState, Worker
+from byzshield.training.audit import Audit, Convictions
 from byzshield.training.decoding import Decoding
 from byzshield.training.evaluation import evaluate
 from byzshield.training.momentum import ShardMomentum
@@ -92,8 +94,13 @@ class Builder:
                 f"{self.num_ranks} processes are more than the server and {assignment.num_workers} workers: "
                 f"use mpirun -n {assignment.num_workers + 1} or fewer"
             )
-        if assignment.replication % 2 == 0:
-            raise ConfigError(f"placement.replication: must be odd, or a vote can tie; got r = {assignment.replication}")
+        if self.config.audit.arbitrate:
+            assignment = assignment.arbitrated()
+        elif assignment.replication % 2 == 0:
+            raise ConfigError(
+                f"placement.replication: must be odd, or a vote can tie, unless audit.arbitrate = true settles it; got r = "
+                f"{assignment.replication}"
+            )
         return permuted(assignment, seed=self.config.run.seed) if section.permute else assignment
 
     def _assignment(self) -> Assignment:
@@ -437,21 +444,13 @@ class Builder:
         model = self.model()
         if run.start_from is not None:
             load_weights(Path(os.path.expanduser(run.start_from)), model.module)
-        section, optimizer = self.config.optimizer, build_optimizer(self.config, model)
-        if idle := self.steps % section.accumulate:
-            LOG.warning(
-                "the last %d of %d steps make no update: optimizer.accumulate is %d", idle, self.steps, section.accumulate
-            )
+        accumulate = self.config.optimizer.accumulate
+        if idle := self.steps % accumulate:
+            LOG.warning("the last %d of %d steps make no update: optimizer.accumulate is %d", idle, self.steps, accumulate)
         coded = self.code is not None
         require_memory(self, SERVER_RANK)
         server = ParameterServer(
-            state=TrainingState(
-                model=model,
-                optimizer=optimizer,
-                scheduler=build_scheduler(self.config, optimizer, updates=self.steps // section.accumulate),
-                accumulate=section.accumulate,
-                clip_norm=section.clip_norm,
-            ),
+            state=self.training_state(model),
             pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
             assignment=baseline(num_workers=self.assignment.num_workers) if coded else self.assignment,
             rank_of=self.rank_of,
@@ -463,10 +462,48 @@ class Builder:
             detection=self.detection,
             on_request=self.on_request,
             momentum=self._momentum(model.num_parameters),
+            audit=self._audit(),
+            convictions=Convictions(probation=self.config.audit.probation),
         )
         server.begin_behind(run.start_step)
         self._warn_of_small_shards()
         return server
+
+    def training_state(self, model: FlatModel) -> TrainingState:
+        """What moves the parameters of `model`, from before the first step."""
+        section, optimizer = self.config.optimizer, build_optimizer(self.config, model)
+        return TrainingState(
+            model=model,
+            optimizer=optimizer,
+            scheduler=build_scheduler(self.config, optimizer, updates=self.steps // section.accumulate),
+            accumulate=section.accumulate,
+            clip_norm=section.clip_norm,
+        )
+
+    def _audit(self) -> Audit | None:
+        """What the server does about files that it can compute itself; None if nothing."""
+        section = self.config.audit
+        if not section.enabled:
+            return None
+        if self.config.cluster.exchange == "coded" or self.detection is not None:
+            raise ConfigError(
+                'audit: needs single files and the plain vote; leave out cluster.exchange = "coded" and vote.name = "aspis", '
+                "or audit.arbitrate and audit.rate"
+            )
+        if section.seed is not None:
+            LOG.warning("audit.seed makes audits predictable: whoever knows it lies where nobody looks; for experiments alone")
+        return Audit(
+            computer=self._recompute,
+            arbitrate=section.arbitrate,
+            rate=section.rate,
+            by=section.by,
+            expel=section.expel == "proof",
+            seed=section.seed,
+        )
+
+    def _recompute(self, parameters: Float32, step: int, file: int) -> Float32:
+        self.computer.load(parameters)
+        return self.computer(step, file)
 
     def _warn_of_small_shards(self) -> None:
         if isinstance(self.sampler, ShardSampler):
@@ -478,12 +515,12 @@ class Builder:
                     self.sampler.file_size,
                 )
 
-    def worker(self, rank: int) -> Worker:
-        """The logical workers of `rank`; those of all ranks in this process share one model."""
+    def worker(self, rank: int, *, honest: bool = False) -> Worker:
+        """The logical workers of `rank`, all of them honest if told so; those of all ranks in this process share one model."""
         cluster, computer = self.config.cluster, self.computer
         require_memory(self, rank)
         adversary = None
-        if self.config.attack.num_byzantine:
+        if self.config.attack.num_byzantine and not honest:
             adversary = Adversary(
                 rank=rank,
                 attack=self.attack,

@@ -89,14 +89,21 @@ def load_checkpoint(path: Path, *, configuration: str | None = None) -> dict[str
     return state
 
 
-def newest_sound(folder: Path, *, configuration: str) -> tuple[Path, dict[str, Any]] | None:
+def newest_sound(folder: Path, *, configuration: str, up_to: int | None = None) -> tuple[Path, dict[str, Any]] | None:
     """The newest checkpoint that is not damaged, and its path; a warning names each newer one. None if there is no checkpoint.
+
+    Args:
+        folder: the run's checkpoint folder.
+        configuration: the hash that it must carry.
+        up_to: the last step that counts; None for any.
 
     Raises:
         CheckpointError: all are damaged, or one belongs to another configuration.
     """
     damage: list[str] = []
-    for _, path in reversed(all_checkpoints(folder)):
+    for step, path in reversed(all_checkpoints(folder)):
+        if up_to is not None and step > up_to:
+            continue
         try:
             state = load_checkpoint(path, configuration=configuration)
         except DamagedCheckpointError as error:

@@ -2,15 +2,17 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from typing import Any
 
 from byzshield.config import RunConfig, resume_hash
 from byzshield.errors import ByzShieldError, RunStopped, StalledError
 from byzshield.log import get_logger
+from byzshield.runtime.auditing import Auditing, GoBack
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.checkpoint import newest_sound, save_checkpoint
+from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
 from byzshield.runtime.progress import Progress, Silent
@@ -31,11 +33,15 @@ def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) 
     Raises:
         CheckpointError: all are damaged, or it belongs to another run.
     """
-    found = newest_sound(directory.checkpoints, configuration=resume_hash(config))
-    if found is not None:
+    evidence = EvidenceLog(directory.evidence)
+    while (found := newest_sound(directory.checkpoints, configuration=resume_hash(config))) is not None:
         path, state = found
+        if evidence.undid(state):
+            path.unlink()  # the job was killed while it went back
+            continue
         server.load_state_dict(state)
         LOG.info("resumed from %s", path)
+        break
 
 
 def train(
@@ -72,8 +78,9 @@ def train(
     directory.summary.unlink(missing_ok=True)  # until this run has ended, too
     metrics = MetricsLog(directory.metrics, resumed_at=server.step)
     try:
-        with closing(metrics):
-            _train(builder, server, run_round, directory, metrics, progress, stop)
+        with closing(metrics), closing(Auditing(builder.resolved, directory, server)) as auditing:
+            while (earlier := _train(builder, server, run_round, directory, metrics, auditing, progress, stop)) is not None:
+                metrics.go_back(auditing.go_back(earlier, builder.training_state(server.state.model)))
         if server.step < builder.steps:
             raise RunStopped(f"stopped after step {server.step} of {builder.steps}, which is stored; --resume goes on from there")
     except BaseException as error:
@@ -89,18 +96,20 @@ def _train(
     run_round: Callable[[], None],
     directory: RunDirectory,
     metrics: MetricsLog,
+    auditing: Auditing,
     progress: Progress,
     stop: Callable[[], bool],
-) -> None:
+) -> int | None:
+    """Trains to the end and returns None, or until training is to go back, and returns to which step."""
     config = builder.resolved
     run = config.run
     saved, skipped = server.step, 0
-    state_to_keep = server.state_dict
+    state_to_keep: Callable[[], dict[str, Any]] | None = server.state_dict
     writers = Writers(config, directory, metrics.lines)
     progress.start(at=server.step, steps=builder.steps, lines=metrics.lines)
     try:
         while server.step < builder.steps and not stop():
-            line = _step(builder, server, run_round, metrics)
+            line = _step(builder, server, run_round, metrics, auditing)
             progress.advance(line)
             writers.write()
             skipped = 0 if line["applied"] else skipped + 1
@@ -113,20 +122,26 @@ def _train(
             if config.metrics.log_every and server.step % config.metrics.log_every == 0:
                 LOG.info("step %d of %d: %s", server.step, run.steps, in_words(line))
             if run.checkpoint_every and server.step % run.checkpoint_every == 0:
-                saved = _save(directory, metrics, server.state_before_skips(), config, saved)
+                saved = _save(directory, metrics, auditing, server.state_before_skips(), config, saved)
+    except GoBack as back:
+        state_to_keep = None
+        return back.step
     except ByzShieldError:
         state_to_keep = server.state_before_skips
         raise
     finally:
         progress.finish()
         try:
-            if server.state.finite:
-                _save(directory, metrics, state_to_keep(), config, saved)
+            if state_to_keep is not None and server.state.finite:
+                _save(directory, metrics, auditing, state_to_keep(), config, saved)
         finally:
             writers.close()
+    return None
 
 
-def _save(directory: RunDirectory, metrics: MetricsLog, state: dict[str, Any], config: RunConfig, saved: int) -> int:
+def _save(
+    directory: RunDirectory, metrics: MetricsLog, auditing: Auditing, state: dict[str, Any], config: RunConfig, saved: int
+) -> int:
     """Writes a checkpoint if it is of a later step than `saved`; returns the step of the newest.
 
     A step whose line could not be written gets none: the run goes on from the step before, and does it again.
@@ -135,17 +150,21 @@ def _save(directory: RunDirectory, metrics: MetricsLog, state: dict[str, Any], c
     if not saved < step <= metrics.last_step:
         return saved
     metrics.sync()
+    auditing.sync()
     save_checkpoint(directory.checkpoints, state, configuration=resume_hash(config), keep=config.run.keep_checkpoints)
     return step
 
 
-def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog) -> dict[str, Any]:
+def _step(
+    builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog, auditing: Auditing
+) -> dict[str, Any]:
     """Plays and records one step; a signal ends it before the weights move, or after their line is written."""
     config = builder.config
     received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.state.learning_rate
     began = time.perf_counter()
     run_round()
     exchanged = time.perf_counter()
+    auditing.after_votes()
     gradients = server.gradients
     # No rank has computed for longer than the round took, whatever it says.
     computing = [min(seconds, exchanged - began) for seconds in server.compute_seconds.values()] or [0.0]
@@ -153,6 +172,7 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
     aggregated = time.perf_counter()
     with postpone_signals() as postponed:
         outcome = server.close_round(aggregate)
+        auditing.after_step(outcome, aggregate)
         line: dict[str, Any] = {
             "step": outcome.step,
             "epoch": 1 + (outcome.step - 1) // builder.sampler.steps_per_epoch,
@@ -183,6 +203,10 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
             line["reason"] = outcome.reason
         if outcome.blamed:
             line["blamed"] = outcome.blamed
+        if config.audit.enabled:
+            line["corrupted_files"] = _believed_of(builder.selection.byzantine_at(outcome.step), server)
+            line |= {"audited": list(outcome.audited), "arbitrated": list(outcome.arbitrated)}
+            line |= {"expelled": sorted(server.convictions.expelled), "rolled_back_steps": auditing.rolled_back_steps}
         run = config.run
         try:
             if outcome.step == builder.steps or (run.eval_every and outcome.step % run.eval_every == 0):
@@ -191,3 +215,9 @@ def _step(builder: Builder, server: ParameterServer, run_round: Callable[[], Non
         finally:
             metrics.write(line)
     return line
+
+
+def _believed_of(byzantine: Collection[int], server: ParameterServer) -> int:
+    """How many files of the newest round Byzantine workers alone have decided."""
+    voters = [ballot.supporters for file, ballot in enumerate(server.ballots) if file not in server.settled]
+    return sum(bool(supporters) and set(supporters) <= set(byzantine) for supporters in voters)

@@ -23,8 +23,22 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, *, resumed_at: int = 0) -> None:
-        self.lines = [line for line in read_metrics(path) if line["step"] <= resumed_at]
-        self._file = RecordFile(path, "".join(dumps(line) + "\n" for line in self.lines).encode())
+        self._path = path
+        self.lines: list[dict[str, Any]] = []
+        self._file = self._cut(read_metrics(path), resumed_at)
+
+    def _cut(self, lines: list[dict[str, Any]], step: int) -> RecordFile:
+        self.lines = [line for line in lines if line["step"] <= step]
+        return RecordFile(self._path, "".join(dumps(line) + "\n" for line in self.lines).encode())
+
+    def go_back(self, step: int) -> None:
+        """Removes the lines of later steps.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        self._file.close()
+        self._file = self._cut(self.lines, step)
 
     @property
     def last_step(self) -> int:

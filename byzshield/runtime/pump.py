@@ -86,7 +86,9 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
         # What has come is read first, or a flood would make the others late; but no rank can send for ever without being cut off.
         if deadline is not None and now >= deadline + (0.0 if packet is None else patience.seconds):
             send(server.tick(now))
-        if packet is None:
+        if packet is None and server.busy:  # checks files while it would wait
+            send(server.work(time.monotonic()))
+        elif packet is None:
             backoff.wait()
 
 

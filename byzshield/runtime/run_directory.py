@@ -35,6 +35,8 @@ class RunDirectory:
         self.path = path
         self.config = path / "config.toml"
         self.metrics = path / "metrics.jsonl"
+        self.evidence = path / "evidence.jsonl"
+        self.record = path / "record.jsonl"
         self.checkpoints = path / "checkpoints"
         self.summary = path / "summary.json"
         self.csv = path / "metrics.csv"
@@ -71,7 +73,7 @@ class RunDirectory:
     def remove_parts(self) -> None:
         """Removes what a job that was killed had half written; needs the lock."""
         events = self.events / "events.out.tfevents.*"
-        files = (self.config, self.metrics, self.summary, self.csv, self.prometheus)
+        files = (self.config, self.metrics, self.evidence, self.record, self.summary, self.csv, self.prometheus)
         for path in (*files, events, self.checkpoints / "step_*.pt"):
             for part in parts_of(path):
                 part.unlink(missing_ok=True)

@@ -41,6 +41,9 @@ class Simulation:
             turns = [take_turn(worker, self._endpoints[rank], self._channels[rank]) for rank, worker in self._workers.items()]
             while (packet := inbox.receive(server.accepts.message_bytes)) is not None:
                 self._deliver(server.receive(packet, self.now))
+            if server.busy:
+                self._deliver(server.work(self.now))
+                continue
             if any(active for active, _ in turns) or server.round_done:
                 continue
             deadline = server.next_deadline()

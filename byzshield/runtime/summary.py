@@ -57,6 +57,7 @@ def summarize(
         "communication_seconds_median": _median(lines, "communication_seconds"),
         "corrupted_files_max": max((line.get("corrupted_files", 0) for line in lines), default=0),
         "num_files": builder.assignment.num_files,
+        **_audits(server, lines),
         "undecided_files": sum(line.get("undecided_files", 0) for line in lines),
         "skipped_steps": sum(not line.get("applied", True) for line in lines),
         "blamed": server.blame.report(),
@@ -68,6 +69,19 @@ def summarize(
         "aggregator": config.aggregation.rule,
         "exchange": config.cluster.exchange,
         "seed": config.run.seed,
+    }
+
+
+def _audits(server: ParameterServer, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Who is expelled and what was checked; nothing in a run without audits."""
+    if not lines or "audited" not in lines[-1]:
+        return {}
+    proofs = server.convictions.proofs.items()
+    return {
+        "expelled": {str(worker): {"step": each.step, "file": each.file, "evidence": each.evidence} for worker, each in proofs},
+        "audited_files": server.checked["audited"],
+        "arbitrations": server.checked["arbitrated"],
+        "rolled_back_steps": lines[-1]["rolled_back_steps"],
     }
 
 

@@ -72,7 +72,8 @@ class Adversary:
         self._missing: dict[int, int] = {}  # files of which it has no gradient yet, and their rows
         self._forged: Float32 | None = None  # for a collusive attack, the same for every file
         self._true: dict[int, Float32] = {}  # what is not forged of each file's vector
-        self._held: set[int] = set()  # files of the members here
+        self._held: set[int] = set()  # files that the members here hold, or were asked for besides
+        self._taken_on: set[int] = set()  # those that no accomplice was given
         self._unforged: dict[int, Float32 | None] = {}  # those of them that are sent as they are
         self._early: list[tuple[int, Frame]] = []
         self.accepts = messages.accepted_by_adversary(
@@ -91,6 +92,7 @@ class Adversary:
         files_of, targets = self._selection.assignment.at(step).files_of, self._selection.forged_at(step)
         self._held = {file for worker in self.members_here for file in files_of[worker].tolist()}
         self._unforged = dict.fromkeys(sorted(self._held - set(targets)))
+        self._taken_on = set()
         early, self._early = self._early, []
         self._owners = self._split(members) if self.attack.collusive and self.members_here else {}
         leads = bool(self._owners) and self._rank == self._ranks[0]
@@ -101,9 +103,19 @@ class Adversary:
             self._take(source, frame)
         return sorted(file for file, owner in self._owners.items() if owner in self.members_here)
 
+    def take_on(self, file: int) -> None:
+        """Is asked for a file that the members here do not hold; they forge it, too, if they forge all of theirs."""
+        if file in self._held:
+            return
+        self._held.add(file)
+        if self._selection.files != "all":
+            self._unforged[file] = None
+        elif self.attack.collusive and file not in self._owners:
+            self._taken_on.add(file)
+
     def computes(self, file: int) -> bool:
         """Whether what a member here sends for `file` is known only if this rank computes it."""
-        return not self.attack.collusive or file in self._unforged
+        return not self.attack.collusive or file in self._unforged or file in self._taken_on
 
     def learn(self, file: int, gradient: Float32) -> None:
         """Takes a gradient that this rank has computed."""
@@ -111,6 +123,8 @@ class Adversary:
             return
         if file in self._unforged:
             self._unforged[file] = gradient
+        elif file in self._taken_on:
+            self._true[file] = gradient[self._num_forged :]
         elif not self.attack.collusive and file in self._held:
             forged = self._forge(gradient[: self._num_forged], file)
             self._rows[file] = np.concatenate([forged, gradient[self._num_forged :]])
@@ -128,7 +142,7 @@ class Adversary:
             return self._rows.get(file)
         if self._forged is None or self._num_forged == self._size:
             return self._forged
-        return np.concatenate([self._forged, self._true[file]])
+        return np.concatenate([self._forged, self._true[file]]) if file in self._true else None
 
     def receive(self, packet: Packet) -> None:
         """Takes a message from an accomplice; nonsense is dropped."""
@@ -188,7 +202,7 @@ class Adversary:
         """Takes what the leader sends apart."""
         self._forged = news[: self._num_forged]
         rest = news[self._num_forged :].reshape(len(self._owners), -1)
-        self._true = dict(zip(sorted(self._owners), rest, strict=True))
+        self._true |= zip(sorted(self._owners), rest, strict=True)
 
     def _honest_copies(self) -> tuple[int, ...]:
         """How many honest workers hold each known file, in the order of the files."""

@@ -18,6 +18,7 @@ class _Fetch:
     """A decided file whose payload is on its way, or has come.
 
     Args:
+        winner: the digests that decided the file when it was begun.
         missing: chunks that have not arrived intact.
         asked: when each worker was asked that has been asked, in seconds.
         awaited: chunks that are to come from each of them that still may deliver.
@@ -25,8 +26,10 @@ class _Fetch:
         late: those of them that had not sent everything in time.
         deadline: when the next one is asked, or the file given up; infinite if that is not a matter of time.
         ends: when those who were asked are given up if there is nobody else to ask.
+        before: workers that were asked for another winner of this file, before somebody was expelled.
     """
 
+    winner: bytes
     missing: set[int]
     asked: dict[int, float] = field(default_factory=dict)
     awaited: dict[int, set[int]] = field(default_factory=dict)
@@ -34,6 +37,7 @@ class _Fetch:
     late: set[int] = field(default_factory=set)
     deadline: float = inf
     ends: float = 0.0
+    before: frozenset[int] = frozenset()
 
 
 class DigestRound(Round):
@@ -89,8 +93,21 @@ class DigestRound(Round):
         return requests + (self._ask_next(frame.file, now) if fetched else [])
 
     def _complete(self, file: int, now: float) -> list[Frame]:
-        self._fetches[file] = _Fetch(missing=set(range(self._layout.num_chunks)))
+        winner, before = self.ballots[file].winner, self._fetches.get(file)
+        assert winner is not None
+        if before is None or before.winner != winner:
+            asked = frozenset() if before is None else before.before.union(before.asked)
+            self._fetches[file] = _Fetch(winner=winner, missing=set(range(self._layout.num_chunks)), before=asked)
+        elif not before.missing:  # it has come, and was only voted on again
+            self.complete.add(file)
         return self._ask_next(file, now)
+
+    def work(self, now: float) -> list[Frame]:
+        requests = super().work(now)
+        for file in self.settled & self._fetches.keys():
+            self._fetches[file].missing.clear()
+            self._fetches[file].deadline = inf
+        return requests
 
     def _receive_chunk(self, frame: Frame, now: float) -> list[Frame]:
         fetch, worker = self._fetches.get(frame.file), frame.worker
@@ -98,7 +115,7 @@ class DigestRound(Round):
             self._hear(fetch, worker, now)
         if fetch is None or worker not in fetch.awaited:
             settled = frame.file in self.complete or frame.file in self.undecided
-            if settled or (fetch is not None and worker in fetch.asked):
+            if settled or (fetch is not None and (worker in fetch.asked or worker in fetch.before)):
                 return []  # it was asked once, and is late
             raise FrameError(f"nobody asked worker {worker} for file {frame.file}")
         if frame.chunk not in fetch.awaited[worker]:
@@ -106,19 +123,18 @@ class DigestRound(Round):
         fetch.awaited[worker].discard(frame.chunk)
         if frame.chunk not in fetch.missing:
             return []  # somebody else was faster
-        winner = self.ballots[frame.file].winner
-        assert winner is not None
         place = self._matrix[frame.file, self._layout.slice(frame.chunk)]
         try:
             messages.read_vector(frame, place)
         except FrameError:
             return self._replace(worker, frame.file, "malformed", now)
-        if digest(place) != self._layout.digest_of(winner, frame.chunk):
+        if digest(place) != self._layout.digest_of(fetch.winner, frame.chunk):
             return self._replace(worker, frame.file, "payload_mismatch", now)
         fetch.missing.discard(frame.chunk)
         if not fetch.missing:
             fetch.deadline = inf
-            self.complete.add(frame.file)
+            if self.ballots[frame.file].winner == fetch.winner:
+                self.complete.add(frame.file)
         return []
 
     def _replace(self, worker: int, file: int, cause: str, now: float) -> list[Frame]:
@@ -126,7 +142,8 @@ class DigestRound(Round):
         self._blame.add(worker, cause)
         self._pace.late(worker)
         del self._fetches[file].awaited[worker]
-        return self._ask_next(file, now)
+        requests = [] if self._audit is None else self._convict(worker, file, self._fetches[file].winner, "payload", now)
+        return requests + self._ask_next(file, now)
 
     def _count_late(self, file: int, now: float) -> None:
         """Counts those who should have delivered: as `slow` who has sent a part, as `timeout` who has sent nothing."""
@@ -149,6 +166,8 @@ class DigestRound(Round):
         """Asks for what is missing of a file, unless one who is not slow still has time: such a one, or else all who are left."""
         fetch, ballot = self._fetches[file], self.ballots[file]
         in_time = fetch.awaited.keys() - fetch.late
+        if ballot.winner != fetch.winner:
+            return []  # it is voted on again
         if not fetch.missing or file in self.undecided or not all(map(self._pace.is_slow, in_time)):
             return []
         members = [worker for worker in ballot.supporters if worker not in fetch.asked]
@@ -180,10 +199,10 @@ class DigestRound(Round):
     def _abandon_if_hopeless(self, file: int, now: float) -> list[Frame]:
         """Gives a file up if nobody is left to deliver it, or to vote for it and deliver then; asks for such a vote."""
         fetch = self._fetches[file]
-        if not fetch.missing or fetch.awaited:
+        if not fetch.missing or fetch.awaited or self.ballots[file].winner != fetch.winner:
             return []
         if not self.ballots[file].silent:
-            self.undecided.add(file)
+            self._lose(file)
         return self._ask_further(file, now)
 
     def _schedule(self, file: int, deadline: float) -> None:

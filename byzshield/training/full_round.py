@@ -22,11 +22,14 @@ class FullRound(Round):
         super().__init__(**arguments)
         self._digests: dict[tuple[int, int], dict[int, bytes]] = {}
         self._kept: dict[int, dict[tuple[int, bytes], Float32 | Float64]] = {}
+        self._stored: dict[int, bytes] = {}  # which winner stands in the matrix
 
     def receive(self, frame: Frame, now: float) -> list[Frame]:
         if frame.kind is not Kind.GRADIENT:
             raise FrameError(f"a {frame.kind.name} has no place in a full exchange")
         if not 0 <= frame.file < len(self.ballots) or frame.worker not in self.ballots[frame.file].voters:
+            if 0 <= frame.file < len(self.ballots) and frame.worker in self.ballots[frame.file].former:
+                return []
             raise FrameError(f"worker {frame.worker} does not hold file {frame.file}")
         seen = self._digests.setdefault((frame.worker, frame.file), {})
         if not 0 <= frame.chunk < self._layout.num_chunks or frame.chunk in seen:
@@ -43,9 +46,16 @@ class FullRound(Round):
         return self._cast(frame.worker, frame.file, vote, now)
 
     def _complete(self, file: int, now: float) -> list[Frame]:
-        winner, kept = self.ballots[file].winner, self._kept.pop(file)
+        winner = self.ballots[file].winner
         assert winner is not None
-        for chunk in range(self._layout.num_chunks):
-            self._matrix[file, self._layout.slice(chunk)] = kept[chunk, self._layout.digest_of(winner, chunk)]
+        if self._stored.get(file) != winner:
+            kept = self._kept.pop(file, {})
+            keys = [(chunk, self._layout.digest_of(winner, chunk)) for chunk in range(self._layout.num_chunks)]
+            if not kept.keys() >= set(keys):  # it came while another winner stood, which somebody was expelled for
+                self._lose(file)
+                return []
+            for key in keys:
+                self._matrix[file, self._layout.slice(key[0])] = kept[key]
+            self._stored[file] = winner
         self.complete.add(file)
         return []

@@ -1,13 +1,15 @@
 """One step's votes: what every exchange has in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 from byzshield.arrays import Float32, Float64
-from byzshield.errors import FrameError
+from byzshield.choices import Evidence
+from byzshield.errors import FrameError, ServerFaultError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
+from byzshield.training.audit import Audit, Conviction
 from byzshield.training.blame import Blame
 from byzshield.training.pace import Pace
 from byzshield.training.turns import Turns
@@ -29,6 +31,11 @@ class Round(ABC):
     before is false, late or lost, or its payload does not come; which copies are asked for changes no winner. With a
     `detection`, any vote can change any decision, so the files are decided all at once when no vote is waited for.
 
+    With an `audit`, a worker that is expelled, lost or given up is replaced, in each file that it holds, by the next worker in
+    an order that depends on the step and the file alone, and no file stays undecided: what workers cannot decide, the server
+    computes (`work`), which settles the file and convicts whoever voted otherwise. Votes of those who are expelled are void,
+    also those of this step, so what they had decided is voted on again.
+
     Args:
         step: the training step, from 1.
         assignment: who holds which file.
@@ -39,6 +46,9 @@ class Round(ABC):
         turns: who votes at once, and who on request.
         now: the time at which the parameters were sent, in seconds of any clock.
         detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
+        audit: which files the server checks, and what comes of it; for the plain vote alone. None for none.
+        recompute: with an audit, computes the gradient vector of a file, float32 [d].
+        expelled: workers whose votes do not count from the start.
     """
 
     def __init__(
@@ -53,13 +63,22 @@ class Round(ABC):
         turns: Turns,
         now: float,
         detection: Detection | None = None,
+        audit: Audit | None = None,
+        recompute: Callable[[int], Float32] | None = None,
+        expelled: frozenset[int] = frozenset(),
     ) -> None:
         self.step = step
+        self.convictions: list[Conviction] = []
+        self.audited: set[int] = set()  # files that were drawn, and checked
+        self.settled: frozenset[int] = frozenset()  # files that the server has computed
+        self.arbitrated: set[int] = set()  # files that the server has computed since workers did not decide them
+        self.unpaid: dict[int, dict[int, bytes]] = {}  # votes of those expelled from the start, which do not count, by worker
         self.discarded: frozenset[int] = frozenset()
         self.complete: set[int] = set()
         self.undecided: set[int] = set()
         self.ballots: list[Ballot[bytes]] = [
-            Ballot(workers, counted_at_end=detection is not None) for workers in assignment.workers_of.tolist()
+            Ballot(workers, threshold=assignment.threshold, counted_at_end=detection is not None)
+            for workers in assignment.workers_of.tolist()
         ]
         self._layout = layout
         self._matrix = matrix
@@ -77,11 +96,25 @@ class Round(ABC):
         self._counted = False
         self._num_workers = assignment.num_workers
         self._awaited = set(range(len(self.ballots)))
+        self._audit = audit
+        self._recompute = recompute
+        self._expelled = expelled
+        self._absent: set[int] = set()  # those who stand in for nobody
+        self._standing_in: dict[int, list[int]] = {}  # files of workers that stand in for others
+        self._checks: dict[int, Evidence] = {}  # files that the server is to compute, in this order
+        self._witnesses: dict[int, int] = {}  # further workers that were asked to compute a decided file
+        self._drawn: dict[int, bool] = {}
+        self._lost: set[int] = set()  # files that no worker can decide or deliver any more
 
     @property
     def done(self) -> bool:
-        """Whether every file is complete or undecided."""
-        return len(self.complete) + len(self.undecided) == len(self.ballots)
+        """Whether every file is complete or undecided, and what was drawn is checked."""
+        return len(self.complete) + len(self.undecided) == len(self.ballots) and not self._checks and not self._witnesses
+
+    @property
+    def busy(self) -> bool:
+        """Whether `work` has something to compute."""
+        return bool(self._checks)
 
     @abstractmethod
     def receive(self, frame: Frame, now: float) -> list[Frame]:
@@ -93,7 +126,38 @@ class Round(ABC):
 
     def begin(self, now: float) -> list[Frame]:
         """Returns what to send behind the parameters: requests to vote in the place of those who are doubted."""
-        return [request for worker in sorted(self._unreliable) for request in self._replace_votes_of(worker, now)]
+        requests = [request for worker in self._absent_from_the_start() for request in self._replace_everywhere(worker, now)]
+        return requests + [request for worker in sorted(self._unreliable) for request in self._replace_votes_of(worker, now)]
+
+    def work(self, now: float) -> list[Frame]:
+        """Computes one file that is to be checked; returns what to send.
+
+        Raises:
+            ServerFaultError: the server does not compute the same gradient twice.
+        """
+        file, evidence = next(iter(self._checks.items()))
+        del self._checks[file]
+        if evidence == "arbitration" and not self._needs_arbitration(file):
+            return []  # somebody was convicted since, so the workers can decide it after all
+        assert self._recompute is not None
+        vector = self._recompute(file)
+        (self.audited if evidence == "audit" else self.arbitrated).add(file)
+        ballot, true = self.ballots[file], self._layout.digests(vector)
+        liars = {worker: vote for worker, vote in sorted(ballot.votes.items()) if vote != true}
+        if liars and self._layout.digests(self._recompute(file)) != true:
+            raise ServerFaultError(
+                f"step {self.step}, file {file}: the server has computed two different gradients from the same numbers, so "
+                "it can convict nobody; its memory or processor is at fault, or its kernels are not deterministic"
+            )
+        ballot.settle(true)
+        self.settled |= {file}
+        self._matrix[file] = vector
+        self.complete.add(file)
+        self.undecided.discard(file)
+        self._witnesses.pop(file, None)
+        return [
+            request for worker, vote in liars.items() for request in self._convict(worker, file, vote, evidence, now, true=true)
+        ]
 
     def tick(self, now: float) -> list[Frame]:
         """Acts on deadlines that have passed; returns what to send."""
@@ -109,7 +173,7 @@ class Round(ABC):
             for worker in waited_for.intersection(expired):
                 self._count_late_votes(worker, "timeout")
             for worker in expired:
-                self._expect_no_vote_of(worker)
+                requests += self._expect_no_vote_of(worker, now)
                 requests += self._replace_votes_of(worker, now)
         for worker in self._votes.overdue(now):
             if replaced := self._replace_votes_of(worker, now):
@@ -125,9 +189,9 @@ class Round(ABC):
         """Stops waiting for workers whose process is gone; returns what to send."""
         for worker in workers:
             self._votes.drop(worker)
-            self._expect_no_vote_of(worker)
+        absent = [request for worker in workers for request in self._expect_no_vote_of(worker, now)]
         replaced = [request for worker in workers for request in self._replace_votes_of(worker, now)]
-        return replaced + self._count_if_complete(now)
+        return absent + replaced + self._count_if_complete(now)
 
     @abstractmethod
     def _complete(self, file: int, now: float) -> list[Frame]:
@@ -136,6 +200,10 @@ class Round(ABC):
     def _cast(self, worker: int, file: int, value: bytes, now: float) -> list[Frame]:
         """Enters a vote, counts what it shows, and completes what is decided because of it; returns what to send."""
         ballot = self.ballots[file]
+        if worker in ballot.former:
+            if worker in self._expelled:
+                self.unpaid.setdefault(worker, {}).setdefault(file, value)
+            return []
         if worker in self._spare[file]:
             raise FrameError(f"nobody asked worker {worker} to vote on file {file}")
         needed = ballot.winner is None and file not in self.undecided
@@ -149,15 +217,25 @@ class Round(ABC):
             self._pace.decided(now - self._began)
             self._blame_dissenters(ballot)
         elif ballot.winner is not None and value != ballot.winner:
-            self._blame_dissenter(worker)
+            if file in self.settled:
+                return self._convict(worker, file, value, "arbitration", now, true=ballot.winner)
+            if worker == self._witnesses.get(file):
+                self._checks[file] = "audit"
+            else:
+                self._blame_dissenter(worker)
         else:
             self._check_still_open(file)
             if value != next(iter(ballot.votes.values())):
                 self._disputed.add(file)
+                if self._audit is not None and self._audit.arbitrate and ballot.winner is None:
+                    self._checks.setdefault(file, "arbitration")
             if ballot.winner is None and (file in self._disputed or not self._unreliable.isdisjoint(ballot.voters)):
                 requests += self._ask_further(file, now)
+        if worker == self._witnesses.get(file):
+            del self._witnesses[file]
+            self.audited.add(file)
         if decided_now and file not in self.undecided:
-            return self._complete(file, now)
+            return self._draw(file, now) + self._complete(file, now)
         return requests + self._count_if_complete(now)
 
     def _ask_further(self, file: int, now: float) -> list[Frame]:
@@ -176,18 +254,21 @@ class Round(ABC):
             if missing <= 0:
                 break
             missing -= worker not in self._unreliable
-            spare.discard(worker)
-            self._requested[worker] += 1
-            self._votes.ask(worker, now)
-            self._blame.ask(worker, "votes")
-            requests.append(messages.compute(worker, self.step, file))
+            requests += self._ask(worker, file, now)
         return requests
+
+    def _ask(self, worker: int, file: int, now: float) -> list[Frame]:
+        self._spare[file].discard(worker)
+        self._requested[worker] += 1
+        self._votes.ask(worker, now, anew=file in self._standing_in.get(worker, ()))
+        self._blame.ask(worker, "votes")
+        return [messages.compute(worker, self.step, file)]
 
     def _replace_votes_of(self, worker: int, now: float) -> list[Frame]:
         """Asks others for the votes of one who is not to be relied on."""
         self._unreliable.add(worker)
         requests: list[Frame] = []
-        for file in self._files_of[worker].tolist():
+        for file in self._held_by(worker):
             if self.ballots[file].winner is None:
                 requests += self._ask_further(file, now)
         return requests
@@ -198,18 +279,118 @@ class Round(ABC):
         self._blame.add(worker, cause)
         self._pace.late(worker)
 
-    def _expect_no_vote_of(self, worker: int) -> None:
+    def _expect_no_vote_of(self, worker: int, now: float) -> list[Frame]:
+        if self._audit is not None:
+            return self._replace_everywhere(worker, now)
         for file, ballot in enumerate(self.ballots):
             if worker in ballot.voters:
                 ballot.give_up_on(worker)
                 self._check_still_open(file)
+        return []
+
+    def _held_by(self, worker: int) -> list[int]:
+        return [*self._files_of[worker].tolist(), *self._standing_in.get(worker, ())]
+
+    def _replace_everywhere(self, worker: int, now: float) -> list[Frame]:
+        """Lets others vote in the place of one who is expelled, lost or given up; what it has voted is void, or would be late."""
+        self._absent.add(worker)
+        self._votes.drop(worker)
+        requests: list[Frame] = []
+        for file in self._held_by(worker):
+            ballot = self.ballots[file]
+            if worker not in ballot.voters or file in self.settled or (worker in ballot.votes and worker not in self._expelled):
+                continue
+            stand_in = None if self._witnesses.get(file) == worker else self._stand_in(file)
+            if ballot.replace(worker, stand_in):
+                self.complete.discard(file)
+            self._spare[file].discard(worker)
+            if stand_in is not None:
+                self._spare[file].add(stand_in)
+                self._standing_in.setdefault(stand_in, []).append(file)
+            if self._witnesses.get(file) == worker:
+                del self._witnesses[file]
+                self._checks[file] = "audit"
+            if not ballot.disputed:
+                self._disputed.discard(file)
+            if ballot.winner is None:
+                requests += self._ask_further(file, now)
+                self._check_still_open(file)
+        return requests
+
+    def _absent_from_the_start(self) -> list[int]:
+        """The expelled and, unless those are most of all, who was late lately and may be dead, for whom nobody should wait."""
+        if self._audit is None:
+            return []
+        slow = set(filter(self._pace.is_slow, range(self._num_workers)))
+        return sorted(self._expelled | (slow if 2 * len(slow) < self._num_workers else set()))
+
+    def _stand_in(self, file: int) -> int | None:
+        """Who votes next on a file; nobody after a second one was late.
+
+        It is the same one whoever was expelled first, so that no winner depends on what came when.
+        """
+        ballot = self.ballots[file]
+        if len(ballot.former - self._expelled) > 1:
+            return None
+        order = [(self.step + file + place) % self._num_workers for place in range(self._num_workers)]
+        left = [one for one in order if one not in ballot.voters | ballot.former | self._absent]
+        return min(left, key=self._pace.is_slow, default=None)
+
+    def _draw(self, file: int, now: float) -> list[Frame]:
+        """Has a decided file checked if it is drawn, by the server or by one more worker."""
+        if self._audit is None or file in self.settled:
+            return []
+        if file not in self._drawn:
+            self._drawn[file] = self._audit.draws(self.step, file)
+        if not self._drawn[file]:
+            return []
+        ballot = self.ballots[file]
+        candidates = [one for one in range(self._num_workers) if one not in ballot.voters | ballot.former | self._absent]
+        if self._audit.by == "server" or not candidates:
+            self._checks[file] = "audit"
+            return []
+        witness = self._audit.choose(candidates, self.step, file)
+        ballot.admit(witness)
+        self._witnesses[file] = witness
+        self._standing_in.setdefault(witness, []).append(file)
+        return self._ask(witness, file, now)
+
+    def _convict(self, worker: int, file: int, vote: bytes, evidence: Evidence, now: float, *, true: bytes = b"") -> list[Frame]:
+        """Notes a proof against a worker, and lets others vote in its place from now on; returns what to send."""
+        if evidence != "payload":  # which is counted already
+            self._blame.add(worker, "audit")
+        if worker in self._expelled:
+            return []
+        self.convictions.append(
+            Conviction(step=self.step, file=file, worker=worker, evidence=evidence, committed=vote, recomputed=true)
+        )
+        assert self._audit is not None
+        if not self._audit.expel:
+            return []
+        self._expelled |= {worker}
+        return self._replace_everywhere(worker, now)
+
+    def _needs_arbitration(self, file: int) -> bool:
+        """Whether votes differ or are too few for a decision, or nobody is left to deliver what they decided."""
+        ballot = self.ballots[file]
+        if ballot.winner is not None:
+            return file in self._lost and file not in self.complete
+        return ballot.disputed or not ballot.open
 
     def _check_still_open(self, file: int) -> None:
         ballot = self.ballots[file]
         if not ballot.silent:
             self._awaited.discard(file)
         if self._detection is None and ballot.winner is None and not ballot.open:
+            self._lose(file)
+
+    def _lose(self, file: int) -> None:
+        """Gives a file up, or has the server compute it."""
+        if self._audit is None:
             self.undecided.add(file)
+        else:
+            self._lost.add(file)
+            self._checks.setdefault(file, "arbitration")
 
     def _blame_dissenters(self, ballot: Ballot[bytes]) -> None:
         for dissenter in ballot.dissenters:

@@ -1,6 +1,7 @@
 """The parameter server as a state machine: frames in, frames out."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from byzshield.aggregation import Aggregate, Pipeline
 from byzshield.aggregation.matrix import non_finite_rows
+from byzshield.arrays import Float32
 from byzshield.choices import Exchange, require_choice
 from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
+from byzshield.training.audit import Audit, Conviction, Convictions
 from byzshield.training.blame import Blame
 from byzshield.training.decoding import Decoding
 from byzshield.training.digest_round import DigestRound
@@ -22,7 +25,7 @@ from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import Change, TrainingState
 from byzshield.training.turns import turns
-from byzshield.voting import Detection
+from byzshield.voting import Ballot, Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 __all__ = ["ParameterServer", "StepOutcome"]
@@ -45,6 +48,9 @@ class StepOutcome:
         loss: the training loss at the parameters before the step, a trimmed mean over the files' winners, so that as many
             corrupted files as the rule tolerates cannot move it out of the range of the others; None if the step was skipped.
         reason: why the step was skipped; empty if it was not.
+        audited: files that were drawn and checked, ascending.
+        arbitrated: files that the server computed since workers did not decide them, ascending.
+        returned: workers that have served their probation and count again, ascending.
         blamed: what was counted since the step before, by worker and cause.
     """
 
@@ -57,6 +63,9 @@ class StepOutcome:
     discarded: tuple[int, ...]
     loss: float | None
     reason: str
+    audited: tuple[int, ...]
+    arbitrated: tuple[int, ...]
+    returned: tuple[int, ...]
     blamed: dict[str, dict[str, int]]
 
 
@@ -79,9 +88,11 @@ class ParameterServer:
         detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
         on_request: whether workers compute the `postponed` copies only when they are asked to; for the plain vote on digests.
         momentum: what the pipeline gets in place of gradients; None for the gradients.
+        audit: which files the server computes itself, and what comes of it; None for none.
+        convictions: who is convicted; with an audit.
 
     Raises:
-        ParameterError: another exchange, or votes on request where all votes count.
+        ParameterError: another exchange, votes on request where all votes count, or an audit where there is no plain vote.
     """
 
     def __init__(
@@ -99,12 +110,21 @@ class ParameterServer:
         detection: Detection | None = None,
         on_request: bool = False,
         momentum: ShardMomentum | None = None,
+        audit: Audit | None = None,
+        convictions: Convictions | None = None,
     ) -> None:
         require_choice("exchange", exchange, Exchange)
         if on_request and (exchange != "digest" or detection is not None):
             raise ParameterError("votes can be asked for on request only in the digest exchange, with the plain vote")
+        if audit is not None and (exchange == "coded" or detection is not None):
+            raise ParameterError("files can be audited only with the plain vote, in the digest or the full exchange")
         self.state = state
         self.step = 0
+        self.attempt = 0
+        """How often this server has gone back to an earlier step."""
+        self.convictions = convictions or Convictions()
+        self.checked = Counter[str]()
+        """How many files were `audited` and `arbitrated`, also in steps that were undone."""
         self.blame = Blame(assignment.num_workers)
         self.bytes_received = 0
         self.bytes_sent = 0
@@ -128,6 +148,7 @@ class ParameterServer:
         self._quorum = quorum
         self._detection = detection
         self._momentum = momentum
+        self._audit = audit
         self._lost: set[int] = set()
         self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
@@ -160,6 +181,7 @@ class ParameterServer:
         self._pace.begin_step()
         self.compute_seconds = {}
         self._computed_before = dict(self._computed)
+        expelled = self.convictions.expelled
         assignment = self._assignment.at(self.step + 1)
         if assignment is not self._placed:
             self._placed, self._turns = assignment, turns(assignment, self._rank_of, on_request=self._on_request)
@@ -173,11 +195,15 @@ class ParameterServer:
             turns=self._turns,
             now=now,
             detection=self._detection,
+            audit=self._audit,
+            recompute=self._recompute,
+            expelled=expelled,
         )
         for rank in self.ranks:
             for worker in self._workers_on[rank]:
-                self.blame.ask(worker, "steps")
-                self.blame.ask(worker, "votes", self._turns.votes[worker])
+                if worker not in expelled:
+                    self.blame.ask(worker, "steps")
+                    self.blame.ask(worker, "votes", self._turns.votes[worker])
         news = messages.parameters(self._round.step, self.state.model.parameter_vector(), self._encoder)
         outgoing = self._to_every_rank(news)
         for rank in sorted(self._lost):
@@ -194,7 +220,7 @@ class ParameterServer:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             outgoing = self._dispatch(frame, packet.source, now)
-            if self._round is not None and frame.step == self._round.step:
+            if self._round is not None and (frame.step, frame.attempt) == (self._round.step, self.attempt):
                 claimed = self.compute_seconds.get(packet.source, 0.0)
                 self.compute_seconds[packet.source] = max(claimed, frame.compute_us / 1e6)
             self._computed[packet.source] = max(self._computed.get(packet.source, 0), frame.gradients)
@@ -203,6 +229,30 @@ class ParameterServer:
             for worker in suspects:
                 self.blame.add(worker, "malformed", detail=str(error))
             return []
+
+    @property
+    def busy(self) -> bool:
+        """Whether `work` has something to compute."""
+        return self._round is not None and self._round.busy
+
+    def work(self, now: float) -> list[Message]:
+        """Computes one file that is to be checked; returns what to send.
+
+        Raises:
+            ServerFaultError: the server does not compute the same gradient twice.
+        """
+        assert self._round is not None
+        return self._addressed(self._round.work(now))
+
+    def take_convictions(self) -> list[Conviction]:
+        """Whom the round has convicted since the last call; from the next one on, they are expelled."""
+        assert self._round is not None
+        assert self._audit is not None
+        found, self._round.convictions = self._round.convictions, []
+        self.checked.update(audited=len(self._round.audited), arbitrated=len(self._round.arbitrated))
+        for conviction in found if self._audit.expel else []:
+            self.convictions.add(conviction)
+        return found
 
     def tick(self, now: float) -> list[Message]:
         """Acts on deadlines; returns what to send."""
@@ -228,6 +278,8 @@ class ParameterServer:
     def most_in_a_step(self, rank: int) -> tuple[int, int]:
         """The most messages that an honest rank sends in one step, and their bytes."""
         files = self._assignment.load * len(self._workers_on[rank])
+        if self._audit is not None:
+            files += self._assignment.num_files  # which it may compute in the place of others
         vote, chunks = self.accepts.message_bytes[Kind.DIGESTS], self._layout.num_chunks
         return files * (1 + chunks), files * (vote + chunks * self.accepts.message_bytes[Kind.GRADIENT])
 
@@ -311,12 +363,41 @@ class ParameterServer:
             discarded=tuple(sorted({*self._round.discarded, *rejected})),
             loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
             reason=aggregate.reason,
+            audited=tuple(sorted(self._round.audited)),
+            arbitrated=tuple(sorted(self._round.arbitrated)),
+            returned=self._end_probations(),
             blamed=self.blame.take_new(self.step),
         )
 
     def stop(self) -> list[Message]:
         """Ends training; returns the news for every rank."""
         return self._to_every_rank(messages.stop())
+
+    def go_back(self, state: dict[str, Any], fresh: TrainingState) -> None:
+        """Goes back to an earlier step; what is known of the workers stays, and what they still send of later steps is dropped.
+
+        Args:
+            state: `state_dict` of that step.
+            fresh: a state of this model from before the first step, since no optimizer can be wound back.
+
+        Raises:
+            CheckpointError: the state belongs to another model or optimizer.
+        """
+        kept = self.state_dict()
+        self.state = fresh
+        self.load_state_dict({**state, **{key: kept[key] for key in ("blame", "convictions", "checked")}})
+        self._round = self._last_round = self._before_skips = None
+        self.attempt += 1
+
+    @property
+    def settled(self) -> frozenset[int]:
+        """The files that the server has computed itself in the newest round."""
+        return frozenset() if self._round is None else self._round.settled
+
+    @property
+    def ballots(self) -> list[Ballot[bytes]]:
+        """The votes on each file in the newest round."""
+        return [] if self._round is None else self._round.ballots
 
     def begin_behind(self, step: int) -> None:
         """Counts `step` steps as taken; to be called before the first round, with the weights of that step in the model."""
@@ -332,6 +413,9 @@ class ParameterServer:
             "momentum": None if self._momentum is None else self._momentum.state_dict(),
             "blame": self.blame.state_dict(),
             "detection": None if self._detection is None else self._detection.state_dict(),
+            "convictions": self.convictions.state_dict(),
+            "checked": dict(self.checked),
+            "attempt": self.attempt,
         }
 
     def state_before_skips(self) -> dict[str, Any]:
@@ -353,6 +437,8 @@ class ParameterServer:
             self.blame.load_state_dict(state["blame"])
             if self._detection is not None:
                 self._detection.load_state_dict(state["detection"])
+            self.convictions.load_state_dict(state["convictions"])
+            self.checked = Counter(state["checked"])
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error
@@ -361,6 +447,10 @@ class ParameterServer:
         if frame.kind is Kind.GOODBYE:
             self.goodbyes[source] = messages.read_goodbye(frame)
             return []
+        if frame.attempt != self.attempt:
+            if frame.attempt > self.attempt:
+                raise FrameError(f"attempt {frame.attempt} has not begun")
+            return []  # of a step that was undone
         for round_ in (self._round, self._last_round):
             if round_ is not None and frame.step == round_.step:
                 return self._addressed(round_.receive(frame, now))
@@ -368,9 +458,27 @@ class ParameterServer:
             raise FrameError(f"step {frame.step} has not begun")
         return []  # too late to matter: an old vote, or the greeting of a rank that started late
 
+    def _recompute(self, file: int) -> Float32:
+        assert self._audit is not None
+        assert self._round is not None
+        return self._audit.compute(self.state.model.parameter_vector(), self._round.step, file)
+
+    def _end_probations(self) -> tuple[int, ...]:
+        """Compares what those on probation have voted in this step with the winners; returns those who are back, ascending."""
+        assert self._round is not None
+        back = []
+        for worker in sorted(self.convictions.on_probation):
+            votes = self._round.unpaid.get(worker, {})
+            winners = {file: self._round.ballots[file].winner for file in votes}
+            if votes and self.convictions.serve(worker, right=votes == winners):
+                back.append(worker)
+        return tuple(back)
+
     def _require_survivors(self) -> None:
         """Raises if the files that the surviving workers can still decide do not suffice for a step, since nobody comes back."""
         alive = [rank not in self._lost for rank in self._rank_of]
+        if self._audit is not None and any(alive):
+            return  # they compute, or the server does, what the others cannot
         holders = np.array(alive)[self._assignment.workers_of].sum(axis=1)
         files = np.flatnonzero(holders >= self._assignment.majority).tolist()
         decidable = len(files)
@@ -405,9 +513,10 @@ class ParameterServer:
         return [] if self._round is None else self._addressed(self._round.give_up_on(workers, now))
 
     def _addressed(self, frames: list[Frame]) -> list[Message]:
-        return self._counted([frame.to(self._rank_of[frame.worker]) for frame in frames])
+        return self._counted([replace(frame, attempt=self.attempt).to(self._rank_of[frame.worker]) for frame in frames])
 
     def _to_every_rank(self, frame: Frame) -> list[Message]:
+        frame = replace(frame, attempt=self.attempt)
         return self._counted([frame.to(rank) for rank in self.ranks])
 
     def _counted(self, outgoing: list[Message]) -> list[Message]:

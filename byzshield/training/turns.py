@@ -53,11 +53,14 @@ def _sizes(files: dict[int, set[int]]) -> dict[int, int]:
 
 
 def postponed(assignment: Assignment) -> set[tuple[int, int]]:
-    """Pairs (worker, file) that nobody needs if nobody fails: r - r' workers of each file, about equally many of each worker."""
+    """Pairs (worker, file) that nobody needs if nobody fails, about equally many of each worker.
+
+    Of each file these are r - r' workers; none where all r copies must agree.
+    """
     load = [0] * assignment.num_workers
     pairs: set[tuple[int, int]] = set()
     for file, workers in enumerate(assignment.workers_of.tolist()):
-        for worker in sorted(workers, key=lambda holder: (load[holder], holder))[: assignment.replication - assignment.majority]:
+        for worker in sorted(workers, key=lambda holder: (load[holder], holder))[: assignment.replication - assignment.threshold]:
             load[worker] += 1
             pairs.add((worker, file))
     return pairs

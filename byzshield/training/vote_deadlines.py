@@ -36,7 +36,8 @@ class VoteDeadlines:
         self._unasked = self._seconds.keys() - self._waiting
         self._replaceable = any(turns.spare)
         self._overdue: set[int] = set()
-        self._most_work = turns.most_work
+        self._asked: dict[int, float] = {}  # when each worker was last asked for what it does not hold
+        self._most_work = dict(turns.most_work)
         self._work = dict(turns.work)  # files that each rank computes since it had nothing to do
         self._since = dict.fromkeys(turns.work, began)
         self._open = dict.fromkeys(turns.work, 0)  # votes that are to come from each rank
@@ -52,13 +53,16 @@ class VoteDeadlines:
         """When somebody is overdue, or waited for no longer; infinite if nobody is waited for."""
         return min(self._ends_next, self._due_next)
 
-    def ask(self, worker: int, now: float) -> None:
-        """Expects another vote of a worker."""
+    def ask(self, worker: int, now: float, *, anew: bool = False) -> None:
+        """Expects another vote of a worker, which has as much time for it as for all else if it is to begin anew."""
         rank = self._pace.rank_of[worker]
         if not self._open[rank]:
             self._since[rank], self._work[rank] = now, 0
         self._open[rank] += 1
         self._work[rank] += 1
+        if anew:
+            self._most_work[rank] = max(self._most_work[rank], self._work[rank])
+            self._asked[worker] = now
         self._to_come[worker] += 1
         self._waiting.add(worker)
         self._unasked.discard(worker)
@@ -129,7 +133,7 @@ class VoteDeadlines:
 
     def _ends(self, worker: int) -> float:
         spared = 0.0 if self._pace.is_often_late(worker) else min(self._pace.ceiling, SPARED)
-        began = self._since[self._pace.rank_of[worker]]
+        began = self._asked.get(worker, self._since[self._pace.rank_of[worker]])
         return began + max(spared, self._pace.patience(worker, self._prompt(worker)))
 
     def _due(self, worker: int) -> float:

@@ -25,7 +25,7 @@ class Worker:
     what either returns. New parameters end the step before: a worker that fell behind drops the rest and catches up.
 
     With `on_request`, its `postponed` files are computed, and voted on, only when the server asks for them, since nobody needs
-    them if nobody fails. Without, all are computed, those last.
+    them if nobody fails. Without, all are computed, those last. It may also ask for files of others, who have failed it.
 
     Args:
         workers: the logical workers hosted here.
@@ -55,6 +55,7 @@ class Worker:
         self.workers = tuple(sorted(workers))
         self.stopped = False
         self.step = 0
+        self._attempt = 0
         self._placement = assignment
         self._computer = computer
         self._layout = layout
@@ -130,7 +131,7 @@ class Worker:
         messages.read_vector(frame, self._parameters)
         self._computer.load(self._parameters)
         self._seconds = 0.0
-        self.step = frame.step
+        self.step, self._attempt = frame.step, frame.attempt
         self._gradients.clear()
         self._requested.clear()
         self._known.clear()
@@ -155,14 +156,16 @@ class Worker:
         self._order = list(dict.fromkeys([*sorted(urgent), *sorted(self._holders)]))
 
     def _take_request(self, frame: Frame) -> list[Message]:
-        """Votes on a postponed file after all, now or once it is computed, behind what is to be done before."""
+        """Votes on a file after all, now or once it is computed, behind what is to be done before."""
         worker, file = frame.worker, frame.file
-        if frame.step != self.step or worker not in self.workers or file not in self._assignment.files_of[worker]:
+        if not self._is_current(frame) or worker not in self.workers or not 0 <= file < self._assignment.num_files:
             return []
         if worker in self._byzantine and self.adversary is not None:
             self._unsent.setdefault(file, []).append(worker)
+            self.adversary.take_on(file)
             if self.adversary.forged(file) is not None or not self.adversary.computes(file):
                 return self._send_forged([file])
+            self._known.discard(file)  # the adversary had no use for it before
         elif file in self._gradients:
             vector = self._gradients[file]
             return self._to_server(self._vote(worker, file, vector, self._layout.digests(vector)))
@@ -172,8 +175,11 @@ class Worker:
             self._queue.append(file)
         return []
 
+    def _is_current(self, frame: Frame) -> bool:
+        return (frame.step, frame.attempt) == (self.step, self._attempt)
+
     def _serve(self, frame: Frame) -> list[Message]:
-        if frame.step != self.step or frame.worker not in self.workers:
+        if not self._is_current(frame) or frame.worker not in self.workers:
             return []
         byzantine = frame.worker in self._byzantine
         if byzantine and self.adversary is not None:
@@ -229,9 +235,11 @@ class Worker:
 
     def _to_server(self, outgoing: Sequence[Frame | Message]) -> list[Message]:
         """Addresses what is sent, and says in each frame how long this rank has computed in this step, and how much in all."""
-        compute_us, gradients = round(1e6 * self._seconds), self._computed
+        compute_us, gradients, attempt = round(1e6 * self._seconds), self._computed, self._attempt
         return [
-            replace(each, compute_us=compute_us, gradients=gradients).to(SERVER_RANK) if isinstance(each, Frame) else each
+            replace(each, compute_us=compute_us, gradients=gradients, attempt=attempt).to(SERVER_RANK)
+            if isinstance(each, Frame)
+            else each
             for each in outgoing
         ]
 

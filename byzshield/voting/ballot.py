@@ -11,15 +11,18 @@ V = TypeVar("V", bound=Hashable)
 
 
 class Ballot(Generic[V]):
-    """Collects the votes of a file's workers and decides as soon as r' of them agree.
+    """Collects the votes of a file's workers and decides as soon as r' of them agree, or another number that is asked for.
 
     Of r voters at most one value can reach r' = (r + 1) / 2 votes, so neither the order nor the timing of votes can change
     what wins. A wrong value wins only if at least r' voters send it.
+
+    A voter that is found out can be replaced; then the votes of the others count anew.
 
     Reference: Konstantinidis and Ramamoorthy, "ByzShield", MLSys 2021, section 3 (majority over r copies).
 
     Args:
         voters: the r workers that hold the file.
+        threshold: the equal votes that decide, more than r / 2; None takes r'.
         counted_at_end: whether votes are only collected until `count` is called.
 
     >>> ballot = Ballot([0, 5, 10])
@@ -29,9 +32,10 @@ class Ballot(Generic[V]):
     ('a', [5])
     """
 
-    def __init__(self, voters: Iterable[int], *, counted_at_end: bool = False) -> None:
+    def __init__(self, voters: Iterable[int], *, threshold: int | None = None, counted_at_end: bool = False) -> None:
         self.voters = frozenset(voters)
-        self.majority = len(self.voters) // 2 + 1
+        self.former: frozenset[int] = frozenset()  # those who were voters, and have been replaced
+        self.majority = len(self.voters) // 2 + 1 if threshold is None else threshold
         self.winner: V | None = None
         self.votes: dict[int, V] = {}
         self._silent: set[int] = set(self.voters)
@@ -70,6 +74,33 @@ class Ballot(Generic[V]):
         """Stops waiting for a worker that is lost."""
         self._silent.discard(worker)
 
+    def admit(self, worker: int) -> None:
+        """Lets one more worker vote."""
+        self.voters |= {worker}
+        self._silent.add(worker)
+
+    def replace(self, worker: int, by: int | None) -> bool:
+        """Voids a voter's vote for good, and lets another one vote in its place, or nobody.
+
+        Returns:
+            whether there was a winner and, without that vote, is none any more.
+        """
+        self.voters -= {worker}
+        self.former |= {worker}
+        self._silent.discard(worker)
+        if by is not None:
+            self.admit(by)
+        self.votes.pop(worker, None)
+        if self.winner is None or len(self.supporters) >= self.majority:
+            return False
+        self.winner = None
+        return True
+
+    def settle(self, value: V) -> None:
+        """Decides by what somebody trusted has computed, whatever the votes are."""
+        self.winner = value
+        self.majority = 0
+
     @property
     def silent(self) -> list[int]:
         """Workers that have not voted and may yet do so, ascending."""
@@ -79,6 +110,11 @@ class Ballot(Generic[V]):
     def open(self) -> bool:
         """Whether no value has won and one still can."""
         return self.winner is None and self.most + len(self._silent) >= self.majority
+
+    @property
+    def disputed(self) -> bool:
+        """Whether not all votes are equal."""
+        return len(set(self.votes.values())) > 1
 
     @property
     def most(self) -> int:

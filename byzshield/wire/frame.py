@@ -13,14 +13,14 @@ from byzshield.wire.envelope import Message
 __all__ = ["ALL_CHUNKS", "FLAG_BLOSC", "HEADER_BYTES", "NO_WORKER", "DType", "Frame", "Kind"]
 
 MAGIC: Final = b"BZSH"
-VERSION: Final = 4
+VERSION: Final = 5
 FLAG_BLOSC: Final = 1
 NO_WORKER: Final = 0xFFFF_FFFF  # the `worker` of a frame that concerns no single worker
 ALL_CHUNKS: Final = 0xFFFF_FFFF  # the `chunk` of a request for a whole file
 
-# magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw length, payload length, microseconds of computing,
-# gradients
-_HEADER: Final = struct.Struct("<4sBBBBIIIIQQQQQ")
+# magic, version, kind, flags, dtype, worker, step, attempt, file, chunk, count, raw length, payload length, microseconds of
+# computing, gradients
+_HEADER: Final = struct.Struct("<4sBBBBIIIIIQQQQQ")
 HEADER_BYTES: Final = _HEADER.size
 
 
@@ -60,6 +60,7 @@ class Frame:
         kind: what it is.
         worker: the logical worker that it comes from or is for; `NO_WORKER` for none.
         step: the training step, from 1; 0 before training.
+        attempt: how often the server had gone back to an earlier step before this one began.
         file: the file, from 0.
         chunk: the chunk of that file's gradient, from 0; `ALL_CHUNKS` in a request for all.
         dtype: element type of the raw payload.
@@ -73,6 +74,7 @@ class Frame:
     kind: Kind
     worker: int = NO_WORKER
     step: int = 0
+    attempt: int = 0
     file: int = 0
     chunk: int = 0
     dtype: DType = DType.UINT8
@@ -98,6 +100,7 @@ class Frame:
             self.dtype,
             self.worker,
             self.step,
+            self.attempt,
             self.file,
             self.chunk,
             self.count,
@@ -127,7 +130,7 @@ class Frame:
         if len(view) < HEADER_BYTES:
             raise FrameError(f"a frame has at least {HEADER_BYTES} bytes; got {len(view)}")
         fields = _HEADER.unpack_from(view)
-        magic, version, kind, flags, dtype, worker, step, file, chunk, count, raw_bytes, payload_bytes, *told = fields
+        magic, version, kind, flags, dtype, worker, step, attempt, file, chunk, count, raw_bytes, payload_bytes, *told = fields
         if magic != MAGIC or version != VERSION:
             raise FrameError("not a frame of this protocol version")
         if kind not in bounds:
@@ -150,6 +153,7 @@ class Frame:
             kind=Kind(kind),
             worker=worker,
             step=step,
+            attempt=attempt,
             file=file,
             chunk=chunk,
             dtype=DType(dtype),

@@ -107,7 +107,16 @@ def test_lies_are_counted_only_at_the_steps_where_they_are_told(tiny_run: Maker)
     _, summary = run(config)
     # Of its five files, two are decided without it.
     assert summary["blamed"] == {
-        str(LIAR): {"minority": 3, "payload_mismatch": 0, "malformed": 0, "slow": 0, "timeout": 0, "lost": 0, "non_finite": 0}
+        str(LIAR): {
+            "minority": 3,
+            "payload_mismatch": 0,
+            "audit": 0,
+            "malformed": 0,
+            "slow": 0,
+            "timeout": 0,
+            "lost": 0,
+            "non_finite": 0,
+        }
     }
 
 

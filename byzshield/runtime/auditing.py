@@ -1,0 +1,140 @@
+"""What a job does about convictions: notes the proofs, keeps the record, and goes back to before the lies."""
+
+from byzshield.aggregation import Aggregate
+from byzshield.config import RunConfig, resume_hash
+from byzshield.errors import CheckpointError
+from byzshield.log import get_logger
+from byzshield.runtime.checkpoint import all_checkpoints, newest_sound, save_checkpoint
+from byzshield.runtime.evidence import EvidenceLog
+from byzshield.runtime.record import RunRecord
+from byzshield.runtime.run_directory import RunDirectory
+from byzshield.training import ParameterServer, StepOutcome, TrainingState
+from byzshield.training.audit import Conviction
+
+__all__ = ["Auditing", "GoBack"]
+
+LOG = get_logger(__name__)
+
+
+class GoBack(Exception):
+    """Training is to go on from an earlier step; never leaves the training loop.
+
+    Args:
+        step: from whose checkpoint.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+class Auditing:
+    """The evidence and the record of a job, and how far it goes back after a conviction.
+
+    With `audit.rollback`, training goes on from the newest checkpoint that lies at least `audit.clean_steps` steps before the
+    conviction. Others compute the convicted worker's files again; as long as the weights are those of the first time, what it
+    had voted for is compared with what wins now. If its first lie found so is less than `clean_steps` steps behind the
+    checkpoint, there may be more before it, and training goes back further.
+
+    Args:
+        config: the run file.
+        directory: where evidence.jsonl, record.jsonl and the checkpoints are.
+        server: at the step to go on from.
+
+    Raises:
+        StorageError: a file cannot be written, or is damaged.
+    """
+
+    def __init__(self, config: RunConfig, directory: RunDirectory, server: ParameterServer) -> None:
+        self._section, self._server = config.audit, server
+        self._checkpoints, self._hash = directory.checkpoints, resume_hash(config)
+        self._began = server.step  # of the steps since training last began or went back
+        self.evidence = EvidenceLog(directory.evidence)
+        self._record = RunRecord(directory.record) if self._section.recorded else None
+        if self._section.enabled and self._section.expel == "proof":
+            self.evidence.restore(server.convictions)
+        server.attempt = len(self.evidence.rollbacks)
+        if self._record is not None:
+            self._record.begin(server.step, server.state.model)
+        if self._section.rollback and not all_checkpoints(self._checkpoints):
+            save_checkpoint(self._checkpoints, server.state_dict(), configuration=self._hash)
+
+    @property
+    def rolled_back_steps(self) -> int:
+        """Steps that were undone, in all rollbacks together."""
+        return sum(event["step"] - event["to"] for event in self.evidence.rollbacks)
+
+    def after_votes(self) -> None:
+        """Notes whom the votes of the step under way have convicted.
+
+        Raises:
+            GoBack: what they did before is to be done again.
+        """
+        if not self._section.enabled:
+            return
+        found = self._server.take_convictions()
+        for proof in found:
+            self.evidence.convict(proof)
+            LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
+        if found and self._section.rollback:
+            self._go_back(self._server.step + 1, undoing=self._server.step)
+
+    def after_step(self, outcome: StepOutcome, aggregate: Aggregate) -> None:
+        """Records a step that is done.
+
+        Raises:
+            GoBack: it was done again and differs, so that there may be more to be done again before it.
+        """
+        self.evidence.take_back(outcome.returned, outcome.step)
+        if self._record is None:
+            return
+        self._record.add(outcome.step, self._server.ballots, outcome.undecided, aggregate, self._server.state.model)
+        lies = self._record.lies_before(outcome.step, sorted(self._server.convictions.expelled))
+        for worker, file, committed, won in lies:
+            hexadecimal = bytes.fromhex(committed), bytes.fromhex(won)
+            self.evidence.convict(Conviction.of_replay(worker, outcome.step, file, *hexadecimal))
+        if lies and outcome.step - 1 - self._began < self._section.clean_steps:
+            self._go_back(outcome.step, undoing=self._began)
+
+    def sync(self) -> None:
+        """Waits until the record is on disk."""
+        if self._record is not None:
+            self._record.sync()
+
+    def go_back(self, step: int, fresh: TrainingState) -> int:
+        """Takes the server back; returns the step from which training goes on.
+
+        Args:
+            step: from whose checkpoint, or the newest before it that is not damaged.
+            fresh: the state of a run that begins.
+
+        Raises:
+            CheckpointError: all of them are damaged.
+        """
+        came_to = self._server.step
+        found = newest_sound(self._checkpoints, configuration=self._hash, up_to=step)
+        if found is None:
+            raise CheckpointError(f"{self._checkpoints} has no checkpoint to go back to")
+        self._began = found[1]["step"]
+        self.evidence.go_back(came_to, to=self._began)
+        for later, path in all_checkpoints(self._checkpoints):
+            if later > self._began:
+                path.unlink()
+        self._server.go_back(found[1], fresh)
+        LOG.warning("goes back from step %d to step %d, to do again what may have been corrupted", came_to, self._began)
+        if self._record is not None:
+            self._record.begin(self._began, self._server.state.model)
+        return self._began
+
+    def close(self) -> None:
+        """Closes the files."""
+        self.evidence.close()
+        if self._record is not None:
+            self._record.close()
+
+    def _go_back(self, before: int, *, undoing: int) -> None:
+        """Raises GoBack if there is a checkpoint before `undoing` with enough steps between it and `before`, or any at all."""
+        steps = [step for step, _ in all_checkpoints(self._checkpoints) if step < undoing]
+        if steps:
+            far_enough = [step for step in steps if before - 1 - step >= self._section.clean_steps]
+            raise GoBack(max(far_enough, default=steps[0]))
