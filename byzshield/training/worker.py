@@ -113,7 +113,8 @@ class Worker:
         self._seconds += self._computer.seconds - before
         self._computed += 1
         messages_out: list[Message] = []
-        if holders := [*self._holders.get(file, ()), *self._requested.pop(file, ())]:
+        voted = file in self._gradients  # and it is computed again for the adversary
+        if holders := [*(() if voted else self._holders.get(file, ())), *self._requested.pop(file, ())]:
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
