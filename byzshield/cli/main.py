@@ -31,6 +31,7 @@ from byzshield.cli import (
     simulate,
     sweep,
     train,
+    verify,
     watch,
 )
 from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped, StorageError
@@ -42,7 +43,7 @@ GRACE_SECONDS = 15.0
 RANK = os.environ.get("PMIX_RANK", "0")  # set by mpirun, and by srun --mpi=pmix
 COMMANDS = (
     *(init, placement, distortion, plan),
-    *(train, simulate, sweep, watch, evaluate, report, export),
+    *(train, simulate, sweep, watch, evaluate, verify, report, export),
     *(doctor, listing, data, detox, completion),
 )
 

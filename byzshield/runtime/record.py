@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from blake3 import blake3
-from torch import nn
 
 from byzshield.aggregation import Aggregate
 from byzshield.errors import StorageError
@@ -26,13 +26,14 @@ def commitment(vote: bytes) -> str:
     return blake3(vote).hexdigest()
 
 
-def weights_digest(module: nn.Module) -> str:
+def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
     """BLAKE3 of a network's parameters and buffers with their names, in hexadecimal."""
     hasher = blake3()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(weights.items()):
         values = tensor.detach().cpu().contiguous().reshape(-1)
         hasher.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        hasher.update(values.view(values.dtype).numpy().tobytes() if values.numel() else b"")
+        if values.numel():
+            hasher.update(values.view(torch.uint8).numpy().data)
     return hasher.hexdigest()
 
 
@@ -69,7 +70,7 @@ class RunRecord:
         if step in lines:
             self._now = {step: lines[step]}
         else:
-            self._append({"step": step, "weights": weights_digest(model.module)})
+            self._append({"step": step, "weights": weights_digest(model.module.state_dict())})
 
     def add(
         self, step: int, ballots: Sequence[Ballot[bytes]], undecided: Iterable[int], aggregate: Aggregate, model: FlatModel
@@ -88,7 +89,7 @@ class RunRecord:
         self._append(
             {
                 "step": step,
-                "weights": weights_digest(model.module),
+                "weights": weights_digest(model.module.state_dict()),
                 "aggregate": None if vector is None else commitment(digest(vector)),
                 "winners": [
                     None if file in missing or ballot.winner is None else commitment(ballot.winner)

@@ -1,6 +1,7 @@
 """The parameter server as a state machine: frames in, frames out."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -291,6 +292,12 @@ class ParameterServer:
         for worker in self._workers_on.get(rank, []):
             self.blame.add(worker, "lost", detail=f"is lost with rank {rank}: {reason}")
         return self._give_up_on(rank, now)
+
+    def leave_out(self, files: Collection[int]) -> None:
+        """Makes files of the finished round undecided."""
+        assert self._round is not None
+        self._round.complete.difference_update(files)
+        self._round.undecided.update(files)
 
     def aggregate(self) -> Aggregate:
         """Combines the winners of the finished round.
