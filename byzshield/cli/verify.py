@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
         "verify",
         help="recompute a run, or a part of it, and compare with its record",
         description="Checks the chain of record.jsonl and the weights of all checkpoints, and recomputes files of the run from "
-        "its run file and checkpoints: all of them, a random share, or one. Exits with 1 if anything is not as recorded. It needs "
-        "the same software and the same kind of processor, since another one may round differently.",
+        "its run file and checkpoints: all of them, a random share, or one. Exits with 1 if anything is not as recorded. It "
+        "needs the same software and the same kind of processor, since another one may round differently.",
         epilog="example: byzshield verify runs/audited --sample 0.05",
     )
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")

@@ -272,7 +272,8 @@ class AuditSection(Section):
     Args:
         arbitrate: whether the server computes a file whose copies disagree. Then only copies that all agree decide a file, all
             r of them are computed, and r may be even.
-        rate: the probability with which each decided file is computed again before it counts.
+        rate: the probability with which each decided file is computed again before it counts; or "idle": while the server waits
+            for votes, it checks files of the step before, as many as fit (in a simulation one), and a lie counts for one step.
         by: "server", or "workers": one more worker, drawn at random, computes the file again, and the server judges if they
             disagree.
         expel: "proof" (who is convicted no longer counts, and others compute its files) or "never" (it is only recorded).
@@ -292,7 +293,7 @@ class AuditSection(Section):
     """
 
     arbitrate: bool = False
-    rate: float = key(0.0, least=0, most=1)
+    rate: float | Literal["idle"] = key(0.0, least=0, most=1)
     by: AuditBy = "server"
     expel: Expel = "proof"
     probation: int = key(0, least=0, most=LAST_STEP)
@@ -307,6 +308,8 @@ class AuditSection(Section):
             for name in ("rollback", "probation"):
                 if getattr(self, name):
                     raise ConfigError(f"audit.{name}: nobody is convicted without audit.arbitrate = true or audit.rate > 0")
+        if self.rate == "idle" and self.by == "workers":
+            raise ConfigError('audit.by: "workers" have no idle time; leave it out, or give audit.rate a number')
         if self.expel == "never" and (self.rollback or self.probation):
             raise ConfigError(
                 'audit.expel: "never" leaves nothing to roll back and nobody to come back; leave out those two keys'
@@ -315,7 +318,7 @@ class AuditSection(Section):
     @property
     def enabled(self) -> bool:
         """Whether the server computes anything itself."""
-        return self.arbitrate or self.rate > 0
+        return self.arbitrate or self.rate != 0
 
     @property
     def recorded(self) -> bool:

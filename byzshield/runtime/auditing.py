@@ -77,7 +77,7 @@ class Auditing:
             self.evidence.convict(proof)
             LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
         if found and self._section.rollback:
-            self._go_back(self._server.step + 1, undoing=self._server.step)
+            self._go_back(min(proof.step for proof in found), undoing=self._server.step)
 
     def after_step(self, outcome: StepOutcome, aggregate: Aggregate) -> None:
         """Records a step that is done.

@@ -495,7 +495,8 @@ class Builder:
         return Audit(
             computer=self._recompute,
             arbitrate=section.arbitrate,
-            rate=section.rate,
+            rate=0.0 if section.rate == "idle" else section.rate,
+            idle=section.rate == "idle",
             by=section.by,
             expel=section.expel == "proof",
             seed=section.seed,

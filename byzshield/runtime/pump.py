@@ -88,6 +88,8 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
             send(server.tick(now))
         if packet is None and server.busy:  # checks files while it would wait
             send(server.work(time.monotonic()))
+        elif packet is None and server.idle_checks:
+            send(server.check_past(time.monotonic()))
         elif packet is None:
             backoff.wait()
 

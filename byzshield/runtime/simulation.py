@@ -36,6 +36,8 @@ class Simulation:
             TransportError: the round cannot end, which no peer can bring about.
         """
         server, inbox = self._server, self._endpoints[SERVER_RANK]
+        if server.idle_checks:  # nobody waits here, and before the workers load other parameters, one check costs nothing
+            self._deliver(server.check_past(self.now))
         self._deliver(server.open_round(self.now))
         while not server.round_done:
             turns = [take_turn(worker, self._endpoints[rank], self._channels[rank]) for rank, worker in self._workers.items()]

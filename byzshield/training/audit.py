@@ -7,9 +7,11 @@ from typing import Any
 
 from byzshield.arrays import Float32
 from byzshield.choices import AuditBy, Evidence
+from byzshield.errors import ServerFaultError
 from byzshield.seeding import generator
+from byzshield.wire import ChunkLayout
 
-__all__ = ["Audit", "Conviction", "Convictions"]
+__all__ = ["Audit", "Conviction", "Convictions", "judged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,8 @@ class Audit:
         computer: maps parameters, float32 [p], a step and a file to the gradient vector, float32 [d].
         arbitrate: whether the server computes a file whose copies disagree.
         rate: the probability with which each decided file is checked, 0 to 1.
+        idle: whether the server checks files of the step before while it waits. What is decided last could otherwise never be
+            checked in such time, and who lies would be last.
         by: whether the server checks, or a further worker drawn at random, whose disagreement the server settles.
         expel: whether the votes of a convicted worker no longer count.
         seed: fixes the draws, for experiments alone; None takes the operating system's.
@@ -78,12 +82,14 @@ class Audit:
         computer: Callable[[Float32, int, int], Float32],
         arbitrate: bool,
         rate: float,
+        idle: bool = False,
         by: AuditBy = "server",
         expel: bool = True,
         seed: int | None = None,
     ) -> None:
         self.arbitrate = arbitrate
         self.rate = rate
+        self.idle = idle
         self.by = by
         self.expel = expel
         self.compute = computer
@@ -99,6 +105,10 @@ class Audit:
     def choose(self, candidates: list[int], step: int, file: int) -> int:
         """One of some workers, each with the same probability."""
         return candidates[int(self._uniform("witness", step, file) * len(candidates))]
+
+    def shuffled(self, number: int, step: int) -> list[int]:
+        """The numbers from 0, in an order in which each is as likely as any other."""
+        return sorted(range(number), key=lambda file: self._uniform("order", step, file))
 
     def _uniform(self, purpose: str, step: int, file: int) -> float:
         if self._seed is None:
@@ -175,3 +185,32 @@ class Convictions:
         self._proofs = {proof.worker: proof for proof in proofs}
         self._expelled = set(state["expelled"])
         self._clean = dict(state["clean"])
+
+
+def judged(
+    recompute: Callable[[], Float32], layout: ChunkLayout, votes: Mapping[int, bytes], *, step: int, file: int
+) -> tuple[Float32, bytes, dict[int, bytes]]:
+    """Computes a file and compares with it what workers have voted for.
+
+    Args:
+        recompute: computes the gradient vector, float32 [d].
+        layout: its chunks.
+        votes: digests of all chunks, by worker.
+        step: for the message.
+        file: for the message.
+
+    Returns:
+        the vector, the digests of its chunks, and the votes that are others, by worker ascending.
+
+    Raises:
+        ServerFaultError: there are such votes, and the server does not compute the same gradient twice.
+    """
+    vector = recompute()
+    true = layout.digests(vector)
+    liars = {worker: vote for worker, vote in sorted(votes.items()) if vote != true}
+    if liars and layout.digests(recompute()) != true:
+        raise ServerFaultError(
+            f"step {step}, file {file}: the server has computed two different gradients from the same numbers, so it can convict "
+            "nobody; its memory or processor is at fault, or its kernels are not deterministic"
+        )
+    return vector, true, liars

@@ -6,10 +6,10 @@ from math import inf
 
 from byzshield.arrays import Float32, Float64
 from byzshield.choices import Evidence
-from byzshield.errors import FrameError, ServerFaultError
+from byzshield.errors import FrameError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
-from byzshield.training.audit import Audit, Conviction
+from byzshield.training.audit import Audit, Conviction, judged
 from byzshield.training.blame import Blame
 from byzshield.training.pace import Pace
 from byzshield.training.turns import Turns
@@ -140,15 +140,9 @@ class Round(ABC):
         if evidence == "arbitration" and not self._needs_arbitration(file):
             return []  # somebody was convicted since, so the workers can decide it after all
         assert self._recompute is not None
-        vector = self._recompute(file)
+        recompute, ballot = self._recompute, self.ballots[file]
+        vector, true, liars = judged(lambda: recompute(file), self._layout, ballot.votes, step=self.step, file=file)
         (self.audited if evidence == "audit" else self.arbitrated).add(file)
-        ballot, true = self.ballots[file], self._layout.digests(vector)
-        liars = {worker: vote for worker, vote in sorted(ballot.votes.items()) if vote != true}
-        if liars and self._layout.digests(self._recompute(file)) != true:
-            raise ServerFaultError(
-                f"step {self.step}, file {file}: the server has computed two different gradients from the same numbers, so "
-                "it can convict nobody; its memory or processor is at fault, or its kernels are not deterministic"
-            )
         ballot.settle(true)
         self.settled |= {file}
         self._matrix[file] = vector
@@ -158,6 +152,13 @@ class Round(ABC):
         return [
             request for worker, vote in liars.items() for request in self._convict(worker, file, vote, evidence, now, true=true)
         ]
+
+    def expel(self, worker: int, now: float) -> list[Frame]:
+        """Lets others vote in the place of a worker that was convicted of something else; returns what to send."""
+        if worker in self._expelled:
+            return []
+        self._expelled |= {worker}
+        return self._replace_everywhere(worker, now)
 
     def tick(self, now: float) -> list[Frame]:
         """Acts on deadlines that have passed; returns what to send."""
@@ -365,10 +366,7 @@ class Round(ABC):
             Conviction(step=self.step, file=file, worker=worker, evidence=evidence, committed=vote, recomputed=true)
         )
         assert self._audit is not None
-        if not self._audit.expel:
-            return []
-        self._expelled |= {worker}
-        return self._replace_everywhere(worker, now)
+        return self.expel(worker, now) if self._audit.expel else []
 
     def _needs_arbitration(self, file: int) -> bool:
         """Whether votes differ or are too few for a decision, or nobody is left to deliver what they decided."""

@@ -16,7 +16,7 @@ from byzshield.choices import Exchange, require_choice
 from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
-from byzshield.training.audit import Audit, Conviction, Convictions
+from byzshield.training.audit import Audit, Conviction, Convictions, judged
 from byzshield.training.blame import Blame
 from byzshield.training.decoding import Decoding
 from byzshield.training.digest_round import DigestRound
@@ -34,6 +34,23 @@ __all__ = ["ParameterServer", "StepOutcome"]
 LOG = get_logger(__name__)
 
 
+@dataclass(kw_only=True)
+class _Past:
+    """The step before, of which files are checked while the server waits.
+
+    Args:
+        step: its number.
+        parameters: at which its gradients were computed, float32 [p].
+        votes: on each file.
+        left: files that have not been checked, in reverse order.
+    """
+
+    step: int
+    parameters: Float32
+    votes: list[dict[int, bytes]]
+    left: list[int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepOutcome:
     """What a closed round came to.
@@ -49,7 +66,7 @@ class StepOutcome:
         loss: the training loss at the parameters before the step, a trimmed mean over the files' winners, so that as many
             corrupted files as the rule tolerates cannot move it out of the range of the others; None if the step was skipped.
         reason: why the step was skipped; empty if it was not.
-        audited: files that were drawn and checked, ascending.
+        audited: files that were drawn and checked, ascending; where it is done while the server waits, those of the step before.
         arbitrated: files that the server computed since workers did not decide them, ascending.
         returned: workers that have served their probation and count again, ascending.
         blamed: what was counted since the step before, by worker and cause.
@@ -150,6 +167,10 @@ class ParameterServer:
         self._detection = detection
         self._momentum = momentum
         self._audit = audit
+        self._past: _Past | None = None
+        self._parameters: Float32 | None = None  # of the step under way, if its files may be checked later
+        self._proofs: list[Conviction] = []  # from files of the step before
+        self._checked_past: list[int] = []  # these files
         self._lost: set[int] = set()
         self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
@@ -205,7 +226,10 @@ class ParameterServer:
                 if worker not in expelled:
                     self.blame.ask(worker, "steps")
                     self.blame.ask(worker, "votes", self._turns.votes[worker])
-        news = messages.parameters(self._round.step, self.state.model.parameter_vector(), self._encoder)
+        parameters = self.state.model.parameter_vector()
+        if self._audit is not None and self._audit.idle:
+            self._parameters = parameters
+        news = messages.parameters(self._round.step, parameters, self._encoder)
         outgoing = self._to_every_rank(news)
         for rank in sorted(self._lost):
             outgoing += self._give_up_on(rank, now)
@@ -245,14 +269,50 @@ class ParameterServer:
         assert self._round is not None
         return self._addressed(self._round.work(now))
 
+    @property
+    def idle_checks(self) -> int:
+        """How many more files of the step before can be checked in this one, without the workers being done earlier."""
+        if self._past is None:
+            return 0
+        most = max(self._turns.work.values(), default=0)
+        return min(len(self._past.left), max(0, most - (len(self._past.votes) - len(self._past.left))))
+
+    def check_past(self, now: float) -> list[Message]:
+        """Checks a file of the step before; returns what to send.
+
+        Raises:
+            ServerFaultError: the server does not compute the same gradient twice.
+        """
+        audit, past = self._audit, self._past
+        assert audit is not None
+        assert past is not None
+        file = past.left.pop()
+        _, true, liars = judged(
+            lambda: audit.compute(past.parameters, past.step, file), self._layout, past.votes[file], step=past.step, file=file
+        )
+        self._checked_past.append(file)
+        frames: list[Frame] = []
+        for worker, vote in liars.items():
+            self.blame.add(worker, "audit")
+            if worker in self.convictions.expelled:
+                continue
+            proof = Conviction(step=past.step, file=file, worker=worker, evidence="audit", committed=vote, recomputed=true)
+            self._proofs.append(proof)
+            if audit.expel:
+                self.convictions.add(proof)
+                if self._round is not None and self._round.step > self.step:
+                    frames += self._round.expel(worker, now)
+        return self._addressed(frames)
+
     def take_convictions(self) -> list[Conviction]:
         """Whom the round has convicted since the last call; from the next one on, they are expelled."""
         assert self._round is not None
         assert self._audit is not None
-        found, self._round.convictions = self._round.convictions, []
-        self.checked.update(audited=len(self._round.audited), arbitrated=len(self._round.arbitrated))
-        for conviction in found if self._audit.expel else []:
+        new, self._round.convictions = self._round.convictions, []
+        for conviction in new if self._audit.expel else []:
             self.convictions.add(conviction)
+        self.checked.update(audited=len(self._round.audited) + len(self._checked_past), arbitrated=len(self._round.arbitrated))
+        found, self._proofs = self._proofs + new, []
         return found
 
     def tick(self, now: float) -> list[Message]:
@@ -360,6 +420,8 @@ class ParameterServer:
             LOG.warning("step %d is skipped: %s", self._round.step, aggregate.reason)
             self.state.skip()
         self.step = self._round.step
+        audited = tuple(sorted({*self._round.audited, *self._checked_past}))
+        self._end_audits()
         return StepOutcome(
             step=self.step,
             applied=aggregate.vector is not None,
@@ -370,7 +432,7 @@ class ParameterServer:
             discarded=tuple(sorted({*self._round.discarded, *rejected})),
             loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
             reason=aggregate.reason,
-            audited=tuple(sorted(self._round.audited)),
+            audited=audited,
             arbitrated=tuple(sorted(self._round.arbitrated)),
             returned=self._end_probations(),
             blamed=self.blame.take_new(self.step),
@@ -393,7 +455,8 @@ class ParameterServer:
         kept = self.state_dict()
         self.state = fresh
         self.load_state_dict({**state, **{key: kept[key] for key in ("blame", "convictions", "checked")}})
-        self._round = self._last_round = self._before_skips = None
+        self._round = self._last_round = self._before_skips = self._past = None
+        self._checked_past = []
         self.attempt += 1
 
     @property
@@ -464,6 +527,16 @@ class ParameterServer:
         if self._round is None or frame.step > self._round.step:
             raise FrameError(f"step {frame.step} has not begun")
         return []  # too late to matter: an old vote, or the greeting of a rank that started late
+
+    def _end_audits(self) -> None:
+        """Keeps what may be checked in the next step."""
+        self._checked_past = []
+        if self._parameters is not None:
+            assert self._audit is not None
+            assert self._round is not None
+            left = [file for file in self._audit.shuffled(len(self._round.ballots), self.step) if file not in self._round.settled]
+            votes = [dict(ballot.votes) for ballot in self._round.ballots]
+            self._past = _Past(step=self.step, parameters=self._parameters, votes=votes, left=left)
 
     def _recompute(self, file: int) -> Float32:
         assert self._audit is not None
