@@ -311,9 +311,7 @@ class AuditSection(Section):
         if self.rate == "idle" and self.by == "workers":
             raise ConfigError('audit.by: "workers" have no idle time; leave it out, or give audit.rate a number')
         if self.expel == "never" and (self.rollback or self.probation):
-            raise ConfigError(
-                'audit.expel: "never" leaves nothing to roll back and nobody to come back; leave out those two keys'
-            )
+            raise ConfigError('audit.expel: "never" expels nobody; leave out audit.rollback and audit.probation')
 
     @property
     def enabled(self) -> bool:

@@ -93,7 +93,7 @@ class Auditing:
         for worker, file, committed, won in lies:
             hexadecimal = bytes.fromhex(committed), bytes.fromhex(won)
             self.evidence.convict(Conviction.of_replay(worker, outcome.step, file, *hexadecimal))
-        if lies and outcome.step - 1 - self._began < self._section.clean_steps:
+        if lies and self._section.rollback and outcome.step - 1 - self._began < self._section.clean_steps:
             self._go_back(outcome.step, undoing=self._began)
 
     def sync(self) -> None:

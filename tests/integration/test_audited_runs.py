@@ -1,0 +1,219 @@
+"""Whole runs with audits: the weights of a run without liars, rollbacks, evidence, and resuming."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from byzshield.arrays import Float32
+from byzshield.attacks import Attack, Situation
+from byzshield.config import RunConfig
+from byzshield.errors import ConfigError
+from byzshield.runtime import simulate
+from byzshield.runtime.checkpoint import all_checkpoints
+from byzshield.runtime.evidence import EvidenceLog
+from byzshield.runtime.jobs import run_here
+from byzshield.runtime.objects import Objects
+
+Maker = Callable[..., RunConfig]
+Sections = dict[str, dict[str, Any]]
+PLAIN: Sections = {
+    "run": {"steps": 12, "checkpoint_every": 2},
+    "placement": {"scheme": "baseline"},
+    "aggregation": {"rule": "mean"},
+    "optimizer": {"momentum": 0.9},
+    "schedule": {"name": "CosineAnnealingLR"},
+}
+REVERSED = {"name": "reversed_gradient", "num_byzantine": 5, "selection": "first"}
+ROLLBACK = {"rollback": True, "clean_steps": 2}
+
+
+class LiesAt(Attack):
+    """Reverses gradients in some steps and is honest in all others."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps = steps
+
+    def forge(self, gradients: Float32, situation: Situation) -> Float32:
+        return -gradients if situation.step in self.steps else gradients
+
+
+def merged(*tables: Sections) -> Sections:
+    result: Sections = {}
+    for table in tables:
+        for section, values in table.items():
+            result[section] = {**result.get(section, {}), **values}
+    return result
+
+
+@pytest.fixture
+def honest(tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]]) -> Callable[..., dict[str, torch.Tensor]]:
+    """Returns what gives the weights of a run without attack and without audits."""
+
+    def weights(**sections: dict[str, Any]) -> dict[str, torch.Tensor]:
+        directory, _ = simulate(tiny_run(**merged(PLAIN, sections, {"run": {"name": "honest"}})), overwrite=True)
+        return weights_of(directory.path)
+
+    return weights
+
+
+PAIRS: Sections = {"placement": {"scheme": "frc", "replication": 2}, "cluster": {"num_workers": 14}, "data": {"batch_size": 70}}
+LIARS: dict[str, Sections] = {
+    "r = 1, every second file is checked": {"audit": {"rate": 0.5, **ROLLBACK}, "attack": REVERSED},
+    "all workers but one lie": {"audit": {"rate": 0.5, **ROLLBACK}, "attack": {**REVERSED, "num_byzantine": 14}},
+    "colluders who know all": {"audit": {"rate": 0.5, **ROLLBACK}, "attack": {"name": "alie", "num_byzantine": 7}},
+    "colluders who know their own, and forge all that is sent": {
+        "audit": {"rate": 0.5, **ROLLBACK},
+        "attack": {"name": "alie", "num_byzantine": 7, "knowledge": "own", "forge_statistics": True},
+    },
+    "all copies travel": {"audit": {"rate": 0.5, **ROLLBACK}, "attack": REVERSED, "cluster": {"exchange": "full"}},
+    "workers check workers": {"audit": {"rate": 0.8, "by": "workers", **ROLLBACK}, "attack": REVERSED},
+    "the server checks in idle time": {"run": {"steps": 30}, "audit": {"rate": "idle", **ROLLBACK}, "attack": REVERSED},
+    "two copies, which disagree": {
+        **PAIRS,
+        "audit": {"arbitrate": True},
+        "attack": {**REVERSED, "selection": "fixed", "workers": [0, 2, 5, 7, 9]},
+    },
+    "two copies, and some pairs collude": {**PAIRS, "audit": {"arbitrate": True, "rate": 0.3, **ROLLBACK}, "attack": REVERSED},
+    "a worker that does not send what it votes for": {
+        "audit": {"rate": 0.1, **ROLLBACK},
+        "attack": {"name": "digest_payload_mismatch", "num_byzantine": 3},
+    },
+}
+
+
+@pytest.mark.parametrize("sections", LIARS.values(), ids=LIARS.keys())
+def test_a_run_with_liars_ends_with_the_weights_of_a_run_without(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    honest: Callable[..., dict[str, torch.Tensor]],
+    sections: Sections,
+) -> None:
+    directory, summary = simulate(tiny_run(**merged(PLAIN, sections)))
+    without = {key: values for key, values in sections.items() if key not in ("audit", "attack", "placement")}
+    if "placement" in sections:  # of which the weights do not depend but by the number of files
+        without |= {"placement": {"scheme": "frc", "replication": 1}, "cluster": {"num_workers": 7}}
+    assert same_weights(weights_of(directory.path), honest(**without))
+    assert len(summary["expelled"]) == sections["attack"]["num_byzantine"]
+    assert summary["undecided_files"] == 0
+
+
+def test_nobody_is_convicted_where_nobody_lies(tiny_run: Maker) -> None:
+    for checks in ({"rate": 1.0, **ROLLBACK}, {"rate": 1.0, "by": "workers"}, {"rate": "idle"}):
+        _, summary = simulate(tiny_run(**merged(PLAIN, {"audit": checks})), overwrite=True)
+        assert summary["expelled"] == {}
+        assert summary["audited_files"] >= 11
+        assert summary["blamed"] == {}
+
+
+def events_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "evidence.jsonl").read_text().splitlines()]
+
+
+def test_the_search_for_earlier_lies_goes_back_until_there_are_enough_clean_steps(
+    tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+) -> None:
+    attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "first"}
+    for lies, went_back_to, found in (((3, 5, 9), [4, 0], [5, 3]), ((9,), [4], []), ((1, 9), [4], [])):
+        seed = next(seed for seed in range(1000) if _first_drawn(seed, lies) == 9)
+        checks = {"rate": 0.3, "seed": seed, "rollback": True, "clean_steps": 3}
+        config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": checks}))
+        outcome = run_here(config, objects=Objects(attack=LiesAt(*lies)), overwrite=True)
+        events = events_of(outcome.directory.path)
+        assert [event["to"] for event in events if event["event"] == "rollback"] == went_back_to
+        assert [event["step"] for event in events if event.get("evidence") == "replay"] == found
+        own = {name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}
+        # A lie before enough clean steps stays, as is said in docs/audits.md.
+        assert same_weights(own, honest()) == (lies != (1, 9))
+
+
+def _first_drawn(seed: int, lies: tuple[int, ...]) -> int | None:
+    """The first of some steps in which file 0 is drawn."""
+    from byzshield.training.audit import Audit
+
+    drawn = Audit(computer=lambda *_: None, arbitrate=False, rate=0.3, seed=seed)  # type: ignore[arg-type, return-value]
+    return next((step for step in lies if drawn.draws(step, 0)), None)
+
+
+class Interrupt:
+    """Progress that presses Ctrl-C after some steps were done."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def start(self, **_: Any) -> None: ...
+
+    def advance(self, line: Any) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+    def finish(self) -> None: ...
+
+
+@pytest.mark.parametrize("more", [{}, ROLLBACK, {"probation": 3}], ids=["plain", "rollback", "probation"])
+def test_resumed_equals_uninterrupted(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    more: dict[str, Any],
+) -> None:
+    sections = merged(PLAIN, {"attack": REVERSED, "audit": {"rate": 0.3, "seed": 1, **more}})
+    whole, summary = simulate(tiny_run(**sections))
+    cut = tiny_run(**merged(sections, {"run": {"name": "cut"}}))
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, progress=Interrupt(after=5))
+    resumed, again = simulate(cut, resume=True)
+    assert same_weights(weights_of(whole.path), weights_of(resumed.path))
+    for key in ("expelled", "audited_files", "arbitrations", "rolled_back_steps"):
+        assert summary[key] == again[key], key
+
+
+def test_a_proof_outlives_the_steps_that_a_crash_has_undone(tiny_run: Maker) -> None:
+    config = tiny_run(**merged(PLAIN, {"attack": REVERSED, "audit": {"rate": 1.0}}))
+    directory, _ = simulate(config)
+    for _, path in all_checkpoints(directory.checkpoints):
+        path.unlink()
+    _, summary = simulate(tiny_run(**merged(PLAIN, {"attack": REVERSED, "audit": {"rate": 1.0}})), resume=True)
+    assert summary["audited_files"] == 12 * 15
+    evidence = [event["evidence"] for event in events_of(directory.path)]
+    assert evidence == ["audit"] * 5 + ["replay"] * 5  # who was convicted in step 1 has no vote in it, the second time
+
+
+def test_a_checkpoint_of_steps_that_were_undone_is_not_gone_on_from(tmp_path: Path) -> None:
+    log = EvidenceLog(tmp_path / "evidence.jsonl")
+    log.go_back(9, to=4)
+    assert log.undid({"step": 6, "attempt": 0})
+    assert not log.undid({"step": 4, "attempt": 0})
+    assert not log.undid({"step": 6, "attempt": 1})
+    log.go_back(6, to=2)
+    assert log.undid({"step": 4, "attempt": 0})
+    assert log.undid({"step": 6, "attempt": 1})
+    log.close()
+
+
+REFUSED = {
+    "audit.rollback: nobody is convicted without": {"audit": {"rollback": True}},
+    "audit.probation: nobody is convicted without": {"audit": {"probation": 3}},
+    'audit.expel: "never" expels nobody': {"audit": {"rate": 0.1, "expel": "never", "rollback": True}},
+    'audit.by: "workers" have no idle time': {"audit": {"rate": "idle", "by": "workers"}},
+    "audit: needs single files and the plain vote": {
+        "audit": {"rate": 0.1},
+        "cluster": {"exchange": "coded"},
+        "placement": {"scheme": "cyclic", "replication": 3},
+    },
+    "unless audit.arbitrate = true settles it": {
+        "placement": {"scheme": "frc", "replication": 2},
+        "cluster": {"num_workers": 14},
+    },
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_audited_is_refused(tiny_run: Maker, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        simulate(tiny_run(**merged(PLAIN, REFUSED[message])))
