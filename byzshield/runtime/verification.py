@@ -15,7 +15,7 @@ from byzshield.runtime.objects import Objects
 from byzshield.runtime.record import commitment, effective, links, weights_digest
 from byzshield.runtime.run_directory import RunDirectory
 from byzshield.runtime.simulation import Simulation
-from byzshield.storage import read_json_lines
+from byzshield.storage import json_lines, read_json_lines
 from byzshield.training import ParameterServer
 from byzshield.wire import digest
 
@@ -100,9 +100,10 @@ class Verifier:
         lines = read_json_lines(directory.record)
         if not lines:
             raise ConfigError(f"{directory.path} has no record.jsonl: train with audits, or with audit.record = true")
-        whole = links(lines)
+        # A line that cannot be read breaks the chain, also where it is the last one.
+        whole = links(next(iter(json_lines(text)), {}) for text in directory.record.read_bytes().splitlines())
         self.result = Verification(
-            lines=len(lines), broken=None if all(whole) else 1 + whole.index(False), head=str(lines[-1].get("chain"))
+            lines=len(whole), broken=None if all(whole) else 1 + whole.index(False), head=str(lines[-1].get("chain"))
         )
         self._lines: dict[int, Mapping[str, Any]] = {line["step"]: line for line in effective(lines)}
         self._directory, self._hash = directory, resume_hash(config)

@@ -68,6 +68,25 @@ def test_an_mpi_job_trains_the_same_bits_as_the_simulator(
     assert summary["worker_peak_rss_bytes"] > 0
 
 
+def test_a_job_with_audits_ends_with_the_weights_of_a_simulation_without_liars(
+    tiny_run: Maker,
+    tmp_path: Path,
+    mpi_environment: dict[str, str],
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+) -> None:
+    sections: dict[str, dict[str, Any]] = {"placement": {"scheme": "baseline"}, "aggregation": {"rule": "mean"}}
+    run = {"steps": 8, "checkpoint_every": 3}
+    attack = {"name": "alie", "num_byzantine": 14}
+    audit = {"rate": 0.5, "rollback": True, "clean_steps": 2}
+    config = tiny_run(run={"name": "mpi", **run}, attack=attack, audit=audit, **sections)
+    summary = train(config, tmp_path, 4, mpi_environment)
+    honest, _ = simulate(tiny_run(run={"name": "honest", **run}, **sections))
+    assert same_weights(weights_of(tmp_path / "runs" / "mpi"), weights_of(honest.path))
+    assert len(summary["expelled"]) == 14
+    assert "14" not in summary["blamed"]
+
+
 def test_combinations_are_decoded_to_the_same_bits_as_in_the_simulator(
     tiny_run: Maker,
     tmp_path: Path,
