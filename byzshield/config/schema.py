@@ -292,22 +292,18 @@ class AuditSection(Section):
         rollback = true
     """
 
-    arbitrate: bool = False
-    rate: float | Literal["idle"] = key(0.0, least=0, most=1)
-    by: AuditBy = "server"
-    expel: Expel = "proof"
-    probation: int = key(0, least=0, most=LAST_STEP)
-    rollback: bool = False
-    clean_steps: int = key(50, least=1, most=LAST_STEP)
-    seed: int | None = key(None, least=0, most=LARGEST_INTEGER)
+    arbitrate: bool = key(False, may_change=True)
+    rate: float | Literal["idle"] = key(0.0, least=0, most=1, may_change=True)
+    by: AuditBy = key("server", may_change=True)
+    expel: Expel = key("proof", may_change=True)
+    probation: int = key(0, least=0, most=LAST_STEP, may_change=True)
+    rollback: bool = key(False, may_change=True)
+    clean_steps: int = key(50, least=1, most=LAST_STEP, may_change=True)
+    seed: int | None = key(None, least=0, most=LARGEST_INTEGER, may_change=True)
     record: bool = key(False, hashed=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.enabled:
-            for name in ("rollback", "probation"):
-                if getattr(self, name):
-                    raise ConfigError(f"audit.{name}: nobody is convicted without audit.arbitrate = true or audit.rate > 0")
         if self.rate == "idle" and self.by == "workers":
             raise ConfigError('audit.by: "workers" have no idle time; leave it out, or give audit.rate a number')
         if self.expel == "never" and (self.rollback or self.probation):

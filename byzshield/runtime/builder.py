@@ -484,6 +484,9 @@ class Builder:
         """What the server does about files that it can compute itself; None if nothing."""
         section = self.config.audit
         if not section.enabled:
+            for name in ("rollback", "probation"):
+                if getattr(section, name):
+                    raise ConfigError(f"audit.{name}: nobody is convicted without audit.arbitrate = true or audit.rate > 0")
             return None
         if self.config.cluster.exchange == "coded" or self.detection is not None:
             raise ConfigError(

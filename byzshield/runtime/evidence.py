@@ -34,7 +34,7 @@ class EvidenceLog:
 
     def undid(self, state: Mapping[str, Any]) -> bool:
         """Whether a rollback has undone the steps that led to this state of a server."""
-        return any(event["to"] < state["step"] for event in self.rollbacks[state["attempt"] :])
+        return any(event["to"] < state["step"] for event in self.rollbacks[state.get("attempt", 0) :])
 
     def convict(self, conviction: Conviction) -> None:
         """Notes a proof."""

@@ -107,7 +107,9 @@ class Verifier:
         )
         self._lines: dict[int, Mapping[str, Any]] = {line["step"]: line for line in effective(lines)}
         self._directory, self._hash = directory, resume_hash(config)
-        self._starts: dict[int, Path | None] = {min(self._lines): None}  # from where steps can be played: the weights of each
+        self._starts: dict[int, Path | None] = {}  # from where steps can be played: the checkpoint, or None for a new run
+        if min(self._lines) == config.run.start_step:
+            self._starts[config.run.start_step] = None
         honest = replace(config.audit, rate=0.0, rollback=False, probation=0)
         self._builder = Builder(replace(config, audit=honest), num_ranks=HONEST_RANKS, objects=objects or Objects())
 
@@ -152,7 +154,7 @@ class Verifier:
             told: is called with each step that has been played.
 
         Raises:
-            ConfigError: a step or a file is not in the record.
+            ConfigError: a step or a file is not in the record, or there is no checkpoint before it.
         """
         for step, files in wanted.items():
             if step not in self.recorded_steps or not all(0 <= file < self.num_files for file in files):
@@ -162,7 +164,9 @@ class Verifier:
                 )
         self._builder.set_threads()
         starts = sorted(self._starts)
-        for begin, end in zip(starts, [*starts[1:], max(self._lines)], strict=True):
+        if wanted and min(wanted) <= min(starts, default=max(wanted)):
+            raise ConfigError(f"step {min(wanted)} cannot be recomputed: there is no sound checkpoint of a step before it")
+        for begin, end in zip(starts, [*starts[1:], max(self._lines)], strict=bool(starts)):
             asked = [step for step in wanted if begin < step <= end]
             if asked:
                 self._play(begin, max(asked), told)

@@ -507,8 +507,9 @@ class ParameterServer:
             self.blame.load_state_dict(state["blame"])
             if self._detection is not None:
                 self._detection.load_state_dict(state["detection"])
-            self.convictions.load_state_dict(state["convictions"])
-            self.checked = Counter(state["checked"])
+            if "convictions" in state:  # not in earlier checkpoints
+                self.convictions.load_state_dict(state["convictions"])
+                self.checked = Counter(state["checked"])
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error

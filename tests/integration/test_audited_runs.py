@@ -10,6 +10,7 @@ import torch
 
 from byzshield.arrays import Float32
 from byzshield.attacks import Attack, Situation
+from byzshield.cli.main import main
 from byzshield.config import RunConfig
 from byzshield.errors import ConfigError
 from byzshield.runtime import simulate
@@ -171,6 +172,15 @@ def test_resumed_equals_uninterrupted(
     assert same_weights(weights_of(whole.path), weights_of(resumed.path))
     for key in ("expelled", "audited_files", "arbitrations", "rolled_back_steps"):
         assert summary[key] == again[key], key
+
+
+def test_a_run_can_go_on_with_audits_that_was_begun_without(tiny_run: Maker, capsys: pytest.CaptureFixture[str]) -> None:
+    without = merged(PLAIN, {"attack": {"name": "reversed_gradient", "num_byzantine": 2}, "aggregation": {"num_corrupted": 0}})
+    simulate(tiny_run(**merged(without, {"run": {"steps": 4}})))
+    directory, summary = simulate(tiny_run(**merged(without, {"audit": {"rate": 1.0}})), resume=True)
+    assert [proof["step"] for proof in summary["expelled"].values()] == [5, 5]
+    assert main(["verify", str(directory.path)]) == 0
+    assert "8 whole steps" in capsys.readouterr().out
 
 
 def test_a_proof_outlives_the_steps_that_a_crash_has_undone(tiny_run: Maker) -> None:

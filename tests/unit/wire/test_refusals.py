@@ -19,7 +19,7 @@ LENGTH = len(COMPRESSED.payload)
 
 # The fields of a header: offset and format.
 MAGIC, VERSION, KIND, FLAGS, DTYPE = (0, "4s"), (4, "B"), (5, "B"), (6, "B"), (7, "B")
-COUNT, RAW_LENGTH, PAYLOAD_LENGTH = (24, "<Q"), (32, "<Q"), (40, "<Q")
+COUNT, RAW_LENGTH, PAYLOAD_LENGTH = (28, "<Q"), (36, "<Q"), (44, "<Q")
 
 
 def changed(frame: Frame, *fields: tuple[tuple[int, str], object]) -> bytes:
@@ -80,7 +80,7 @@ def test_a_frame_under_the_tag_of_another_kind_is_refused() -> None:
 
 
 def test_the_transport_is_told_bounds_that_admit_the_longest_message_and_no_longer_one() -> None:
-    assert Acceptance({Kind.STOP: 0, Kind.GRADIENT: 4000}).message_bytes == {Kind.STOP: 64, Kind.GRADIENT: 4064}
+    assert Acceptance({Kind.STOP: 0, Kind.GRADIENT: 4000}).message_bytes == {Kind.STOP: 68, Kind.GRADIENT: 4068}
     assert len(RAW.encoded) == ACCEPTS.message_bytes[Kind.GRADIENT]
     assert Kind.PARAMETERS not in ACCEPTS.message_bytes
 
