@@ -170,7 +170,7 @@ class Round(ABC):
                 if ballot.winner is None and file not in self.undecided
                 for worker in ballot.silent
                 if worker not in self._spare[file]
-            }
+            }.union(self._witnesses.values())
             for worker in waited_for.intersection(expired):
                 self._count_late_votes(worker, "timeout")
             for worker in expired:

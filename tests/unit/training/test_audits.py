@@ -331,6 +331,20 @@ class TestAWitness:
             work(peers)
             assert [worker for worker, _, _ in convicted(peers.server)] == [witness if liar is None else liar]
 
+    def test_that_is_silent_is_replaced_by_the_server_and_is_late(self) -> None:
+        peers = opened(THREE, audit(rate=1.0, by="workers", seed=1))
+        deliver(peers, 0, 0, TRUE)
+        ((witness, _),) = peers.further
+        for worker in {1, 2}:
+            deliver(peers, worker, worker, TRUE)
+            peers.server._round._witnesses.pop(worker, None)  # type: ignore[union-attr]
+        while not peers.server.busy:
+            deadline = peers.server.next_deadline()
+            assert deadline is not None
+            peers.server.tick(deadline)
+        work(peers)
+        assert peers.server.blame.count(witness, "timeout") == 1
+
     def test_that_is_lost_is_replaced_by_the_server(self) -> None:
         computer = Computer()
         peers = opened(THREE, audit(computer, rate=1.0, by="workers", seed=1))
