@@ -86,10 +86,9 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
         # What has come is read first, or a flood would make the others late; but no rank can send for ever without being cut off.
         if deadline is not None and now >= deadline + (0.0 if packet is None else patience.seconds):
             send(server.tick(now))
-        if packet is None and server.busy:  # checks files while it would wait
-            send(server.work(time.monotonic()))
-        elif packet is None and server.idle_checks:
-            send(server.check_past(time.monotonic()))
+        if packet is None and (server.busy or server.idle_checks):  # it checks files while it would wait
+            send(server.work(now) if server.busy else server.check_past(now))
+            patience.resume(time.monotonic())
         elif packet is None:
             backoff.wait()
 

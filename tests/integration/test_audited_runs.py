@@ -103,6 +103,24 @@ def test_a_run_with_liars_ends_with_the_weights_of_a_run_without(
     assert summary["undecided_files"] == 0
 
 
+@pytest.mark.parametrize("name", ["silence", "no_delivery", "death", "replay", "wrong_step"])
+def test_no_way_to_be_late_or_lost_changes_the_weights_or_blames_the_honest(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    honest: Callable[..., dict[str, torch.Tensor]],
+    name: str,
+) -> None:
+    run: Sections = {"run": {"steps": 6}}
+    attack = {"name": name, "num_byzantine": 5, "selection": "first"}
+    directory, summary = simulate(
+        tiny_run(**merged(PLAIN, run, {"attack": attack, "audit": {"rate": 0.3, **ROLLBACK}})), num_ranks=16
+    )
+    assert same_weights(weights_of(directory.path), honest(**run))
+    assert not [worker for worker, counts in summary["blamed"].items() if int(worker) > 4 and any(counts.values())]
+    assert summary["undecided_files"] == 0
+
+
 def test_nobody_is_convicted_where_nobody_lies(tiny_run: Maker) -> None:
     for checks in ({"rate": 1.0, **ROLLBACK}, {"rate": 1.0, "by": "workers"}, {"rate": "idle"}):
         _, summary = simulate(tiny_run(**merged(PLAIN, {"audit": checks})), overwrite=True)

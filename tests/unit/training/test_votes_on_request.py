@@ -12,6 +12,7 @@ from event_driven_server import LAYOUT, TIMEOUT, Peers, further_votes, gradient,
 from byzshield.config import RunConfig
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment, frc, mols
+from byzshield.placement.permuted import permuted
 from byzshield.runtime import Builder, simulate
 from byzshield.runtime.metrics import read_metrics
 from byzshield.training import ParameterServer
@@ -69,6 +70,11 @@ def test_an_undisturbed_round_asks_for_no_more_than_decides_it() -> None:
     assert peers.server.round_done
     assert peers.further == []
     assert sum(asked_to_vote(peers.server)) == 25 * 2
+
+
+def test_where_all_copies_must_agree_none_is_postponed() -> None:
+    arbitrated = permuted(mols(load=5, replication=3).arbitrated(), seed=1)
+    assert postponed(arbitrated) == postponed(arbitrated.at(3)) == set()
 
 
 @pytest.mark.parametrize("exchange", ["full", "coded"])
