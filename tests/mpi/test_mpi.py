@@ -78,7 +78,7 @@ def test_a_job_with_audits_ends_with_the_weights_of_a_simulation_without_liars(
     sections: dict[str, dict[str, Any]] = {"placement": {"scheme": "baseline"}, "aggregation": {"rule": "mean"}}
     run = {"steps": 8, "checkpoint_every": 3}
     attack = {"name": "alie", "num_byzantine": 14}
-    audit = {"rate": 0.5, "rollback": True, "clean_steps": 2}
+    audit = {"rate": 0.5, "rollback": True, "clean_steps": 2, "seed": 1}
     config = tiny_run(run={"name": "mpi", **run}, attack=attack, audit=audit, **sections)
     summary = train(config, tmp_path, 4, mpi_environment)
     honest, _ = simulate(tiny_run(run={"name": "honest", **run}, **sections))
