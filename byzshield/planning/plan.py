@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any, Final, Literal, get_args
 
-from byzshield.distortion.table import rows
 from byzshield.distortion.worst_case import worst_case
 from byzshield.errors import ParameterError, PlacementError
 from byzshield.placement import Assignment, fitting_placements
@@ -165,13 +164,12 @@ def choose(options: Iterable[Option], accept: float) -> Option | None:
 def _tolerated(option: Option, time_limit: float | None) -> int:
     """The largest q of which the rule is known to bear the worst case, from the q of the option on."""
     most = most_wrong(option.assignment.num_files, option.worst.upper_bound)
-    numbers = range(option.worst.num_byzantine, option.assignment.num_workers + 1)
     deadline = inf if time_limit is None else time.monotonic() + time_limit
     tolerated = option.worst.num_byzantine
-    for row in rows(option.assignment, numbers, time_limit=time_limit):
-        if row.result.upper_bound > most or time.monotonic() > deadline:
+    while tolerated < option.assignment.num_workers and time.monotonic() < deadline:
+        if worst_case(option.assignment, num_byzantine=tolerated + 1, time_limit=time_limit).upper_bound > most:
             break
-        tolerated = row.result.num_byzantine
+        tolerated += 1
     return tolerated
 
 

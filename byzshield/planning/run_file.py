@@ -1,10 +1,11 @@
 """The run file of an option of a plan: it runs as it is, and says what to put in place of what it begins with."""
 
+import re
 from typing import Any, Final
 
 import tomli_w
 
-from byzshield.planning.option import Option
+from byzshield.planning.option import Audit, Option
 
 __all__ = ["run_file"]
 
@@ -41,16 +42,16 @@ def run_file(option: Option, *, num_workers: int, path: str) -> str:
     parts = [HEAD.format(**known)]
     for section, values in _sections(option).items():
         note = NOTES.get(section, "").format(**known, ranks=assignment.num_workers + 1)
-        parts.append("".join((f"# {note}\n" if note else "", tomli_w.dumps({section: values}))))
+        parts.append("".join((f"# {note}\n" if note else "", _dumped(section, values))))
     return "\n".join(parts)
 
 
 def _sections(option: Option) -> dict[str, dict[str, Any]]:
     if option.rule is None:
         raise ValueError("a run file is for an option that a rule bears")
-    assignment, files = option.assignment, option.assignment.num_files
+    assignment, files, q = option.assignment, option.assignment.num_files, option.worst.num_byzantine
     batch = max(1, round(SAMPLES_A_STEP / files)) * files
-    audit: dict[str, Any] = {"arbitrate": {"arbitrate": True}, "sample": {"rate": option.audit_rate}}.get(option.audit, {})
+    audits: dict[Audit, dict[str, Any]] = {"none": {}, "arbitrate": {"arbitrate": True}, "sample": {"rate": option.audit_rate}}
     sections: dict[str, dict[str, Any]] = {
         "run": {"name": f"{assignment.scheme}-{assignment.num_workers}", "seed": 1, "steps": 300, "eval_every": 50},
         "cluster": {"num_workers": assignment.num_workers, "exchange": "digest"},
@@ -59,16 +60,22 @@ def _sections(option: Option) -> dict[str, dict[str, Any]]:
         else {"name": "synthetic", "num_train": 2 * batch, "batch_size": batch},
         "model": {"name": "mlp"},
         "placement": _placement(option),
-        "audit": audit,
+        "audit": audits[option.audit],
         "aggregation": {
             "rule": option.rule.rule,
             "pre": list(option.rule.pre),
             "num_corrupted": option.worst.upper_bound,
         },
-        "attack": {"name": "alie", "z": 3.0, "num_byzantine": option.worst.num_byzantine, "selection": "worst"},
+        "attack": {"name": "alie", "z": 3.0, "num_byzantine": q, "selection": "worst"} if q else {},
         "optimizer": {"name": "Adam", "lr": 0.001},
     }
     return {name: values for name, values in sections.items() if values}
+
+
+def _dumped(section: str, values: dict[str, Any]) -> str:
+    """As TOML, with lists on one line."""
+    text = tomli_w.dumps({section: values})
+    return re.sub(r"\[\n\s+([^\[\]]*?),\n\]", r"[\1]", text)
 
 
 def _placement(option: Option) -> dict[str, Any]:
