@@ -28,8 +28,10 @@ def fitting_placements(num_workers: int, *, most_copies: int, slack: int, even: 
         if replication <= num_workers:
             yield build("cyclic", num_workers=num_workers, replication=replication)
         for near in range(max(1, num_workers - slack), num_workers + slack + 1):
-            for scheme in ("mols", "ramanujan1", "ramanujan2"):
+            for scheme in ("mols", "ramanujan1", "ramanujan2", "steiner"):
                 try:
-                    yield build(scheme, num_workers=near, replication=replication, m=replication)
+                    found = build(scheme, num_workers=near, replication=replication, m=replication)
                 except PlacementError:
                     continue
+                if found.replication == replication:
+                    yield found

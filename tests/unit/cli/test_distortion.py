@@ -99,7 +99,7 @@ def test_the_plot_compares_the_schemes_of_the_same_size(tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr(distortion, "draw_epsilon", lambda curves, path, title: drawn.update({it.label: it for it in curves}))
     assert run(*MOLS, "--byzantine", "2:3", "--json", "--plot", str(tmp_path / "e.png")) == 0
-    assert set(drawn) == {"mols", "ramanujan1", "cyclic", "baseline", "frc"}
+    assert set(drawn) == {"mols", "ramanujan1", "steiner", "cyclic", "baseline", "frc"}
     assert drawn["mols"].points == ((2, 0.04, 0.04), (3, 0.12, 0.12))
     assert [round(25 * bound, 2) for _, bound in drawn["mols"].bound] == [2.11, 4.29]
     assert drawn["frc"].points == ((2, 0.2, 0.2), (3, 0.2, 0.2))

@@ -81,7 +81,7 @@ def test_no_liars_need_the_mean_alone():
 
 def test_a_placement_that_leaves_workers_idle_says_why_it_is_better_all_the_same():
     made = plan(26, 6, CLUSTER, time_limit=None)
-    assert label(made.recommended) == ("ramanujan2", 25, 5)
+    assert label(made.recommended) == ("steiner", 25, 3)
     assert made.remarks[-1].startswith("1 of the 26 workers stays idle: the best placement of all 26, baseline")
     assert made.remarks[-1].endswith("has epsilon 0.231.")
     faster = plan(15, 3, audit_rate=0.05, time_limit=None)
@@ -141,7 +141,7 @@ def test_a_pre_aggregator_needs_room_for_its_rows():
 
 def test_placements_that_are_too_large_to_be_analyzed_are_left_out_and_the_plan_is_made_without_them():
     made = plan(921, 2, CLUSTER, most_copies=3, slack=0, time_limit=0.01)
-    assert {assignment.num_files for assignment in made.left_out} == {307**2}
+    assert {assignment.num_files for assignment in made.left_out} == {307**2, 921 * 920 // 6}
     assert {label(option) for option in made.options} == {("baseline", 921, 1), ("frc", 921, 3), ("cyclic", 921, 3)}
 
 

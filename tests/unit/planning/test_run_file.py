@@ -32,7 +32,7 @@ def test_every_option_that_a_rule_bears_makes_a_run_of_its_placement_rule_and_wo
             assert [type(operation).__name__.lower() for operation in builder.pipeline().pre] == list(option.rule.pre)
             assert builder.sampler.num_files == option.assignment.num_files
             assert builder.config.attack.num_byzantine == byzantine
-    assert {"mols", "ramanujan1", "ramanujan2", "cyclic", "frc", "baseline"} == {scheme for scheme, *_ in seen}
+    assert {"mols", "ramanujan1", "ramanujan2", "steiner", "cyclic", "frc", "baseline"} == {scheme for scheme, *_ in seen}
     assert {"none", "arbitrate", "sample"} == {audit for *_, audit, _ in seen}
 
 
