@@ -52,6 +52,8 @@ def _sections(option: Option) -> dict[str, dict[str, Any]]:
     assignment, files, q = option.assignment, option.assignment.num_files, option.worst.num_byzantine
     batch = max(1, round(SAMPLES_A_STEP / files)) * files
     audits: dict[Audit, dict[str, Any]] = {"none": {}, "arbitrate": {"arbitrate": True}, "sample": {"rate": option.audit_rate}}
+    # Where lies are settled, those lies that nobody contradicts are the worst.
+    quiet = {"files": "majority"} if option.audit == "arbitrate" else {}
     sections: dict[str, dict[str, Any]] = {
         "run": {"name": f"{assignment.scheme}-{assignment.num_workers}", "seed": 1, "steps": 300, "eval_every": 50},
         "cluster": {"num_workers": assignment.num_workers, "exchange": "digest"},
@@ -66,7 +68,7 @@ def _sections(option: Option) -> dict[str, dict[str, Any]]:
             "pre": list(option.rule.pre),
             "num_corrupted": option.worst.upper_bound,
         },
-        "attack": {"name": "alie", "z": 3.0, "num_byzantine": q, "selection": "worst"} if q else {},
+        "attack": {"name": "alie", "z": 3.0, "num_byzantine": q, "selection": "worst", **quiet} if q else {},
         "optimizer": {"name": "Adam", "lr": 0.001},
     }
     return {name: values for name, values in sections.items() if values}

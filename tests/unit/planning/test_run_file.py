@@ -46,6 +46,12 @@ def test_the_audits_of_an_option_are_those_of_its_run_file(tmp_path):
     assert not plain.enabled
 
 
+def test_where_lies_are_settled_the_rehearsal_tells_those_that_nobody_contradicts(tmp_path):
+    options = plan(15, 3, audit_rate=0.25).options
+    files = {option.audit: written(option, tmp_path).attack.files for option in options if option.rule is not None}
+    assert files == {"none": "all", "sample": "all", "arbitrate": "majority"}
+
+
 def test_more_files_than_embedded_images_take_synthetic_ones(tmp_path):
     option = plan(213, 2, most_copies=3, slack=0, time_limit=0.1).options
     large = next(entry for entry in option if entry.assignment.num_files == 71**2)
