@@ -27,10 +27,10 @@ Byzantine ones: how many files they corrupt at worst (computed exactly where
 parameter server (PS) receives and holds in a step, and how long a step takes.
 
 The principle: a rule can bear nearly half of the files wrong, but training
-suffers long before. So among the placements of at most K workers the fastest
-is recommended of which at most a share --accept of the files can be wrong; if
-there is none, the one with the smallest worst case. What is faster or safer,
-and why workers are left idle, is said beside it."""
+suffers long before. So what is recommended is the fastest placement of at most
+K workers in which at most a share --accept of the files can be wrong; if there
+is none, the one with the smallest worst case. What would be faster or safer,
+and why workers are left idle, is said below the table."""
 
 EPILOG = """\
 examples:

@@ -63,15 +63,6 @@ class Option:
         extra = self.assignment.num_files * self.gradient_bytes if self.rule is not None and self.rule.pre else 0
         return self.cost.server_memory_bytes + extra
 
-    @property
-    def name(self) -> str:
-        """What it is, in a few words."""
-        how = {"none": "", "arbitrate": ", arbitrated", "sample": f", of which {100 * self.audit_rate:g} % are audited"}[
-            self.audit
-        ]
-        size = self.assignment
-        return f"{size.scheme} ({size.num_workers} workers, {size.num_files} files, replication {size.replication}{how})"
-
     def as_json(self) -> dict[str, Any]:
         """The row of `plan --json`."""
         assignment, worst = self.assignment, self.worst

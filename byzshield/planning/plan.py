@@ -177,7 +177,7 @@ def _candidates(workers: int, most_copies: int, slack: int, *, audited: bool) ->
     for assignment in fitting_placements(workers, most_copies=most_copies, slack=slack):
         yield assignment, "none"
     if audited:
-        for assignment in fitting_placements(workers, most_copies=2, slack=slack, even=True):
+        for assignment in fitting_placements(workers, most_copies=min(2, most_copies), slack=slack, even=True):
             yield assignment, "arbitrate" if assignment.replication > 1 else "sample"
 
 

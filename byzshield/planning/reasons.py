@@ -6,7 +6,7 @@ from byzshield.distortion.bounds import epsilon_baseline, epsilon_frc
 from byzshield.planning.option import Option
 from byzshield.planning.rules import most_wrong
 
-__all__ = ["alternative", "idle", "too_many", "why"]
+__all__ = ["alternative", "idle", "named", "too_many", "why"]
 
 
 def why(option: Option, num_byzantine: int, accept: float, tolerated: int) -> str:
@@ -24,15 +24,24 @@ def why(option: Option, num_byzantine: int, accept: float, tolerated: int) -> st
         else f"None keeps to {accept:g}; this one has the smallest worst case: {option.seconds:.2f} s a step."
     )
     return (
-        f"{option.name} with the rule {option.rule}: {num_byzantine} Byzantine workers corrupt {at_most}{worst.upper_bound} of "
+        f"{named(option)} with the rule {option.rule}: {_counted(num_byzantine, 'Byzantine worker')} "
+        f"{'corrupts' if num_byzantine == 1 else 'corrupt'} {at_most}{worst.upper_bound} of "
         f"{size.num_files} files (epsilon {option.epsilon:.3f}{against}). {choice} {_price(option)} {_bearing(option, tolerated)}"
     )
+
+
+def named(option: Option) -> str:
+    """What an option is, in a few words."""
+    size = option.assignment
+    how = {"none": "", "arbitrate": ", arbitrated", "sample": f", {100 * option.audit_rate:g} % audited"}[option.audit]
+    workers, files = _counted(size.num_workers, "worker"), _counted(size.num_files, "file")
+    return f"{size.scheme} ({workers}, {files}, replication {size.replication}{how})"
 
 
 def alternative(kind: str, option: Option) -> str:
     """What another option would cost and promise."""
     return (
-        f"{kind}: {option.name}, {option.seconds:.2f} s a step, epsilon {option.epsilon:.3f} "
+        f"{kind}: {named(option)}, {option.seconds:.2f} s a step, epsilon {option.epsilon:.3f} "
         f"({option.worst.upper_bound} of {option.assignment.num_files} files wrong), rule {option.rule}."
     )
 
@@ -46,14 +55,14 @@ def idle(option: Option, full: Option | None, num_workers: int, accept: float) -
     what = (
         f"has epsilon {full.epsilon:.3f}" if full.epsilon > max(accept, option.epsilon) else f"takes {full.seconds:.2f} s a step"
     )
-    return f"{left}: the best placement of all {num_workers}, {full.name}, {what}."
+    return f"{left}: the best placement of all {num_workers}, {named(full)}, {what}."
 
 
 def too_many(num_workers: int, num_byzantine: int, options: Sequence[Option]) -> str:
     """Why nothing is recommended."""
     least = min((option.epsilon for option in options if option.assignment.num_workers <= num_workers), default=1.0)
     return (
-        f"{num_byzantine} Byzantine workers are more than any of these placements of {num_workers} workers tolerates: they may "
+        f"{num_byzantine} Byzantine of {_counted(num_workers, 'worker')} are more than any of these placements tolerates: they may "
         f"corrupt {least:.3f} of the files or more, and no rule tolerates half; use more workers or a larger replication."
     )
 
@@ -68,8 +77,8 @@ def _price(option: Option) -> str:
         )
     if option.audit == "arbitrate":
         return (
-            f"Each file is computed by {size.replication} workers; the server computes one whose copies disagree, and expels who "
-            "is proved wrong."
+            f"Each file is computed by {size.replication} workers; the server computes one whose copies disagree, and expels who is "
+            "proved wrong."
         )
     if size.replication == 1:
         return "Each file is computed once."
@@ -81,5 +90,9 @@ def _bearing(option: Option, tolerated: int) -> str:
     files, corrupted = option.assignment.num_files, option.worst.upper_bound
     most = most_wrong(files, corrupted)
     if not corrupted:
-        return f"No file can be wrong, so the mean loses nothing; that holds up to {tolerated} Byzantine workers."
-    return f"{option.rule} bears {most} wrong files, the worst case of up to {tolerated} Byzantine workers."
+        return f"No file can be wrong, so the mean loses nothing; that holds up to {_counted(tolerated, 'Byzantine worker')}."
+    return f"{option.rule} bears {most} wrong files, the worst case of up to {_counted(tolerated, 'Byzantine worker')}."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

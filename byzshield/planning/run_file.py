@@ -6,6 +6,7 @@ from typing import Any, Final
 import tomli_w
 
 from byzshield.planning.option import Audit, Option
+from byzshield.planning.reasons import named
 
 __all__ = ["run_file"]
 
@@ -38,7 +39,7 @@ def run_file(option: Option, *, num_workers: int, path: str) -> str:
         path: where it will be, for the command in its first lines.
     """
     assignment, q = option.assignment, option.worst.num_byzantine
-    known = {"workers": num_workers, "byzantine": q, "name": option.name, "files": assignment.num_files, "path": path}
+    known = {"workers": num_workers, "byzantine": q, "name": named(option), "files": assignment.num_files, "path": path}
     parts = [HEAD.format(**known)]
     for section, values in _sections(option).items():
         note = NOTES.get(section, "").format(**known, ranks=assignment.num_workers + 1)

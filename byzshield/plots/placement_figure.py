@@ -116,8 +116,8 @@ def in_words(assignment: "Assignment", byzantine: Sequence[int] = ()) -> str:
         return who
     corrupted = _corrupted(assignment, byzantine)
     return (
-        f"{who}; {len(byzantine)} Byzantine workers ({_listed(byzantine)}) corrupt {len(corrupted)} files"
-        f"{f' ({_listed(corrupted)})' if corrupted else ''}"
+        f"{who}; Byzantine workers: {_listed(byzantine)}; they corrupt {len(corrupted)} of {assignment.num_files} files"
+        f"{f': {_listed(corrupted)}' if corrupted else ''}"
     )
 
 

@@ -67,8 +67,8 @@ def test_the_graph_has_a_line_for_each_copy(axes):
 
 
 def test_the_picture_in_words_names_the_workers_and_the_files():
-    assert in_words(MOLS, WORST).endswith("3 Byzantine workers (0, 5, 11) corrupt 3 files (0, 8, 17)")
-    assert in_words(MOLS, (0,)).endswith("1 Byzantine workers (0) corrupt 0 files")
+    assert in_words(MOLS, WORST).endswith("; Byzantine workers: 0, 5, 11; they corrupt 3 of 25 files: 0, 8, 17")
+    assert in_words(MOLS, (0,)).endswith("; Byzantine workers: 0; they corrupt 0 of 25 files")
     assert "Byzantine" not in in_words(MOLS)
     assert in_words(baseline(20), tuple(range(20))).count("...") == 2
 
