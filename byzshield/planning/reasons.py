@@ -62,8 +62,8 @@ def too_many(num_workers: int, num_byzantine: int, options: Sequence[Option]) ->
     """Why nothing is recommended."""
     least = min((option.epsilon for option in options if option.assignment.num_workers <= num_workers), default=1.0)
     return (
-        f"{num_byzantine} Byzantine of {_counted(num_workers, 'worker')} are more than any of these placements tolerates: they may "
-        f"corrupt {least:.3f} of the files or more, and no rule tolerates half; use more workers or a larger replication."
+        f"{num_byzantine} Byzantine of {_counted(num_workers, 'worker')} are more than any of these placements tolerates: they "
+        f"may corrupt {least:.3f} of the files or more, and no rule tolerates half; use more workers or a larger replication."
     )
 
 
@@ -77,8 +77,8 @@ def _price(option: Option) -> str:
         )
     if option.audit == "arbitrate":
         return (
-            f"Each file is computed by {size.replication} workers; the server computes one whose copies disagree, and expels who is "
-            "proved wrong."
+            f"Each file is computed by {size.replication} workers; the server computes one whose copies disagree, and expels who "
+            "is proved wrong."
         )
     if size.replication == 1:
         return "Each file is computed once."
