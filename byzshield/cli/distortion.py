@@ -167,7 +167,8 @@ def _curves(assignment: Assignment, table: list[Row], time_limit: float | None) 
 
 def _others_of_this_size(assignment: Assignment) -> Iterator[Assignment]:
     closed_forms = {"baseline", "frc", assignment.scheme}
-    for other in fitting_placements(assignment.num_workers, most_copies=assignment.replication, slack=0):
+    copies = assignment.replication
+    for other in fitting_placements(assignment.num_workers, most_copies=copies, slack=0, even=copies % 2 == 0):
         if other.scheme not in closed_forms and other.replication == assignment.replication:
             yield other
 

@@ -71,7 +71,8 @@ def draw_epsilon(curves: Sequence[Curve], path: str, *, title: str) -> None:
     for place, curve in enumerate(merged(curves)):
         _draw(axes, curve, place)
     axes.axhline(0.5, color="gray", linestyle=":", linewidth=1)
-    axes.set(xlabel="Byzantine workers q", ylabel="corrupted files, epsilon = c_max / f", title=title)
+    axes.set(xlabel="Byzantine workers q", ylabel="corrupted files, epsilon = c_max / f")
+    axes.set_title(title, fontsize=10, wrap=True)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

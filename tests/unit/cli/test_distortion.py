@@ -105,6 +105,14 @@ def test_the_plot_compares_the_schemes_of_the_same_size(tmp_path, monkeypatch):
     assert drawn["frc"].points == ((2, 0.2, 0.2), (3, 0.2, 0.2))
 
 
+def test_the_plot_compares_schemes_of_two_copies_too(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(distortion, "draw_epsilon", lambda curves, path, title: drawn.extend(curve.label for curve in curves))
+    words = ["distortion", "--scheme", "mols", "--load", "7", "--replication", "2", "--byzantine", "2:3"]
+    assert run(*words, "--json", "--plot", str(tmp_path / "e.png")) == 0
+    assert drawn == ["mols", "cyclic", "ramanujan1", "baseline", "frc"]
+
+
 @pytest.mark.parametrize("path", ["", "epsilon.txt", "no/such/folder/epsilon.png", "folder.png"])
 def test_a_plot_that_cannot_be_written_is_refused_before_the_search(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
