@@ -11,8 +11,8 @@ __all__ = ["fitting_placements"]
 def fitting_placements(num_workers: int, *, most_copies: int, slack: int, even: bool = False) -> Iterator[Assignment]:
     """Yields every placement of K - slack to K + slack workers, K exactly or else as near as the scheme allows.
 
-    Schemes that exist for every K are built with K workers only, FRC with the largest multiple of r up to K, Ramanujan 2 with
-    m = s: a larger m repeats the same files m / s times and has the same epsilon.
+    Schemes that exist for every K are built with K workers only, FRC and Steiner systems (r = 3) with the most up to K, Ramanujan
+    2 with m = s: a larger m repeats the same files m / s times and has the same epsilon.
 
     Args:
         num_workers: K >= 1.
@@ -28,10 +28,14 @@ def fitting_placements(num_workers: int, *, most_copies: int, slack: int, even: 
         if replication <= num_workers:
             yield build("cyclic", num_workers=num_workers, replication=replication)
         for near in range(max(1, num_workers - slack), num_workers + slack + 1):
-            for scheme in ("mols", "ramanujan1", "ramanujan2", "steiner"):
+            for scheme in ("mols", "ramanujan1", "ramanujan2"):
                 try:
-                    found = build(scheme, num_workers=near, replication=replication, m=replication)
+                    yield build(scheme, num_workers=near, replication=replication, m=replication)
                 except PlacementError:
                     continue
-                if found.replication == replication:
-                    yield found
+    for near in () if even or most_copies < 3 else range(num_workers, max(0, num_workers - slack - 1), -1):
+        try:
+            yield build("steiner", num_workers=near)
+        except PlacementError:
+            continue
+        break
