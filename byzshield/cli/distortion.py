@@ -9,7 +9,7 @@ from byzshield.cli.placement_options import add_placement_options, assignment_fr
 from byzshield.distortion.table import Row, document, rows
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment, fitting_placements, spectrum
-from byzshield.plots.distortion import check_figure_path, draw_epsilon
+from byzshield.plots.distortion import Curve, check_figure_path, draw_epsilon
 from byzshield.strict_json import dumps
 
 __all__ = ["add_parser", "parse_numbers"]
@@ -30,7 +30,8 @@ examples:
   byzshield distortion --scheme mols --load 5 --replication 3 --byzantine 2:7
   byzshield distortion --scheme ramanujan2 --m 5 --replication 5 --byzantine 5 --json
   byzshield distortion --scheme mols --load 5 --replication 2 --byzantine 2:9
-  byzshield distortion --scheme custom --assignment mine.json --byzantine 2,4 --plot epsilon.png
+  byzshield distortion --scheme mols --load 7 --replication 5 --byzantine 2:13 --plot epsilon.pdf
+  byzshield distortion --scheme custom --assignment mine.json --byzantine 2,4
 
 columns: baseline and frc are the epsilon of K single workers and of groups of r; bound is the bound on c_max from the
 second eigenvalue of the placement. Ctrl-C ends a long search and prints what is known."""
@@ -55,7 +56,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop each row's search after so long")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
-        "--plot", metavar="FILE", help="draw epsilon against q, beside the other schemes with the same K and r (.png, .svg, .pdf)"
+        "--plot",
+        metavar="FILE",
+        help="draw epsilon against q with its spectral bound, and the other schemes with the same K and r (.png, .svg, .pdf)",
     )
     parser.set_defaults(run=run)
 
@@ -146,26 +149,30 @@ def _line(row: Row) -> str:
     )
 
 
-def _curves(assignment: Assignment, table: list[Row], time_limit: float | None) -> dict[str, list[tuple[int, float]]]:
-    """epsilon by q for the placement, for the closed forms, and for the other schemes with the same K and r."""
+def _curves(assignment: Assignment, table: list[Row], time_limit: float | None) -> list[Curve]:
+    """epsilon by q for the placement, for the other schemes with the same K and r, and for the closed forms."""
     numbers = [row.result.num_byzantine for row in table]
-    curves = {assignment.scheme: _epsilons(table)}
+    files = assignment.num_files
+    bound = tuple((row.result.num_byzantine, row.spectral_bound / files) for row in table if row.spectral_bound is not None)
+    curves = [Curve(label=assignment.scheme, points=_epsilons(assignment, table), bound=bound)]
     for other in _others_of_this_size(assignment):
         other = replace(other, threshold=assignment.threshold)
-        curves[other.scheme] = _epsilons(rows(other, numbers, time_limit=time_limit))
-    curves.setdefault("baseline", [(row.result.num_byzantine, row.epsilon_baseline) for row in table])
-    in_groups = [(row.result.num_byzantine, row.epsilon_frc) for row in table if row.epsilon_frc is not None]
-    if in_groups:
-        curves.setdefault("frc", in_groups)
-    return curves
+        curves.append(Curve(label=other.scheme, points=_epsilons(other, rows(other, numbers, time_limit=time_limit))))
+    closed = {
+        "baseline": tuple((row.result.num_byzantine, row.epsilon_baseline, row.epsilon_baseline) for row in table),
+        "frc": tuple((row.result.num_byzantine, e, e) for row in table if (e := row.epsilon_frc) is not None),
+    }
+    return curves + [Curve(label=name, points=points) for name, points in closed.items() if points and name != assignment.scheme]
 
 
 def _others_of_this_size(assignment: Assignment) -> Iterator[Assignment]:
     closed_forms = {"baseline", "frc", assignment.scheme}
-    for other in fitting_placements(assignment.num_workers, most_copies=assignment.replication, slack=0):
+    copies = assignment.replication
+    for other in fitting_placements(assignment.num_workers, most_copies=copies, slack=0, even=copies % 2 == 0):
         if other.scheme not in closed_forms and other.replication == assignment.replication:
             yield other
 
 
-def _epsilons(table: Iterable[Row]) -> list[tuple[int, float]]:
-    return [(row.result.num_byzantine, row.result.epsilon) for row in table]
+def _epsilons(assignment: Assignment, table: Iterable[Row]) -> tuple[tuple[int, float, float], ...]:
+    results = [row.result for row in table]
+    return tuple((result.num_byzantine, result.epsilon, result.upper_bound / assignment.num_files) for result in results)

@@ -5,6 +5,7 @@ from math import comb
 
 from byzshield.distortion import cache
 from byzshield.distortion.exact.enumeration import first_worst_set
+from byzshield.distortion.groups import first_worst_in_groups
 from byzshield.distortion.result import WorstCase, corrupted_files, result_of
 from byzshield.distortion.subsets import has_all_subsets
 from byzshield.errors import ParameterError
@@ -55,6 +56,9 @@ def worst_case(
     if num_byzantine < assignment.threshold or assignment.replication == 1 or has_all_subsets(assignment):
         # No file is within reach, every set of q workers corrupts its own q l files, or all workers are interchangeable.
         witness = tuple(range(num_byzantine))
+        return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
+    if assignment.load == 1:
+        witness = first_worst_in_groups(assignment, num_byzantine)
         return result_of(assignment, witness, len(corrupted_files(assignment, witness)))
     numbers = num_workers**2 * assignment.num_files
     if comb(num_workers, num_byzantine) <= MOST_ENUMERATED and numbers <= MOST_NUMBERS:

@@ -112,7 +112,7 @@ class Assignment:
 
     @cached_property
     def shared(self) -> NDArray[np.int64]:
-        """Files that two workers share, A A^T, shape [K, K]; the diagonal is l. O(K^2 f).
+        """Files that two workers share, A A^T, shape [K, K]; the diagonal is l. O(K^2 + f r^2).
 
         Raises:
             PlacementError: K^2 max(K, f) is more than MOST_ANALYZED, so that this and what it is for would take minutes.
@@ -122,9 +122,10 @@ class Assignment:
                 f"a placement is analyzed up to K^2 max(K, f) = {MOST_ANALYZED:,}; got {self.scheme} with K = {self.num_workers} "
                 f"workers and f = {self.num_files} files"
             )
-        # A product of integers is slow; float32 is exact here, because no sum exceeds the load, which is less than 2^24.
-        incidence = self.incidence.astype(np.float32)
-        shared = (incidence @ incidence.T).astype(np.int64)
+        shared = np.zeros((self.num_workers, self.num_workers), dtype=np.int64)
+        for holders in self.workers_of.T:  # pair by pair of holders: the product of the matrices would take K^2 f
+            pairs = holders[:, None] * self.num_workers + self.workers_of
+            shared += np.bincount(pairs.ravel(), minlength=shared.size).reshape(shared.shape)
         shared.flags.writeable = False
         return shared
 

@@ -1,13 +1,18 @@
 """The figure of worst-case corruption: epsilon against q, one curve a scheme."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from byzshield.errors import ParameterError, StorageError
 from byzshield.extras import require
 from byzshield.storage import atomic_write
 
-__all__ = ["check_figure_path", "draw_epsilon"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Curve", "check_figure_path", "draw_epsilon", "merged"]
 
 FORMATS = (".pdf", ".png", ".svg")
 MARKERS = "osD^vPX*"
@@ -29,11 +34,26 @@ def check_figure_path(path: str) -> None:
         raise ParameterError(f"a figure is written to a file, but this is a folder: {path}")
 
 
-def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *, title: str) -> None:
-    """Writes the figure to a file, without a display.
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Worst cases of one placement.
 
     Args:
-        curves: for each scheme its points (q, epsilon).
+        label: what it is.
+        points: (q, epsilon that is reached, epsilon that is proved not to be exceeded), ascending in q.
+        bound: (q, spectral bound / f), if it is to be drawn.
+    """
+
+    label: str
+    points: tuple[tuple[int, float, float], ...]
+    bound: tuple[tuple[int, float], ...] = ()
+
+
+def draw_epsilon(curves: Sequence[Curve], path: str, *, title: str) -> None:
+    """Writes the figure to a file, without a display. What is not proved is a bar from what is reached to what is possible.
+
+    Args:
+        curves: one a placement; those that coincide are one line with both labels.
         path: where to write; the suffix (.pdf, .png or .svg) says in which format.
         title: the line above the figure.
 
@@ -48,13 +68,11 @@ def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for place, (scheme, points) in enumerate(curves.items()):
-        numbers, fractions = zip(*points, strict=True)
-        # Curves of different schemes can coincide; smaller markers on top leave the lower ones visible.
-        size = max(4, 10 - 2 * place)
-        axes.plot(numbers, fractions, marker=MARKERS[place % len(MARKERS)], markersize=size, label=scheme, alpha=0.85)
+    for place, curve in enumerate(merged(curves)):
+        _draw(axes, curve, place)
     axes.axhline(0.5, color="gray", linestyle=":", linewidth=1)
-    axes.set(xlabel="Byzantine workers q", ylabel="corrupted files, epsilon = c_max / f", title=title)
+    axes.set(xlabel="Byzantine workers q", ylabel="corrupted files, epsilon = c_max / f")
+    axes.set_title(title, fontsize=10, wrap=True)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -64,3 +82,32 @@ def draw_epsilon(curves: Mapping[str, Sequence[tuple[int, float]]], path: str, *
             figure.savefig(file, format=Path(path).suffix[1:])
     except StorageError as error:
         raise ParameterError(f"the figure {error}") from error
+
+
+def merged(curves: Sequence[Curve]) -> list[Curve]:
+    """Those that go through the same points as one."""
+    found: dict[object, Curve] = {}
+    for curve in curves:
+        before = found.get(curve.points)
+        found[curve.points] = (
+            curve
+            if before is None
+            else replace(before, label=f"{before.label} = {curve.label}", bound=before.bound or curve.bound)
+        )
+    return list(found.values())
+
+
+def _draw(axes: "Axes", curve: Curve, place: int) -> None:
+    numbers, reached, possible = zip(*curve.points, strict=True)
+    # Curves can meet; smaller markers on top leave the lower ones visible.
+    size, color, marker = max(4, 10 - 2 * place), f"C{place % 10}", MARKERS[place % len(MARKERS)]
+    axes.plot(numbers, reached, marker=marker, markersize=size, color=color, label=curve.label, alpha=0.85)
+    unproved = [point for point in curve.points if point[1] < point[2]]
+    if unproved:
+        axes.vlines(*zip(*unproved, strict=True), color=color, linewidth=size, alpha=0.3)
+    if curve.bound:
+        most = max(0.55, 1.1 * max(possible))  # the bound soon says nothing, and would leave the curves no room
+        shown = [point for point in curve.bound if point[1] <= most]
+        if shown:
+            label = f"spectral bound of {curve.label.partition(' = ')[0]}"
+            axes.plot(*zip(*shown, strict=True), linestyle="--", color=color, linewidth=1, label=label)

@@ -1,5 +1,8 @@
 """Simulated annealing: a good set of Byzantine workers, fast and without a proof. Importing this module imports numba."""
 
+import math
+import time
+
 import numpy as np
 
 from byzshield.arrays import Float64
@@ -13,13 +16,14 @@ RUNS = 12
 STEPS = 100_000
 
 
-def good_set(graph: Graph, num_byzantine: int, goal: int) -> tuple[int, tuple[int, ...]]:
-    """The best of several annealing runs, the same on every machine: files corrupted, and by whom.
+def good_set(graph: Graph, num_byzantine: int, goal: int, deadline: float = math.inf) -> tuple[int, tuple[int, ...]]:
+    """The best of several annealing runs, the same on every machine that has the time: files corrupted, and by whom.
 
     Args:
         graph: the assignment.
         num_byzantine: q, 1 <= q < K.
         goal: corrupted files at which to stop, an upper bound on what is possible.
+        deadline: a time of `time.monotonic` after which no further run begins; there is always one.
     """
     num_workers = len(graph.files_of)
     best, witness = -1, tuple(range(num_byzantine))
@@ -32,7 +36,7 @@ def good_set(graph: Graph, num_byzantine: int, goal: int) -> tuple[int, tuple[in
         count, workers = anneal(graph, order, num_byzantine, goal, draws, random.random(STEPS))
         if count > best:
             best, witness = count, tuple(np.sort(workers).tolist())
-        if best >= goal:
+        if best >= goal or time.monotonic() > deadline:
             break
     return best, witness
 

@@ -1,11 +1,14 @@
 """Automorphisms of an assignment: found by refinement and backtracking, each one verified on the assignment itself."""
 
+import math
+import time
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from byzshield.distortion.exact.refinement import Colors, largest_cell, mark, refine
+from byzshield.distortion.exact.work_stealing import OutOfTime
 from byzshield.placement import Assignment
 
 __all__ = ["Permutations", "automorphisms", "is_automorphism", "orbit", "preserving"]
@@ -17,14 +20,29 @@ ORBIT_SAMPLE = 128
 Permutations = NDArray[np.int16]
 
 
-@lru_cache(maxsize=16)
-def automorphisms(assignment: Assignment) -> Permutations:
+def automorphisms(assignment: Assignment, deadline: float = math.inf) -> Permutations:
     """Permutations of the workers that map the assignment onto itself, shape [n, K], the identity first.
 
     All of them where there are at most MOST_ELEMENTS and the search for them ends within its budget; otherwise some of them.
     The search for the worst case is sound with any subset. Row p maps worker w to p[w].
+
+    Args:
+        assignment: the placement; what is found is remembered for it.
+        deadline: a time of `time.monotonic`.
+
+    Raises:
+        OutOfTime: the deadline passed.
     """
-    return _Finder(assignment).elements()
+    found = _found(assignment)
+    if not found:
+        found.append(_Finder(assignment, deadline).elements())
+    return found[0]
+
+
+@lru_cache(maxsize=16)
+def _found(assignment: Assignment) -> list[Permutations]:
+    """Where the automorphisms of an assignment are kept once they are known."""
+    return []
 
 
 def is_automorphism(assignment: Assignment, permutation: Permutations) -> bool:
@@ -62,8 +80,9 @@ def orbit(permutations: Permutations, worker: int) -> NDArray[np.int64]:
 class _Finder:
     """Finds generators level by level along a base, as Schreier and Sims order them."""
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, deadline: float) -> None:
         self._assignment = assignment
+        self._deadline = deadline
         self._refined = 0
         self._base: list[int] = []
         self._colors = [self._refine(np.zeros(assignment.num_workers, dtype=np.uint64))]
@@ -134,6 +153,8 @@ class _Finder:
         return self._refine(mark(colors, worker, level))
 
     def _refine(self, colors: Colors) -> Colors:
+        if time.monotonic() > self._deadline:
+            raise OutOfTime
         self._refined += len(colors)
         return refine(self._assignment, colors)
 

@@ -1,5 +1,6 @@
 """The root cases of the search: one corrupted file and the Byzantine workers who hold it, up to symmetry."""
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations
@@ -24,13 +25,17 @@ ORBIT_SAMPLE = 128
 RootCase = tuple[Node, Permutations]
 
 
-def root_cases(assignment: Assignment, graph: Graph, num_byzantine: int) -> list[RootCase]:
+def root_cases(assignment: Assignment, graph: Graph, num_byzantine: int, deadline: float = math.inf) -> list[RootCase]:
     """Nodes, each with automorphisms that preserve it, that cover every q-set that corrupts a file, up to symmetry.
 
     A set S belongs to the case (M, i, B): M is the largest number of members of S that hold one file; i is the first orbit of
     files that has such a file, and a symmetry moves it to the orbit's first file j; B holds the members of S that hold j. In
     that case no file has more than M members of S, and none of an earlier orbit has M. docs/distortion.md says more.
+
+    Raises:
+        OutOfTime: `deadline`, a time of `time.monotonic`, passed before the symmetries were known.
     """
+    automorphisms(assignment, deadline)
     symmetries = _symmetries(assignment)
     if sum(comb(assignment.replication, size) for size in range(assignment.threshold, assignment.replication + 1)) > MOST_SUBSETS:
         return [(root(graph, num_byzantine), symmetries)]

@@ -42,15 +42,15 @@ def search(assignment: Assignment, num_byzantine: int, time_limit: float | None,
     upper = _root_bound(graph, num_byzantine, at_most)
     witness: Sequence[int] = range(num_byzantine)
     try:
-        lower, witness = good_set(graph, num_byzantine, upper)
-        cases = root_cases(assignment, graph, num_byzantine) if upper > lower else []
+        lower, witness = good_set(graph, num_byzantine, upper, deadline)
+        cases = root_cases(assignment, graph, num_byzantine, deadline) if upper > lower else []
         while upper > lower:
             found = decide(graph, cases, upper, deadline)
             if found is None:
                 upper -= 1
             else:
                 lower, witness = upper, found
-        witness = _first(graph, automorphisms(assignment), lower, tuple(witness), deadline)
+        witness = _first(graph, automorphisms(assignment, deadline), lower, tuple(witness), deadline)
     except OutOfTime:
         return result_of(assignment, witness, upper), False
     except KeyboardInterrupt:
@@ -59,11 +59,18 @@ def search(assignment: Assignment, num_byzantine: int, time_limit: float | None,
 
 
 def _root_bound(graph: Graph, num_byzantine: int, at_most: int) -> int:
-    """The largest number of files that the bound allows before anything is decided."""
+    """The largest number of files that the bound allows before anything is decided.
+
+    By bisection: whatever number the bound rules out, more files are ruled out, too.
+    """
     node = root(graph, num_byzantine)
-    upper = min(at_most, len(graph.workers_of))
-    while not kernel.can_reach(graph, node, upper):
-        upper -= 1
+    lower, upper = 0, min(at_most, len(graph.workers_of))
+    while lower < upper:
+        middle = (lower + upper + 1) // 2
+        if kernel.can_reach(graph, node, middle):
+            lower = middle
+        else:
+            upper = middle - 1
     return upper
 
 

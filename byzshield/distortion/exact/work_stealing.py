@@ -12,9 +12,10 @@ from byzshield.cores import available_cores
 from byzshield.distortion.exact import kernel
 from byzshield.distortion.exact.graph import CHOSEN, Graph, Node, copy_of
 
-__all__ = ["NODES_PER_TURN", "OutOfTime", "WorkStealingSearch", "chosen_workers", "split_off"]
+__all__ = ["OutOfTime", "WorkStealingSearch", "chosen_workers", "split_off"]
 
-NODES_PER_TURN = 50_000  # between two looks at the clock and at threads without work
+SECONDS_PER_TURN = 0.03  # between two looks at the clock and at threads without work
+FIRST_TURN, MOST_NODES = 100, 50_000  # nodes; how long one takes depends on the placement
 
 
 class OutOfTime(Exception):
@@ -68,11 +69,13 @@ class WorkStealingSearch:
             raise
 
     def _search_part(self, part: Node) -> None:
-        outcome = kernel.PAUSED
+        outcome, nodes, now = kernel.PAUSED, FIRST_TURN, time.monotonic()
         while outcome == kernel.PAUSED and not self._stopped:
-            if time.monotonic() > self._deadline:
+            if now > self._deadline:
                 raise OutOfTime
-            outcome, _ = kernel.advance(self._graph, part, self._target, NODES_PER_TURN)
+            outcome, _ = kernel.advance(self._graph, part, self._target, nodes)
+            before, now = now, time.monotonic()
+            nodes = min(2 * nodes, MOST_NODES) if now - before < SECONDS_PER_TURN else max(nodes // 2, 1)
             if outcome == kernel.PAUSED and self._idle and not self._pending:
                 self._give(split_off(self._graph, part))
         if outcome == kernel.FOUND:

@@ -97,11 +97,20 @@ def test_the_plot_is_written(suffix, tmp_path, capsys):
 
 def test_the_plot_compares_the_schemes_of_the_same_size(tmp_path, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(distortion, "draw_epsilon", lambda curves, path, title: drawn.update(curves))
+    monkeypatch.setattr(distortion, "draw_epsilon", lambda curves, path, title: drawn.update({it.label: it for it in curves}))
     assert run(*MOLS, "--byzantine", "2:3", "--json", "--plot", str(tmp_path / "e.png")) == 0
-    assert set(drawn) == {"mols", "ramanujan1", "cyclic", "baseline", "frc"}
-    assert drawn["mols"] == [(2, 0.04), (3, 0.12)]
-    assert drawn["frc"] == [(2, 0.2), (3, 0.2)]
+    assert set(drawn) == {"mols", "ramanujan1", "steiner", "cyclic", "baseline", "frc"}
+    assert drawn["mols"].points == ((2, 0.04, 0.04), (3, 0.12, 0.12))
+    assert [round(25 * bound, 2) for _, bound in drawn["mols"].bound] == [2.11, 4.29]
+    assert drawn["frc"].points == ((2, 0.2, 0.2), (3, 0.2, 0.2))
+
+
+def test_the_plot_compares_schemes_of_two_copies_too(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(distortion, "draw_epsilon", lambda curves, path, title: drawn.extend(curve.label for curve in curves))
+    words = ["distortion", "--scheme", "mols", "--load", "7", "--replication", "2", "--byzantine", "2:3"]
+    assert run(*words, "--json", "--plot", str(tmp_path / "e.png")) == 0
+    assert drawn == ["mols", "cyclic", "ramanujan1", "baseline", "frc"]
 
 
 @pytest.mark.parametrize("path", ["", "epsilon.txt", "no/such/folder/epsilon.png", "folder.png"])

@@ -15,7 +15,20 @@ def test_every_placement_that_fits_is_there():
         ("mols", 24, 8, 3),
         ("mols", 27, 9, 3),
         ("ramanujan2", 25, 5, 5),
+        ("steiner", 25, 12, 3),
     }  # fmt: skip
+
+
+def test_even_replications_are_there_where_somebody_settles_what_disagrees():
+    found = {(a.scheme, a.num_workers, a.replication) for a in fitting_placements(15, most_copies=2, slack=1, even=True)}
+    assert found == {
+        ("baseline", 15, 1),
+        ("frc", 14, 2),
+        ("cyclic", 15, 2),
+        ("mols", 14, 2),
+        ("mols", 16, 2),
+        ("ramanujan1", 14, 2),
+    }
 
 
 def test_without_slack_only_exact_fits_are_there():

@@ -1,5 +1,6 @@
 """Automorphisms: each is one, there are as many as there should be, and a graph without any is left alone."""
 
+import time
 from itertools import permutations
 
 import numpy as np
@@ -8,6 +9,7 @@ from plain_search import random_assignment
 
 from byzshield.distortion.exact import search as exact_search
 from byzshield.distortion.exact.automorphisms import automorphisms, is_automorphism, orbit, preserving
+from byzshield.distortion.exact.work_stealing import OutOfTime
 from byzshield.placement import Assignment, baseline, cyclic, frc, mols, ramanujan2
 
 FANO = Assignment(scheme="fano", files_of=[[0, 1, 2], [0, 3, 4], [0, 5, 6], [1, 3, 5], [1, 4, 6], [2, 3, 6], [2, 4, 5]])
@@ -50,6 +52,15 @@ def test_a_graph_without_symmetry_is_searched_without_symmetry():
     assert automorphisms(assignment).tolist() == [list(range(24))]
     with_symmetry, _ = exact_search.search(assignment, 7, None, 40)
     assert with_symmetry.exact
+
+
+def test_a_deadline_ends_the_search_for_symmetries_and_nothing_that_is_found_by_then_is_kept():
+    assignment = mols(load=5, replication=3)
+    with pytest.raises(OutOfTime):
+        automorphisms(assignment, deadline=time.monotonic() - 1)
+    everything = automorphisms(assignment)
+    assert len(everything) > 1
+    assert automorphisms(assignment, deadline=time.monotonic() - 1) is everything
 
 
 def test_permutations_that_are_no_automorphisms_are_told_apart():

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from byzshield.distortion import SearchInterrupted, corrupted_files, worst_case
+from byzshield.distortion.exact import annealing, work_stealing
 from byzshield.distortion.exact import search as exact_search
-from byzshield.distortion.exact import work_stealing
 from byzshield.distortion.exact.annealing import good_set
 from byzshield.distortion.exact.graph import graph_of
 from byzshield.errors import ParameterError
@@ -38,6 +38,14 @@ def test_however_short_the_limit_the_interval_holds_the_truth(time_limit):
     result = worst_case(mols(load=7, replication=5), num_byzantine=12, time_limit=time_limit, use_cache=False)
     assert result.c_max <= 16 <= result.upper_bound
     assert result.exact == (result.c_max == result.upper_bound)
+
+
+def test_annealing_ends_with_the_run_in_which_the_deadline_passes(monkeypatch):
+    runs = []
+    monkeypatch.setattr(annealing, "anneal", lambda graph, order, q, *_: runs.append(1) or (0, order[:q]))
+    graph = graph_of(mols(load=5, replication=3))
+    annealing.good_set(graph, 3, 25, deadline=time.monotonic() - 1)
+    assert len(runs) == 1
 
 
 def test_a_cut_search_is_not_kept():
@@ -75,7 +83,7 @@ def test_threads_and_symmetry_do_not_change_the_witness(monkeypatch):
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
             patch.setattr(work_stealing, "available_cores", lambda: 5)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
-            patch.setattr(exact_search, "automorphisms", lambda _: identity)
+            patch.setattr(exact_search, "automorphisms", lambda *_: identity)
             assert worst_case(assignment, num_byzantine=num_byzantine, use_cache=False) == usual
 
 

@@ -54,7 +54,7 @@ def test_a_part_with_one_way_left_has_no_branch_to_give():
 @pytest.mark.parametrize("num_threads", [1, 2, 4])
 def test_one_part_is_shared_by_all_threads(num_threads, monkeypatch):
     monkeypatch.setattr(work_stealing, "available_cores", lambda: num_threads)
-    monkeypatch.setattr(work_stealing, "NODES_PER_TURN", 200)
+    monkeypatch.setattr(work_stealing, "MOST_NODES", 200)
     whole = nodes_of(root(GRAPH, 9), 10)
     visited = defaultdict(int)
     advance = kernel.advance
@@ -74,7 +74,7 @@ def test_one_part_is_shared_by_all_threads(num_threads, monkeypatch):
 @pytest.mark.parametrize("num_threads", [1, 2, 4])
 def test_a_set_that_reaches_the_target_is_found_wherever_it_lies(num_threads, monkeypatch):
     monkeypatch.setattr(work_stealing, "available_cores", lambda: num_threads)
-    monkeypatch.setattr(work_stealing, "NODES_PER_TURN", 200)
+    monkeypatch.setattr(work_stealing, "MOST_NODES", 200)
     found = WorkStealingSearch(GRAPH, [root(GRAPH, 9)], 9, math.inf).search()
     assert found == tuple(sorted(set(found)))
     assert len(found) == 9
@@ -95,11 +95,27 @@ def test_a_deadline_ends_every_thread(num_threads, monkeypatch):
     assert threading.active_count() == before
 
 
+def test_a_turn_is_as_long_as_the_clock_says_however_long_a_node_takes(monkeypatch):
+    monkeypatch.setattr(work_stealing, "available_cores", lambda: 1)
+    turns, now = [], [0.0]
+
+    def slow(graph, part, target, budget):
+        turns.append(budget)
+        now[0] += budget * 1e-3
+        return (kernel.PAUSED, budget) if now[0] < 20 else (kernel.EXHAUSTED, budget)
+
+    monkeypatch.setattr(kernel, "advance", slow)
+    monkeypatch.setattr(work_stealing.time, "monotonic", lambda: now[0])
+    WorkStealingSearch(GRAPH, [root(GRAPH, 9)], 10, math.inf).search()
+    assert max(turns[5:]) * 1e-3 <= 2 * work_stealing.SECONDS_PER_TURN
+    assert min(turns[5:]) * 1e-3 >= work_stealing.SECONDS_PER_TURN / 4
+
+
 @pytest.mark.parametrize("num_threads", [1, 3])
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_in_one_thread_ends_the_others_and_is_raised(failure, num_threads, monkeypatch):
     monkeypatch.setattr(work_stealing, "available_cores", lambda: num_threads)
-    monkeypatch.setattr(work_stealing, "NODES_PER_TURN", 200)
+    monkeypatch.setattr(work_stealing, "MOST_NODES", 200)
     graph = graph_of(mols(load=11, replication=7))  # takes far longer than any test, unless all threads are told to end
     advance, turns = kernel.advance, count()
 
