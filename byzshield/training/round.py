@@ -210,6 +210,7 @@ class Round(ABC):
         needed = ballot.winner is None and file not in self.undecided
         requests: list[Frame] = []
         decided_now = ballot.cast(worker, value)
+        self._blame.agreement.count(worker, ballot.votes)
         if needed and worker not in self._slow and self._votes.late(worker, now):
             self._slow.add(worker)
             self._count_late_votes(worker, "slow")
