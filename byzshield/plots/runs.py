@@ -4,8 +4,9 @@ import json
 import math
 import statistics
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +16,11 @@ from byzshield.storage import read_json_lines
 __all__ = [
     "COMPLETE",
     "FAILED",
+    "KILLED",
     "PENDING",
     "REFUSED",
     "RESULTS",
+    "RUNNING",
     "STOPPED",
     "UNFINISHED",
     "Run",
@@ -31,6 +34,9 @@ FAILED: Final = "failed"
 STOPPED: Final = "stopped"
 REFUSED: Final = "refused"  # impossible, as a cell of a sweep may be
 UNFINISHED: Final = "unfinished"  # it has begun: it goes on somewhere, or was killed
+RUNNING: Final = "running"
+KILLED: Final = "killed"
+KILLED_WORDS: Final = "no job is running it, and none has said how it ended; --resume goes on from its newest checkpoint"
 PENDING: Final = "pending"
 RESULTS: Final = "results.json"  # what makes a folder that of a sweep
 
@@ -47,6 +53,8 @@ class Run:
         sweep: the sweep whose cell it is.
         facts: its configuration, and, stronger, its summary.
         lines: of metrics.jsonl.
+        config: its configuration by dotted key; empty of a cell that has not begun.
+        path: its directory; None without one.
     """
 
     name: str
@@ -56,6 +64,8 @@ class Run:
     sweep: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     lines: list[dict[str, Any]] = field(default_factory=list)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
 
     @property
     def seed(self) -> int | None:
@@ -65,7 +75,7 @@ class Run:
     @property
     def accuracy(self) -> list[tuple[int, float]]:
         """(step, test accuracy) of each evaluation."""
-        return self._series("test_accuracy")
+        return self.series("test_accuracy")
 
     @property
     def final_accuracy(self) -> float | None:
@@ -106,7 +116,18 @@ class Run:
         """By the server in a step; the median."""
         return _median(self.lines, "bytes_received", self.facts.get("server_bytes_received_per_step"))
 
-    def _series(self, key: str) -> list[tuple[int, float]]:
+    @property
+    def last_step(self) -> int:
+        """The newest step of which there is a line; 0 before the first."""
+        return max((line["step"] for line in self.lines if isinstance(line.get("step"), int)), default=0)
+
+    @property
+    def bytes_sent(self) -> float | None:
+        """By the server in a step; the median."""
+        return _median(self.lines, "bytes_sent", self.facts.get("server_bytes_sent_per_step"))
+
+    def series(self, key: str) -> list[tuple[int, float]]:
+        """(step, value) of each line that has a finite number under `key`."""
         found = ((line.get("step"), _finite(line.get(key))) for line in self.lines)
         return [(step, value) for step, value in found if isinstance(step, int) and value is not None]
 
@@ -121,6 +142,7 @@ def read_run(path: Path) -> Run:
         summary = _table(path / "summary.json", json.loads)
         config = _table(path / "config.toml", tomllib.loads)
         lines = read_json_lines(path / "metrics.jsonl")
+        placed = {} if summary else _table(path / "placement.json", json.loads)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not the directory of a run: {error}") from error
     if not (summary or config):
@@ -134,13 +156,19 @@ def read_run(path: Path) -> Run:
         settings=flat,
         status=str(summary.get("status", COMPLETE if summary else UNFINISHED)),
         reason=str(summary.get("reason") or ""),
-        facts={**_facts(flat), **summary},
+        facts={**_facts(flat), **(summary or _so_far(lines, placed))},
         lines=lines,
+        config=flat,
+        path=path,
     )
 
 
-def read_runs(paths: Iterable[Path]) -> tuple[list[Run], list[str]]:
+def read_runs(paths: Iterable[Path], *, in_use: Callable[[Path], bool | None] = lambda _: None) -> tuple[list[Run], list[str]]:
     """Reads runs, the cells of sweeps, and all runs of folders of them.
+
+    Args:
+        paths: their directories.
+        in_use: whether a job holds the directory of a run that has not said how it ended; None where that cannot be told.
 
     Returns:
         the runs that can be read, and a line for each that cannot.
@@ -163,7 +191,7 @@ def read_runs(paths: Iterable[Path]) -> tuple[list[Run], list[str]]:
             problems.append(str(error))
     if not runs:
         raise ConfigError(problems[0] if problems else "there is no run to report on")
-    return runs, problems
+    return [_still_going(run, in_use) for run in runs], problems
 
 
 def cell_run(
@@ -192,7 +220,17 @@ def cell_run(
         sweep=sweep,
         facts=run.facts,
         lines=run.lines,
+        config=run.config,
+        path=path,
     )
+
+
+def _still_going(run: Run, in_use: Callable[[Path], bool | None]) -> Run:
+    """The run, with what is known of a job that works on it."""
+    held = in_use(run.path) if run.status == UNFINISHED and run.path is not None else None
+    if held is None:
+        return run
+    return replace(run, status=RUNNING) if held else replace(run, status=KILLED, reason=KILLED_WORDS)
 
 
 def _cells(path: Path, problems: list[str]) -> list[Run]:
@@ -239,6 +277,15 @@ def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
         "num_byzantine": num_byzantine,
         "seed": config.get("run.seed"),
     }
+
+
+def _so_far(lines: list[dict[str, Any]], placed: Mapping[str, Any]) -> dict[str, Any]:
+    """What a summary would say of a run that has none yet."""
+    blamed: dict[str, Counter[str]] = {}
+    for line in lines:
+        for worker, counts in line["blamed"].items() if isinstance(line.get("blamed"), dict) else ():
+            blamed.setdefault(worker, Counter()).update(counts)
+    return {"num_files": placed.get("num_files"), "blamed": blamed}
 
 
 def _finite(value: Any) -> float | None:

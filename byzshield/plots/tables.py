@@ -1,49 +1,93 @@
 """The tables of a report, as rows of text: groups with mean and standard deviation, and runs that did not end as they should."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
-from byzshield.plots.groups import Group
+from byzshield.plots.document import NONE, Row
+from byzshield.plots.groups import Group, Spread
 from byzshield.plots.runs import COMPLETE, Run
 
-__all__ = ["Row", "table_rows", "unfinished_rows"]
+__all__ = ["decision_rows", "table_rows", "unfinished_rows"]
 
-Row = tuple[str, ...]
-NONE: Final = "-"
+Count = Callable[[Run], float | None]
+MOST_SEEDS: Final = 4  # that are listed
 
 
-def table_rows(groups: Sequence[Group]) -> list[Row]:
+def table_rows(groups: Sequence[Group], *, reasons: bool = True) -> list[Row]:
     """The table of a report: a row of headings, then one for each group.
 
-    Seeds and status are columns only where a group has several runs, and where some run is not complete.
+    Args:
+        groups: the runs.
+        reasons: whether to say why runs are not complete. This and their status are columns only where there are such runs.
     """
     columns: dict[str, Callable[[Group], str]] = {
         "run": lambda group: group.label,
         "scheme": lambda group: _fact(group, "scheme"),
         "attack": lambda group: _fact(group, "attack"),
         "rule": lambda group: _fact(group, "aggregator"),
+        "seed": _seeds,
         "Byzantine": _byzantine,
         "corrupted files": _corrupted,
         "test accuracy": _accuracy,
-        "s a step": lambda group: _mean(group, lambda run: run.step_seconds, "{:.2f}"),
-        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, "{:.1f}", unit=1e6),
+        "s a step": lambda group: _mean(group, lambda run: run.step_seconds, _seconds),
+        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, lambda value: f"{value / 1e6:.1f}"),
     }
-    if any(len(group.runs) > 1 for group in groups):
-        columns["seeds"] = lambda group: str(len(group.complete))
     if any(len(group.complete) < len(group.runs) for group in groups):
         columns["status"] = _status
+    if reasons and any(run.reason for group in groups for run in group.runs):
+        columns["reason"] = lambda group: "; ".join(dict.fromkeys(run.reason for run in group.runs if run.reason)) or NONE
     return [tuple(columns), *(tuple(cell(group) for cell in columns.values()) for group in groups)]
 
 
 def unfinished_rows(runs: Sequence[Run]) -> list[Row]:
     """A row of headings, then one for each run that is not complete."""
     others = [run for run in runs if run.status != COMPLETE]
-    return [("run", "status", "reason"), *((run.name, run.status, run.reason or NONE) for run in others)]
+    head = ("run", "seed", "status", "step", "reason")
+    return [head, *((run.name, _seed(run), run.status, _progress(run), run.reason or NONE) for run in others)]
+
+
+def decision_rows(groups: Sequence[Group]) -> list[Row]:
+    """What the votes decided: sums over the steps, and means over the runs of a group; what no run has is no column."""
+    columns: dict[str, Callable[[Group], str]] = {
+        "run": lambda group: group.label,
+        "steps": lambda group: _total(group, lambda run: float(run.last_step) or None),
+        "files a step": lambda group: _fact(group, "num_files"),
+        "corrupted, at most": _corrupted,
+        "corrupted, mean": lambda group: _total(group, _corrupted_mean),
+        "undecided": lambda group: _total(group, lambda run: _sum(run, "undecided_files")),
+        "steps skipped": lambda group: _total(group, _skipped),
+    }
+    rare: dict[str, Count] = {
+        "not finite": partial(_sum, key="non_finite_files"),
+        "audited": partial(_sum, key="audited"),
+        "arbitrated": partial(_sum, key="arbitrated"),
+        "steps rolled back": lambda run: _count(run.facts.get("rolled_back_steps")),
+        "expelled": lambda run: _count(run.facts.get("expelled")),
+    }
+    columns |= {
+        heading: partial(_total, value=count)
+        for heading, count in rare.items()
+        if any(count(run) for group in groups for run in group.runs)
+    }
+    return [tuple(columns), *(tuple(cell(group) for cell in columns.values()) for group in groups)]
 
 
 def _fact(group: Group, key: str) -> str:
     value = next((run.facts[key] for run in group.runs if run.facts.get(key) is not None), None)
     return NONE if value is None else str(value)
+
+
+def _seed(run: Run) -> str:
+    return NONE if run.seed is None else str(run.seed)
+
+
+def _seeds(group: Group) -> str:
+    """Of the complete runs, or if there are none, of all."""
+    seeds = [_seed(run) for run in group.complete or group.runs]
+    if len(seeds) <= MOST_SEEDS:
+        return ", ".join(seeds)
+    return f"{', '.join(seeds[: MOST_SEEDS - 2])}, ... ({len(seeds)} seeds)"
 
 
 def _byzantine(group: Group) -> str:
@@ -66,9 +110,40 @@ def _accuracy(group: Group) -> str:
     return f"{spread.mean:.1%}" + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
 
 
-def _mean(group: Group, value: Callable[[Run], Any], form: str, *, unit: float = 1.0) -> str:
-    spread = group.spread(value)
-    return NONE if spread is None else form.format(spread.mean / unit)
+def _mean(group: Group, value: Count, form: Callable[[float], str]) -> str:
+    """Over the complete runs, or if there are none, over all."""
+    spread = Spread.of(map(value, group.complete or group.runs))
+    return NONE if spread is None else form(spread.mean)
+
+
+def _seconds(value: float) -> str:
+    """Two digits, as 0.045 or 0.10; from 10 on, all."""
+    return f"{value:#.2g}" if value < 9.95 else f"{value:.0f}"
+
+
+def _total(group: Group, value: Count) -> str:
+    """The mean over all runs of a group that have begun."""
+    found = [number for number in map(value, group.runs) if number is not None]
+    return f"{round(sum(found) / len(found), 2):.10g}" if found else NONE
+
+
+def _sum(run: Run, key: str) -> float | None:
+    """Over the steps, of a number or of how many are listed."""
+    found = [_count(line[key]) for line in run.lines if key in line]
+    return sum(found) if found else None
+
+
+def _corrupted_mean(run: Run) -> float | None:
+    found = run.series("corrupted_files")
+    return sum(value for _, value in found) / len(found) if found else None
+
+
+def _skipped(run: Run) -> float | None:
+    return float(sum(line.get("applied") is False for line in run.lines)) if run.lines else None
+
+
+def _count(value: Any) -> float:
+    return float(len(value)) if isinstance(value, dict | list) else float(value) if isinstance(value, int | float) else 0.0
 
 
 def _status(group: Group) -> str:
@@ -76,3 +151,9 @@ def _status(group: Group) -> str:
     if set(statuses) == {statuses[0]}:
         return statuses[0]
     return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+
+
+def _progress(run: Run) -> str:
+    """For example "12 of 40"."""
+    steps = run.config.get("run.steps")
+    return f"{run.last_step} of {steps}" if steps else str(run.last_step)
