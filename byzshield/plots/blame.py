@@ -80,8 +80,8 @@ def _faults(verdict: Verdict) -> tuple[str, str]:
 
 
 def _expulsion(entry: Any) -> str:
-    """For example "step 2, by audit of file 7"."""
+    """For example "step 2, by audit of file 7"; of a run without an end the step alone."""
     if not isinstance(entry, Mapping):
         return NONE
     file = "" if entry.get("file") is None else f" of file {entry['file']}"
-    return f"step {entry.get('step')}, by {entry.get('evidence')}{file}"
+    return f"step {entry.get('step')}" + (f", by {entry['evidence']}{file}" if entry.get("evidence") else "")

@@ -285,7 +285,12 @@ def _so_far(lines: list[dict[str, Any]], placed: Mapping[str, Any]) -> dict[str,
     for line in lines:
         for worker, counts in line["blamed"].items() if isinstance(line.get("blamed"), dict) else ():
             blamed.setdefault(worker, Counter()).update(counts)
-    return {"num_files": placed.get("num_files"), "blamed": blamed}
+    expelled: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        for worker in line["expelled"] if isinstance(line.get("expelled"), list) else ():
+            expelled.setdefault(str(worker), {"step": line.get("step")})
+    rolled_back = lines[-1].get("rolled_back_steps") if lines else None
+    return {"num_files": placed.get("num_files"), "blamed": blamed, "expelled": expelled, "rolled_back_steps": rolled_back}
 
 
 def _finite(value: Any) -> float | None:
