@@ -12,6 +12,7 @@ Cell = tuple[int, int]  # row, column
 MOST_SHAPES: Final = 3000  # drawn as shapes; more are drawn as pixels
 GAP: Final = 0.06  # of a cell, on each side
 MOST_TICKS: Final = 16
+STEPS: Final = [factor * 10**power for power in range(9) for factor in (1, 2, 5)]  # between two ticks
 
 
 def draw_cells(axes: "Axes", cells: Sequence[Cell], shape: tuple[int, int], *, color: str, alpha: float = 1.0) -> None:
@@ -56,7 +57,8 @@ def frame_cells(axes: "Axes", rows: Sequence[str], columns: Sequence[str], *, ma
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     for axis, names in ((axes.xaxis, columns), (axes.yaxis, rows)):
-        places = range(0, len(names), -(-len(names) // MOST_TICKS))
+        step = next(step for step in STEPS if step * MOST_TICKS >= len(names))
+        places = range(0, len(names), step)
         axis.set_ticks(list(places), [names[place] for place in places], fontsize=7)
         axis.set_tick_params(length=0)
     for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True):

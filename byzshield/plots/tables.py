@@ -1,14 +1,13 @@
 """The tables of a report, as rows of text: groups with mean and standard deviation, and runs that did not end as they should."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from byzshield.plots.document import NONE, Row
 from byzshield.plots.groups import Group, Spread
 from byzshield.plots.runs import COMPLETE, Run
 
-__all__ = ["decision_rows", "table_rows", "unfinished_rows"]
+__all__ = ["corrupted", "fact", "table_rows", "unfinished_rows"]
 
 Count = Callable[[Run], float | None]
 MOST_SEEDS: Final = 4  # that are listed
@@ -23,12 +22,12 @@ def table_rows(groups: Sequence[Group], *, reasons: bool = True) -> list[Row]:
     """
     columns: dict[str, Callable[[Group], str]] = {
         "run": lambda group: group.label,
-        "scheme": lambda group: _fact(group, "scheme"),
-        "attack": lambda group: _fact(group, "attack"),
-        "rule": lambda group: _fact(group, "aggregator"),
+        "scheme": lambda group: fact(group, "scheme"),
+        "attack": lambda group: fact(group, "attack"),
+        "rule": lambda group: fact(group, "aggregator"),
         "seed": _seeds,
         "Byzantine": _byzantine,
-        "corrupted files": _corrupted,
+        "corrupted files": corrupted,
         "test accuracy": _accuracy,
         "s a step": lambda group: _mean(group, lambda run: run.step_seconds, _seconds),
         "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, lambda value: f"{value / 1e6:.1f}"),
@@ -47,33 +46,8 @@ def unfinished_rows(runs: Sequence[Run]) -> list[Row]:
     return [head, *((run.name, _seed(run), run.status, _progress(run), run.reason or NONE) for run in others)]
 
 
-def decision_rows(groups: Sequence[Group]) -> list[Row]:
-    """What the votes decided: sums over the steps, and means over the runs of a group; what no run has is no column."""
-    columns: dict[str, Callable[[Group], str]] = {
-        "run": lambda group: group.label,
-        "steps": lambda group: _total(group, lambda run: float(run.last_step) or None),
-        "files a step": lambda group: _fact(group, "num_files"),
-        "corrupted, at most": _corrupted,
-        "corrupted, mean": lambda group: _total(group, _corrupted_mean),
-        "undecided": lambda group: _total(group, lambda run: _sum(run, "undecided_files")),
-        "steps skipped": lambda group: _total(group, _skipped),
-    }
-    rare: dict[str, Count] = {
-        "not finite": partial(_sum, key="non_finite_files"),
-        "audited": partial(_sum, key="audited"),
-        "arbitrated": partial(_sum, key="arbitrated"),
-        "steps rolled back": lambda run: _count(run.facts.get("rolled_back_steps")),
-        "expelled": lambda run: _count(run.facts.get("expelled")),
-    }
-    columns |= {
-        heading: partial(_total, value=count)
-        for heading, count in rare.items()
-        if any(count(run) for group in groups for run in group.runs)
-    }
-    return [tuple(columns), *(tuple(cell(group) for cell in columns.values()) for group in groups)]
-
-
-def _fact(group: Group, key: str) -> str:
+def fact(group: Group, key: str) -> str:
+    """What the first of its runs that knows it says under `key`."""
     value = next((run.facts[key] for run in group.runs if run.facts.get(key) is not None), None)
     return NONE if value is None else str(value)
 
@@ -91,16 +65,17 @@ def _seeds(group: Group) -> str:
 
 
 def _byzantine(group: Group) -> str:
-    known = [_fact(group, key) for key in ("num_byzantine", "num_workers")]
+    known = [fact(group, key) for key in ("num_byzantine", "num_workers")]
     return NONE if NONE in known else " of ".join(known)
 
 
-def _corrupted(group: Group) -> str:
-    corrupted = max((run.corrupted_files for run in group.runs if run.corrupted_files is not None), default=None)
+def corrupted(group: Group) -> str:
+    """The most files in any step of its runs, of how many."""
+    most = max((run.corrupted_files for run in group.runs if run.corrupted_files is not None), default=None)
     num_files = next((run.facts["num_files"] for run in group.runs if run.facts.get("num_files")), None)
-    if corrupted is None or num_files is None:
-        return NONE if corrupted is None else str(corrupted)
-    return f"{corrupted} of {num_files} ({corrupted / num_files:.0%})"
+    if most is None or num_files is None:
+        return NONE if most is None else str(most)
+    return f"{most} of {num_files} ({most / num_files:.0%})"
 
 
 def _accuracy(group: Group) -> str:
@@ -119,31 +94,6 @@ def _mean(group: Group, value: Count, form: Callable[[float], str]) -> str:
 def _seconds(value: float) -> str:
     """Two digits, as 0.045 or 0.10; from 10 on, all."""
     return f"{value:#.2g}" if value < 9.95 else f"{value:.0f}"
-
-
-def _total(group: Group, value: Count) -> str:
-    """The mean over all runs of a group that have begun."""
-    found = [number for number in map(value, group.runs) if number is not None]
-    return f"{round(sum(found) / len(found), 2):.10g}" if found else NONE
-
-
-def _sum(run: Run, key: str) -> float | None:
-    """Over the steps, of a number or of how many are listed."""
-    found = [_count(line[key]) for line in run.lines if key in line]
-    return sum(found) if found else None
-
-
-def _corrupted_mean(run: Run) -> float | None:
-    found = run.series("corrupted_files")
-    return sum(value for _, value in found) / len(found) if found else None
-
-
-def _skipped(run: Run) -> float | None:
-    return float(sum(line.get("applied") is False for line in run.lines)) if run.lines else None
-
-
-def _count(value: Any) -> float:
-    return float(len(value)) if isinstance(value, dict | list) else float(value) if isinstance(value, int | float) else 0.0
 
 
 def _status(group: Group) -> str:

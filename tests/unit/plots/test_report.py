@@ -11,10 +11,11 @@ from synthetic_runs import make_run, record_workers
 from byzshield.errors import ParameterError
 from byzshield.plots import Group, group_runs, read_runs
 from byzshield.plots.comparisons import MOST_LINES
+from byzshield.plots.directories import read_run
 from byzshield.plots.document import Table
 from byzshield.plots.markup import as_latex, markdown_table
 from byzshield.plots.report import sections_of, write_figures, write_report
-from byzshield.plots.runs import Run, read_run
+from byzshield.plots.runs import Run
 
 
 @pytest.fixture
@@ -137,7 +138,9 @@ def test_tables_copy_into_markdown_and_latex() -> None:
 
 def test_what_only_some_runs_have_leaves_no_trace_in_others(tmp_path: Path) -> None:
     plain = page_of(group_runs([read_run(make_run(tmp_path / "plain"))]), tmp_path / "plain.html")
-    assert not re.search("audit|arbitrat|expel|rolled|fetching|undefined|None", plain.partition("</style>")[2])
+    assert not re.search(
+        "audit|arbitrat|expel|rolled|fetching|undefined|None", plain.partition("</style>")[2].partition("Configuration</h2>")[0]
+    )
     run = read_run(make_run(tmp_path / "audited"))
     parts = {"gradient": 0.04, "digest": 0.01, "wait": 0.02, "fetch": 0.01, "decode": 0.01, "aggregate": 0.005, "update": 0.005}
     lines = [{**line, "audited": 2, "arbitrated": 1, "breakdown": parts} for line in run.lines]
