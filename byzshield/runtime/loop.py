@@ -153,8 +153,8 @@ def _save(
         return saved
     metrics.sync()
     auditing.sync()
-    save_checkpoint(directory.checkpoints, state, configuration=resume_hash(config), keep=config.run.keep_checkpoints)
     record_agreement(directory, state)
+    save_checkpoint(directory.checkpoints, state, configuration=resume_hash(config), keep=config.run.keep_checkpoints)
     return step
 
 
