@@ -34,10 +34,10 @@ figcaption{font-size:.9rem}figcaption b{display:block;font-weight:600;margin-bot
 .keys{list-style:none;margin:.35rem 0 0;padding:0;display:flex;flex-wrap:wrap;gap:.15rem 1.1rem;font-size:.85rem}
 .keys svg{width:2rem;height:.8rem;display:inline-block;vertical-align:-.1rem;margin-right:.35rem}
 details{margin:.4rem 0}details[open]:not(.copy){margin-bottom:1.6rem}
-summary{cursor:pointer;padding:.15rem 0}details details{margin-left:.8rem}
+summary{cursor:pointer;padding:.15rem 0}details details:not(.copy){margin-left:.8rem}
 pre{overflow:auto;max-height:24rem;max-width:100%;margin:.4rem 0;padding:.6rem .8rem;border:1px solid var(--grid);
 border-radius:4px;font:.82rem/1.45 ui-monospace,"DejaVu Sans Mono",monospace;user-select:all}
-.copy summary{font-size:.85rem;color:var(--muted)}.copy{display:inline-block;vertical-align:top;margin-right:1rem;max-width:100%}
+.copy summary{font-size:.85rem;color:var(--muted)}.copies{display:flex;flex-wrap:wrap;gap:0 1rem}.copy{max-width:100%}
 @media print{details>summary{display:none}nav,.copy{display:none}}"""
 Draw = Callable[[Figure], str]
 SHORT: Final = 18  # characters of a cell that are never broken
@@ -124,7 +124,7 @@ def _table(table: Table) -> str:
     rows = "\n".join(lines)
     return (
         f"<div class='scroll' tabindex='0' role='region' aria-label='{_text(table.name)}'>\n"
-        f"<table><thead><tr>{headings}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n<div>{folded}</div>"
+        f"<table><thead><tr>{headings}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n<div class='copies'>{folded}</div>"
     )
 
 
