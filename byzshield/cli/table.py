@@ -56,7 +56,8 @@ def fitted(rows: Sequence[Row], width: int | None, *, spare: Sequence[str] = (),
         shown, widths, left_out = [list(row) for row in rows], _natural(rows), []
     right = [all(map(_is_number, column)) for column in zip(*shown[1:], strict=True)] or [False] * len(widths)
     for index, (row, note) in enumerate(zip(shown, notes, strict=True)):
-        for line in _lines(row, widths, right, at_end=not index, colored=colored):
+        colors = [COLORS.get(cell, "") if colored and head == "status" else "" for head, cell in zip(shown[0], row, strict=True)]
+        for line in _lines(row, widths, right, colors, at_end=not index):
             yield f"{BOLD}{line}{PLAIN}" if colored and not index else line
         yield from textwrap.wrap(note, width or 0, initial_indent="    ", subsequent_indent="    ") if note else ()
     if left_out and width is not None:
@@ -102,17 +103,17 @@ def _narrowed(rows: Sequence[Row], width: int) -> list[int] | None:
     return widths
 
 
-def _lines(row: Row, widths: Sequence[int], right: Sequence[bool], *, at_end: bool, colored: bool) -> Iterator[str]:
+def _lines(row: Row, widths: Sequence[int], right: Sequence[bool], colors: Sequence[str], *, at_end: bool) -> Iterator[str]:
     """The lines of a row; cells begin at the same line, or, as headings do, end at the same."""
     wrapped = [_wrapped(cell, size) for cell, size in zip(row, widths, strict=True)]
     height = max(map(len, wrapped))
     for number in range(height):
         line = []
-        for lines, cell, size, number_column in zip(wrapped, row, widths, right, strict=True):
+        for lines, size, number_column, color in zip(wrapped, widths, right, colors, strict=True):
             place = number - (height - len(lines) if at_end else 0)
             text = lines[place] if 0 <= place < len(lines) else ""
             text = text.rjust(size) if number_column else text.ljust(size)
-            line.append(f"{COLORS[cell]}{text}{PLAIN}" if colored and cell in COLORS else text)
+            line.append(f"{color}{text}{PLAIN}" if color and text.strip() else text)
         yield GAP.join(line).rstrip()
 
 

@@ -19,7 +19,8 @@ ROWS = [
         "failed",
         "the model diverged at step 7, so lower optimizer.lr",
     ),
-    ("killed\n", "alie", "median", "-", "-", "killed", "-"),
+    ("killed", "alie", "median", "-", "-", "killed", "-"),
+    ("a\nb", "alie", "median", "-", "-", "complete", "-"),
 ]
 
 
@@ -29,12 +30,12 @@ def lines(width: int | None, **options: object) -> list[str]:
 
 def test_without_a_terminal_each_row_is_one_aligned_line() -> None:
     found = lines(None)
-    assert len(found) == 4
-    assert [line.index("median") for line in found[1:]] == [found[1].index("median")] * 3
+    assert len(found) == 5
+    assert [line.index("median") for line in found[1:]] == [found[1].index("median")] * 4
     ends = [re.search(r"(95\.1% ± 0\.4|9\.5%|-)  (?=complete|failed|killed)", line) for line in found[1:]]
     assert len({match.end(1) for match in ends if match}) == 1  # numbers stand on the right
     assert found[2].endswith("lower optimizer.lr")
-    assert found[3].startswith(r"killed\n")
+    assert found[4].startswith(r"a\nb")
 
 
 @pytest.mark.parametrize("width", range(20, 141, 6))
@@ -53,8 +54,8 @@ def test_where_room_is_scarce_reasons_go_below_and_what_is_the_same_is_said_once
 
 
 def test_spare_columns_are_left_out_before_rows_become_blocks() -> None:
-    assert any(line.startswith("run: ") for line in lines(44))
-    found = lines(44, spare=("files",))
+    assert any(line.startswith("run: ") for line in lines(42))
+    found = lines(42, spare=("files",))
     assert not any(line.startswith("run: ") for line in found)
     assert found[-1] == "no room for files: --json has them"
 
@@ -84,6 +85,7 @@ def test_colors_are_for_terminals_that_want_them(
     print_table(ROWS)
     printed = capsys.readouterr().out
     assert ("\x1b[31mfailed" in printed) is colored
+    assert printed.count("\x1b[31mkilled") == colored  # as a status, and not as the name of a run
     assert ("\x1b[" in printed) is colored
     plain = re.sub(r"\x1b\[\d*m", "", printed)
     assert max(map(len, plain.splitlines())) <= 120
