@@ -40,8 +40,8 @@ class Browser:
         )  # fmt: skip
         os.close(theirs)
         os.close(their_out)
-        self._number, self._rest, self.events = 0, b"", [dict[str, Any]()]
-        self.events.clear()
+        self._number, self._rest = 0, b""
+        self.events: list[dict[str, Any]] = []
 
     def command(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """Does one thing and returns what the browser answers; what it tells meanwhile is in `events`."""
