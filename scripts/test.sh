@@ -10,15 +10,15 @@ Makes .venv if it is missing, installs what the tests need, and runs ruff, mypy,
 Arguments go to pytest, for example: -k placement
 
 The launcher is tested under Python 2.7, too, if there is one (PYTHON2 names it), the cluster tools with real hosts, sshds and
-a real Slurm, the data sets with real images, and completion in bash, fish and zsh. These need root and Debian's packages, which
-are installed where apt-get is found; elsewhere those tests are skipped.
+a real Slurm, the data sets with real images, completion in bash, fish and zsh, and the report's page in Chromium. These need root
+and Debian's packages, which are installed where apt-get is found; elsewhere those tests are skipped.
 EOF
 }
 
-# ensure_debian_packages: what the tests of the cluster tools run, shells, and real images (31 MB); none of its services is started.
+# ensure_debian_packages: what the tests of the cluster tools run, shells, a browser, and real images (31 MB); no service is started.
 ensure_debian_packages() {
     local package missing=() policy=/usr/sbin/policy-rc.d
-    for package in curl dataset-fashion-mnist fish git iproute2 libpmix-dev munge openssh-client openssh-server procps rsync slurm-client slurmctld slurmd util-linux zsh; do
+    for package in chromium-headless-shell curl dataset-fashion-mnist fish git iproute2 libpmix-dev munge openssh-client openssh-server procps rsync slurm-client slurmctld slurmd util-linux zsh; do
         [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
     done
     if ((${#missing[@]} == 0)); then

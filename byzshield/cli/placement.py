@@ -55,15 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.byzantine:
         raise ParameterError("--byzantine marks workers in the picture, so it needs --plot; byzshield distortion prints them")
     if arguments.json:
-        document = {
-            "scheme": assignment.scheme,
-            "num_workers": assignment.num_workers,
-            "num_files": assignment.num_files,
-            "load": assignment.load,
-            "replication": assignment.replication,
-            "files_of": assignment.files_of.tolist(),
-        }
-        print(dumps(document))
+        print(dumps(assignment.as_json()))
         return 0
     print(
         f"{assignment.scheme}: K = {assignment.num_workers}, f = {assignment.num_files}, load l = {assignment.load}, "

@@ -1,12 +1,12 @@
 """How a run ended, for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from byzshield.causes import SUSPECTED, verdicts
 
-__all__ = ["accusations", "print_summary", "print_table"]
+__all__ = ["accusations", "print_summary"]
 
 MOST_SHOWN = 12  # workers; the others are in summary.json
 
@@ -26,13 +26,6 @@ def print_summary(path: Path, summary: dict[str, Any]) -> None:
     for line in accusations(summary):
         print(line)
     print(f"results in {path}")
-
-
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows of text as columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def accusations(summary: Mapping[str, Any]) -> list[str]:

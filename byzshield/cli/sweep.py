@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from byzshield.cli.progress import print_table
 from byzshield.cli.run_options import add_overrides
+from byzshield.cli.table import print_table
 from byzshield.config import Sweep, load_sweep
 from byzshield.cores import available_cores
 from byzshield.errors import ParameterError
@@ -157,7 +157,7 @@ def _print(sweep: Sweep, results: dict[str, Any]) -> None:
     from byzshield.plots import group_runs, read_runs, table_rows, unfinished_rows
 
     runs, _ = read_runs([sweep.directory])
-    print_table(table_rows(group_runs(runs)))
+    print_table(table_rows(group_runs(runs), reasons=False))
     others = unfinished_rows(runs)
     if len(others) > 1:
         print()
@@ -166,13 +166,13 @@ def _print(sweep: Sweep, results: dict[str, Any]) -> None:
 
 
 def _rank(sweep: Sweep, results: dict[str, Any], *, silent: bool) -> None:
+    from byzshield.plots.measurements import rows_as_csv
     from byzshield.plots.ranking import ranking
-    from byzshield.runtime.sweep_results import as_csv
     from byzshield.storage import write_text
 
     rows = ranking(results)
     path = sweep.directory / "ranking.csv"
-    write_text(path, as_csv(rows))
+    write_text(path, rows_as_csv(rows))
     if silent:
         return
     print()

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +129,17 @@ class Assignment:
             shared += np.bincount(pairs.ravel(), minlength=shared.size).reshape(shared.shape)
         shared.flags.writeable = False
         return shared
+
+    def as_json(self) -> dict[str, Any]:
+        """Sizes and lists of files, ready for JSON, as scheme "custom" reads them."""
+        return {
+            "scheme": self.scheme,
+            "num_workers": self.num_workers,
+            "num_files": self.num_files,
+            "load": self.load,
+            "replication": self.replication,
+            "files_of": self.files_of.tolist(),
+        }
 
     def require_workers(self, num_byzantine: int) -> None:
         """Raises ParameterError unless 0 <= q <= K."""

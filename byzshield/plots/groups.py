@@ -1,15 +1,17 @@
 """Runs that differ in nothing but the seed, taken together."""
 
 import json
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 from byzshield.plots.runs import COMPLETE, Run
 
-__all__ = ["Group", "Spread", "group_runs", "settings_apart"]
+__all__ = ["Group", "Spread", "group_runs", "in_words", "settings_apart"]
 
 # What a result does not depend on, beside the seed that is grouped over.
 FREE: Final = frozenset(
@@ -106,7 +108,8 @@ def settings_apart(run: Run) -> dict[str, Any]:
 def group_runs(runs: Sequence[Run]) -> list[Group]:
     """Groups runs by all settings but the seed, in the order of their first runs; a run that was repeated is no second seed.
 
-    A group is called by its sweep's entries, or by its run's name, or, if it has several runs, by what tells it from the others.
+    A group is called by its sweep's entries, or by what the names of its runs begin with, or, where that is what others are
+    called, too, by what tells it from them.
     """
     members: dict[str, list[Run]] = {}
     seen: Counter[str] = Counter()
@@ -116,10 +119,16 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         repetition = f"{run.seed} {key}"
         seen[repetition] += 1
         members.setdefault(f"{seen[repetition]} {key}", []).append(run)
-    varying = _varying([group[0] for group in members.values()])
+    firsts = [group[0] for group in members.values()]
+    varying = _varying(firsts)
+    stems = Counter(_stem(group) for group in members.values() if group[0].sweep is None)
     several = len({run.sweep for run in runs if run.sweep}) > 1
     return [
-        Group(words=_words(group, varying), sweep=group[0].sweep or "" if several else "", runs=tuple(group))
+        Group(
+            words=(stem,) if stems[stem := _stem(group)] == 1 and stem else _words(group, firsts, varying),
+            sweep=group[0].sweep or "" if several else "",
+            runs=tuple(group),
+        )
         for group in members.values()
     ]
 
@@ -130,13 +139,39 @@ def _varying(runs: Sequence[Run]) -> list[str]:
     return [key for key in keys if len({json.dumps(run.settings.get(key), default=str) for run in runs}) > 1]
 
 
-def _words(group: Sequence[Run], varying: Sequence[str]) -> tuple[str, ...]:
+def _stem(group: Sequence[Run]) -> str:
+    """What the names of runs that are no cells of a sweep begin with; of "mols-1" and "mols-2" it is "mols"."""
+    names = [run.name for run in group if run.sweep is None]
+    if len(names) < 2:
+        return "".join(names)
+    common = "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
+    return re.sub(r"([-_. ]+(seed|s)?)?[-_. ]*\d*$", "", common)
+
+
+def _words(group: Sequence[Run], others: Sequence[Run], varying: Sequence[str]) -> tuple[str, ...]:
+    """What tells a group from the first runs of the others: of a sweep's cells all that varies, else as few settings as do it."""
     run = group[0]
-    if run.sweep is None and len(group) == 1:
-        return (run.name,)
-    return tuple(_word(key, run.settings[key]) for key in varying if key in run.settings) or (run.sweep or run.name,)
+    keys = [key for key in varying if key in run.settings]
+    if run.sweep is None:
+        keys = _telling(run, others, keys)
+    return tuple(in_words(key, run.settings[key]) for key in keys) or (run.sweep or run.name,)
 
 
-def _word(key: str, value: Any) -> str:
+def _telling(run: Run, others: Sequence[Run], keys: Sequence[str]) -> list[str]:
+    """Those of `keys` that tell the run from the others, chosen one by one, each for the most others that are left."""
+    chosen: list[str] = []
+    left = [other for other in others if other is not run]
+    while left:
+        apart = {key: [other for other in left if other.settings.get(key) != run.settings[key]] for key in keys}
+        best = max(apart, key=lambda key: len(apart[key]), default=None)
+        if best is None or not apart[best]:
+            break
+        chosen.append(best)
+        left = [other for other in left if other.settings.get(best) == run.settings[best]]
+    return [key for key in keys if key in chosen]
+
+
+def in_words(key: str, value: Any) -> str:
+    """A setting, for example "scheme = mols"; of a sweep's named entries the name alone."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return f"{key.rpartition('.')[2]} = {text}" if "." in key else text

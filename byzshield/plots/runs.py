@@ -1,29 +1,23 @@
-"""Runs as a report sees them: directories go in, of finished runs and of others, settings and curves come out."""
+"""Runs as a report sees them: settings, how they ended, and what was measured step by step."""
 
-import json
 import math
 import statistics
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from byzshield.errors import ConfigError
-from byzshield.storage import read_json_lines
-
 __all__ = [
     "COMPLETE",
     "FAILED",
+    "KILLED",
     "PENDING",
     "REFUSED",
     "RESULTS",
+    "RUNNING",
     "STOPPED",
     "UNFINISHED",
     "Run",
-    "cell_run",
-    "read_run",
-    "read_runs",
 ]
 
 COMPLETE: Final = "complete"
@@ -31,6 +25,8 @@ FAILED: Final = "failed"
 STOPPED: Final = "stopped"
 REFUSED: Final = "refused"  # impossible, as a cell of a sweep may be
 UNFINISHED: Final = "unfinished"  # it has begun: it goes on somewhere, or was killed
+RUNNING: Final = "running"
+KILLED: Final = "killed"
 PENDING: Final = "pending"
 RESULTS: Final = "results.json"  # what makes a folder that of a sweep
 
@@ -47,6 +43,8 @@ class Run:
         sweep: the sweep whose cell it is.
         facts: its configuration, and, stronger, its summary.
         lines: of metrics.jsonl.
+        config: its configuration by dotted key; empty of a cell that has not begun.
+        path: its directory; None without one.
     """
 
     name: str
@@ -56,6 +54,8 @@ class Run:
     sweep: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     lines: list[dict[str, Any]] = field(default_factory=list)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
 
     @property
     def seed(self) -> int | None:
@@ -65,7 +65,7 @@ class Run:
     @property
     def accuracy(self) -> list[tuple[int, float]]:
         """(step, test accuracy) of each evaluation."""
-        return self._series("test_accuracy")
+        return self.series("test_accuracy")
 
     @property
     def final_accuracy(self) -> float | None:
@@ -106,139 +106,20 @@ class Run:
         """By the server in a step; the median."""
         return _median(self.lines, "bytes_received", self.facts.get("server_bytes_received_per_step"))
 
-    def _series(self, key: str) -> list[tuple[int, float]]:
+    @property
+    def last_step(self) -> int:
+        """The newest step of which there is a line; 0 before the first."""
+        return max((line["step"] for line in self.lines if isinstance(line.get("step"), int)), default=0)
+
+    @property
+    def bytes_sent(self) -> float | None:
+        """By the server in a step; the median."""
+        return _median(self.lines, "bytes_sent", self.facts.get("server_bytes_sent_per_step"))
+
+    def series(self, key: str) -> list[tuple[int, float]]:
+        """(step, value) of each line that has a finite number under `key`."""
         found = ((line.get("step"), _finite(line.get(key))) for line in self.lines)
         return [(step, value) for step, value in found if isinstance(step, int) and value is not None]
-
-
-def read_run(path: Path) -> Run:
-    """Reads a run's directory, whatever state the run is in.
-
-    Raises:
-        ConfigError: it is none, or its files cannot be read.
-    """
-    try:
-        summary = _table(path / "summary.json", json.loads)
-        config = _table(path / "config.toml", tomllib.loads)
-        lines = read_json_lines(path / "metrics.jsonl")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not the directory of a run: {error}") from error
-    if not (summary or config):
-        raise ConfigError(f"{path} is not the directory of a run: it has neither summary.json nor config.toml")
-    lines = [line for line in lines if isinstance(line, dict)]
-    flat = {
-        f"{section}.{key}": value for section, table in config.items() if isinstance(table, dict) for key, value in table.items()
-    }
-    return Run(
-        name=path.resolve().name,
-        settings=flat,
-        status=str(summary.get("status", COMPLETE if summary else UNFINISHED)),
-        reason=str(summary.get("reason") or ""),
-        facts={**_facts(flat), **summary},
-        lines=lines,
-    )
-
-
-def read_runs(paths: Iterable[Path]) -> tuple[list[Run], list[str]]:
-    """Reads runs, the cells of sweeps, and all runs of folders of them.
-
-    Returns:
-        the runs that can be read, and a line for each that cannot.
-
-    Raises:
-        ConfigError: none can.
-    """
-    runs: list[Run] = []
-    problems: list[str] = []
-    for path in paths:
-        try:
-            if (path / RESULTS).exists():
-                runs += _cells(path, problems)
-            elif (path / "config.toml").exists() or not (inner := sorted(path.glob("*/config.toml"))):
-                runs.append(read_run(path))
-            else:
-                for found in inner:
-                    _collect(runs, problems, found.parent)
-        except ConfigError as error:
-            problems.append(str(error))
-    if not runs:
-        raise ConfigError(problems[0] if problems else "there is no run to report on")
-    return runs, problems
-
-
-def cell_run(
-    path: Path, *, sweep: str, settings: Mapping[str, Any], status: str = PENDING, reason: str = "", seed: int | None = None
-) -> Run:
-    """Reads a cell's directory.
-
-    Args:
-        path: the directory, which need not exist.
-        sweep: the sweep's name.
-        settings: the entry of each axis.
-        status: what the sweep knows of it, which counts unless the run is complete.
-        reason: why it failed or was refused, as the sweep knows it.
-        seed: of a cell that has no directory.
-    """
-    if not (path / "config.toml").exists():
-        return Run(name=path.name, settings=settings, status=status, reason=reason, sweep=sweep, facts={"seed": seed})
-    run = read_run(path)
-    begun = run.status if run.lines or run.status == COMPLETE else PENDING
-    known = status in (FAILED, REFUSED) and run.status != COMPLETE
-    return Run(
-        name=path.name,
-        settings=settings,
-        status=status if known else begun,
-        reason=reason if known else run.reason,
-        sweep=sweep,
-        facts=run.facts,
-        lines=run.lines,
-    )
-
-
-def _cells(path: Path, problems: list[str]) -> list[Run]:
-    try:
-        results = json.loads((path / RESULTS).read_text(encoding="utf-8"))
-        cells = [(path / str(cell["cell"]), cell) for cell in results["cells"]]
-        known = [{key: cell.get(key) for key in ("settings", "status", "reason", "seed")} for _, cell in cells]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path / RESULTS} is not what a sweep writes: {error}") from error
-    runs: list[Run] = []
-    for (folder, _), arguments in zip(cells, known, strict=True):
-        try:
-            runs.append(cell_run(folder, sweep=path.resolve().name, **arguments))
-        except ConfigError as error:
-            problems.append(str(error))
-    return runs
-
-
-def _collect(runs: list[Run], problems: list[str], path: Path) -> None:
-    try:
-        runs.append(read_run(path))
-    except ConfigError as error:
-        problems.append(str(error))
-
-
-def _table(path: Path, parse: Any) -> dict[str, Any]:
-    """The contents of a file that may be missing."""
-    if not path.exists():
-        return {}
-    table = parse(path.read_text(encoding="utf-8"))
-    if not isinstance(table, dict):
-        raise ValueError(f"{path.name} holds no table")
-    return table
-
-
-def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a summary would say of the configuration."""
-    num_byzantine = config.get("attack.num_byzantine", 0)
-    return {
-        "scheme": config.get("placement.scheme"),
-        "attack": config.get("attack.name") if num_byzantine else "none",
-        "aggregator": config.get("aggregation.rule"),
-        "num_workers": config.get("cluster.num_workers"),
-        "num_byzantine": num_byzantine,
-        "seed": config.get("run.seed"),
-    }
 
 
 def _finite(value: Any) -> float | None:

@@ -1,62 +1,81 @@
 """The tables of a report, as rows of text: groups with mean and standard deviation, and runs that did not end as they should."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from byzshield.plots.groups import Group
+from byzshield.plots.document import NONE, Row
+from byzshield.plots.groups import Group, Spread
 from byzshield.plots.runs import COMPLETE, Run
 
-__all__ = ["Row", "table_rows", "unfinished_rows"]
+__all__ = ["corrupted", "fact", "table_rows", "unfinished_rows"]
 
-Row = tuple[str, ...]
-NONE: Final = "-"
+Count = Callable[[Run], float | None]
+MOST_SEEDS: Final = 4  # that are listed
 
 
-def table_rows(groups: Sequence[Group]) -> list[Row]:
+def table_rows(groups: Sequence[Group], *, reasons: bool = True) -> list[Row]:
     """The table of a report: a row of headings, then one for each group.
 
-    Seeds and status are columns only where a group has several runs, and where some run is not complete.
+    Args:
+        groups: the runs.
+        reasons: whether to say why runs are not complete. This and their status are columns only where there are such runs.
     """
     columns: dict[str, Callable[[Group], str]] = {
         "run": lambda group: group.label,
-        "scheme": lambda group: _fact(group, "scheme"),
-        "attack": lambda group: _fact(group, "attack"),
-        "rule": lambda group: _fact(group, "aggregator"),
+        "scheme": lambda group: fact(group, "scheme"),
+        "attack": lambda group: fact(group, "attack"),
+        "rule": lambda group: fact(group, "aggregator"),
+        "seed": _seeds,
         "Byzantine": _byzantine,
-        "corrupted files": _corrupted,
+        "corrupted files": corrupted,
         "test accuracy": _accuracy,
-        "s a step": lambda group: _mean(group, lambda run: run.step_seconds, "{:.2f}"),
-        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, "{:.1f}", unit=1e6),
+        "s a step": lambda group: _mean(group, lambda run: run.step_seconds, _seconds),
+        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, lambda value: f"{value / 1e6:.1f}"),
     }
-    if any(len(group.runs) > 1 for group in groups):
-        columns["seeds"] = lambda group: str(len(group.complete))
     if any(len(group.complete) < len(group.runs) for group in groups):
         columns["status"] = _status
+    if reasons and any(run.reason for group in groups for run in group.runs):
+        columns["reason"] = lambda group: "; ".join(dict.fromkeys(run.reason for run in group.runs if run.reason)) or NONE
     return [tuple(columns), *(tuple(cell(group) for cell in columns.values()) for group in groups)]
 
 
 def unfinished_rows(runs: Sequence[Run]) -> list[Row]:
     """A row of headings, then one for each run that is not complete."""
     others = [run for run in runs if run.status != COMPLETE]
-    return [("run", "status", "reason"), *((run.name, run.status, run.reason or NONE) for run in others)]
+    head = ("run", "seed", "status", "step", "reason")
+    return [head, *((run.name, _seed(run), run.status, _progress(run), run.reason or NONE) for run in others)]
 
 
-def _fact(group: Group, key: str) -> str:
+def fact(group: Group, key: str) -> str:
+    """What the first of its runs that knows it says under `key`."""
     value = next((run.facts[key] for run in group.runs if run.facts.get(key) is not None), None)
     return NONE if value is None else str(value)
 
 
+def _seed(run: Run) -> str:
+    return NONE if run.seed is None else str(run.seed)
+
+
+def _seeds(group: Group) -> str:
+    """Of the complete runs, or if there are none, of all."""
+    seeds = [_seed(run) for run in group.complete or group.runs]
+    if len(seeds) <= MOST_SEEDS:
+        return ", ".join(seeds)
+    return f"{', '.join(seeds[: MOST_SEEDS - 2])}, ... ({len(seeds)} seeds)"
+
+
 def _byzantine(group: Group) -> str:
-    known = [_fact(group, key) for key in ("num_byzantine", "num_workers")]
+    known = [fact(group, key) for key in ("num_byzantine", "num_workers")]
     return NONE if NONE in known else " of ".join(known)
 
 
-def _corrupted(group: Group) -> str:
-    corrupted = max((run.corrupted_files for run in group.runs if run.corrupted_files is not None), default=None)
+def corrupted(group: Group) -> str:
+    """The most files in any step of its runs, of how many."""
+    most = max((run.corrupted_files for run in group.runs if run.corrupted_files is not None), default=None)
     num_files = next((run.facts["num_files"] for run in group.runs if run.facts.get("num_files")), None)
-    if corrupted is None or num_files is None:
-        return NONE if corrupted is None else str(corrupted)
-    return f"{corrupted} of {num_files} ({corrupted / num_files:.0%})"
+    if most is None or num_files is None:
+        return NONE if most is None else str(most)
+    return f"{most} of {num_files} ({most / num_files:.0%})"
 
 
 def _accuracy(group: Group) -> str:
@@ -66,9 +85,15 @@ def _accuracy(group: Group) -> str:
     return f"{spread.mean:.1%}" + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
 
 
-def _mean(group: Group, value: Callable[[Run], Any], form: str, *, unit: float = 1.0) -> str:
-    spread = group.spread(value)
-    return NONE if spread is None else form.format(spread.mean / unit)
+def _mean(group: Group, value: Count, form: Callable[[float], str]) -> str:
+    """Over the complete runs, or if there are none, over all."""
+    spread = Spread.of(map(value, group.complete or group.runs))
+    return NONE if spread is None else form(spread.mean)
+
+
+def _seconds(value: float) -> str:
+    """Two digits, as 0.045 or 0.10; from 10 on, all."""
+    return f"{value:#.2g}" if value < 9.95 else f"{value:.0f}"
 
 
 def _status(group: Group) -> str:
@@ -76,3 +101,9 @@ def _status(group: Group) -> str:
     if set(statuses) == {statuses[0]}:
         return statuses[0]
     return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+
+
+def _progress(run: Run) -> str:
+    """For example "12 of 40"."""
+    steps = run.config.get("run.steps")
+    return f"{run.last_step} of {steps}" if steps else str(run.last_step)

@@ -16,6 +16,7 @@ from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
 from byzshield.runtime.progress import Progress, Silent
+from byzshield.runtime.provenance import record_agreement, record_start
 from byzshield.runtime.run_directory import RunDirectory
 from byzshield.runtime.summary import summarize_early_end
 from byzshield.runtime.wording import in_words
@@ -78,6 +79,7 @@ def train(
     directory.summary.unlink(missing_ok=True)  # until this run has ended, too
     metrics = MetricsLog(directory.metrics, resumed_at=server.step)
     try:
+        record_start(directory, builder, step=server.step)
         with closing(metrics), closing(Auditing(builder.resolved, directory, server)) as auditing:
             while (earlier := _train(builder, server, run_round, directory, metrics, auditing, progress, stop)) is not None:
                 metrics.go_back(auditing.go_back(earlier, builder.training_state(server.state.model)))
@@ -151,6 +153,7 @@ def _save(
         return saved
     metrics.sync()
     auditing.sync()
+    record_agreement(directory, state)
     save_checkpoint(directory.checkpoints, state, configuration=resume_hash(config), keep=config.run.keep_checkpoints)
     return step
 

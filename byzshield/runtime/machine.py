@@ -14,11 +14,11 @@ import byzshield
 from byzshield.cores import available_cores
 from byzshield.limits import available_memory, raise_open_files
 
-__all__ = ["machine_facts"]
+__all__ = ["machine_facts", "software_facts"]
 
 
-def machine_facts() -> dict[str, Any]:
-    """Host, versions, processor, cores, memory and limits of this process, ready for JSON."""
+def software_facts() -> dict[str, Any]:
+    """Host, versions, processor and cores of this process, ready for JSON."""
     return {
         "host": socket.gethostname(),
         "python": platform.python_version(),
@@ -30,6 +30,13 @@ def machine_facts() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cores": available_cores(),
         "gpus": torch.cuda.device_count(),
+    }
+
+
+def machine_facts() -> dict[str, Any]:
+    """The same, with memory and limits."""
+    return {
+        **software_facts(),
         "memory": available_memory(),
         "survives": os.environ.get("OMPI_MCA_mpi_ft_enable") == "1",  # noqa: SIM112 - as mpirun spells it
         "open files": raise_open_files(),

@@ -42,6 +42,9 @@ class RunDirectory:
         self.csv = path / "metrics.csv"
         self.events = path / "events"
         self.prometheus = path / "metrics.prom"
+        self.placement = path / "placement.json"
+        self.agreement = path / "agreement.json"
+        self.jobs = path / "jobs.jsonl"
         self._lock: DirectoryLock | None = None
 
     def __enter__(self) -> Self:
@@ -74,7 +77,8 @@ class RunDirectory:
         """Removes what a job that was killed had half written; needs the lock."""
         events = self.events / "events.out.tfevents.*"
         files = (self.config, self.metrics, self.evidence, self.record, self.summary, self.csv, self.prometheus)
-        for path in (*files, events, self.checkpoints / "step_*.pt"):
+        told = (self.placement, self.agreement, self.jobs)
+        for path in (*files, *told, events, self.checkpoints / "step_*.pt"):
             for part in parts_of(path):
                 part.unlink(missing_ok=True)
 

@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol
 
 from byzshield.config import Cell, Sweep
 from byzshield.errors import ConfigError, StorageError
-from byzshield.plots.runs import COMPLETE, FAILED, PENDING, Run, cell_run
+from byzshield.plots.directories import cell_run
+from byzshield.plots.runs import COMPLETE, FAILED, PENDING, Run
 from byzshield.runtime.cells import outcome_of, start_cell, steps_done
 from byzshield.runtime.directory_lock import DirectoryLock
 from byzshield.runtime.sweep_results import results_of, write_results

@@ -8,6 +8,7 @@ from typing import Any
 from byzshield.causes import CAUSES, REQUESTS
 from byzshield.errors import CheckpointError
 from byzshield.log import get_logger
+from byzshield.training.agreement import Agreement
 
 __all__ = ["Blame"]
 
@@ -20,11 +21,15 @@ class Blame:
 
     The log of a process hears of a worker's first fault of each kind and of no further one, so that nobody can fill it.
 
+    Attributes:
+        agreement: who votes like whom.
+
     Args:
         num_workers: K.
     """
 
     def __init__(self, num_workers: int) -> None:
+        self.agreement = Agreement(num_workers)
         self._counts = [Counter[str]() for _ in range(num_workers)]
         self._asked = [Counter[str]() for _ in range(num_workers)]
         self._new: dict[int, Counter[str]] = {}
@@ -79,7 +84,7 @@ class Blame:
 
     def state_dict(self) -> dict[str, Any]:
         """All counts, for a checkpoint."""
-        return {"blamed": self.report(), "asked": self.asked()}
+        return {"blamed": self.report(), "asked": self.asked(), "agreement": self.agreement.pairs()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up what `state_dict` gave; earlier checkpoints hold the `report` alone.
@@ -95,6 +100,7 @@ class Blame:
                 if int(worker) >= len(counters):
                     raise CheckpointError(f"the checkpoint blames worker {worker} of {len(counters)}")
                 counters[int(worker)].update(counts)
+        self.agreement.load(state.get("agreement", []) if "blamed" in state else [])
         self._new, self._first = {}, {}
 
 

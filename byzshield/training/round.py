@@ -209,7 +209,10 @@ class Round(ABC):
             raise FrameError(f"nobody asked worker {worker} to vote on file {file}")
         needed = ballot.winner is None and file not in self.undecided
         requests: list[Frame] = []
+        done = self.done
         decided_now = ballot.cast(worker, value)
+        if not done:  # what comes later might come to a job that has ended
+            self._blame.agreement.count(worker, ballot.votes)
         if needed and worker not in self._slow and self._votes.late(worker, now):
             self._slow.add(worker)
             self._count_late_votes(worker, "slow")

@@ -96,5 +96,6 @@ def test_a_full_disk_is_named_in_one_line_and_leaves_nothing_half_written(tmp_pa
             path, _, reason = line.rpartition(" cannot be written: ")
             assert reason == "No space left on device"
             named.add((status, Path(path).name.partition(".out.tfevents.")[0]))
-    files = ("metrics.jsonl", "metrics.csv", "events", "step_1.pt", "step_2.pt", "summary.json")
+    records = ("placement.json", "jobs.jsonl", "agreement.json")
+    files = ("metrics.jsonl", "metrics.csv", "events", "step_1.pt", "step_2.pt", "summary.json", *records)
     assert named == {(2, "config.toml"), *((1, name) for name in files)}

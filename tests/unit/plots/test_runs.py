@@ -39,7 +39,7 @@ def test_a_run_that_is_not_complete_has_a_status_and_no_final_accuracy(tmp_path:
         "scheme": "mols",
         "rule": "median",
     } == dict(zip(head, row, strict=True))
-    assert unfinished_rows([run])[1:] == [("a", shown, run.reason or "-")]
+    assert unfinished_rows([run])[1:] == [("a", "1", shown, "7 of 100", run.reason or "-")]
 
 
 def test_a_summary_from_before_statuses_is_that_of_a_complete_run(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> Non
         make_run(tmp_path / f"mols-{seed}", accuracy=accuracy, run={"seed": seed, "name": f"n{seed}"})
     make_run(tmp_path / "frc", placement={"scheme": "frc"})
     alone, both = group_runs(read_runs([tmp_path])[0])
-    assert (alone.label, both.label) == ("frc", "scheme = mols")
+    assert (alone.label, both.label) == ("frc", "mols")
     assert both.spread(lambda run: run.final_accuracy) == Spread(
         mean=0.5, std=pytest.approx(0.02**0.5), least=0.4, most=0.6, count=2
     )
@@ -90,7 +90,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> Non
     ]  # fmt: skip
     head, *rows = table_rows([alone, both])
     assert [row[head.index("test accuracy")] for row in rows] == ["50.0%", "50.0% ± 14.1"]
-    assert [row[head.index("seeds")] for row in rows] == ["1", "2"]
+    assert [row[head.index("seed")] for row in rows] == ["1", "1, 2"]
     assert "status" not in head
 
 
@@ -108,3 +108,25 @@ def test_an_unfinished_run_does_not_count_for_the_mean_of_its_group(tmp_path: Pa
     assert dict(zip(head, row, strict=True))["status"] == "1 complete, 1 unfinished"
     assert dict(zip(head, row, strict=True))["test accuracy"] == "40.0%"
     assert [step for step, _ in group.curve()] == [5, 10, 15, 20]
+
+
+def test_a_run_without_an_end_goes_on_or_was_killed_where_that_can_be_told(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        make_run(tmp_path / name, status=None, lines=5)
+    held = {"a": True, "b": False, "c": None}
+    runs, _ = read_runs([tmp_path], in_use=lambda path: held[path.name])
+    assert [run.status for run in runs] == ["running", "killed", "unfinished"]
+    assert "--resume" in runs[1].reason
+
+
+def test_a_run_without_an_end_has_what_its_lines_hold_against_whom(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "a", status=None, lines=0)
+    lines = [{"step": step, "blamed": {"3": {"minority": 2}}} for step in (1, 2)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_run(path).facts["blamed"] == {"3": {"minority": 4}}
+
+
+def test_runs_whose_names_begin_alike_are_called_by_their_settings(tmp_path: Path) -> None:
+    for number, scheme in enumerate(("mols", "mols", "frc", "frc")):
+        make_run(tmp_path / f"run-{number}", placement={"scheme": scheme}, run={"seed": number % 2})
+    assert [group.label for group in group_runs(read_runs([tmp_path])[0])] == ["scheme = mols", "scheme = frc"]
