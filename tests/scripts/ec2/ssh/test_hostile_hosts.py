@@ -215,18 +215,20 @@ class Mute(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Event().wait(10)
+        threading.Event().wait(60)
         return False
 
 
 IMPATIENT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import cluster, execution, parallel, remote
+import cluster, execution, parallel, remote, waiting
 remote.CONNECT_SECONDS = 4.0
 access = remote.Access(sys.argv[2], sys.argv[3], sys.argv[4])
 nodes = [remote.Node(alias, "127.0.0.1", int(port), "10.0.0.1") for alias, port in zip(("ps", "worker1"), sys.argv[5:])]
+started = waiting.clock()
 print(cluster.visit(cluster.Hosts(access, nodes), lambda connection, node: connection.output("echo here", None), 20.0))
+print(waiting.clock() - started < 40.0)
 outcomes = parallel.for_each(lambda item: item == "early" or __import__("time").sleep(6), ["late", "early"], 2.0)
 print([(outcome.item, outcome.value, outcome.error) for outcome in outcomes])
 """
@@ -248,8 +250,9 @@ def test_a_host_that_never_answers_holds_up_nobody_else(laptop: Laptop, tmp_path
         threading.Thread(target=serve, daemon=True).start()
         words = [str(laptop.project / "scripts" / "ec2"), getpass.getuser(), str(laptop.key), str(laptop.known_hosts)]
         command = [laptop.python, "-W", "ignore", "-c", IMPATIENT, *words, f"{port}", f"{worker.port}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    visited, late = done.stdout.splitlines()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    visited, soon, late = done.stdout.splitlines()
+    assert soon == "True"
     assert re.search(r"'worker1', u?b?'here", visited)
     assert "ps: the connection broke" in visited
     assert "late: not done after 2 s" in late
