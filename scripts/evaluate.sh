@@ -45,4 +45,5 @@ read_hosts
 # With a terminal there, Ctrl-C here ends the evaluator, too.
 if [[ -t 0 && -t 1 ]]; then terminal=-t; fi
 # shellcheck disable=SC2016 # expanded on the host
-remote 0 'cd -- "$1" && exec .venv/bin/byzshield evaluate "${@:2}"' "$directory" "$run_dir" ${flags[@]+"${flags[@]}"}
+shown remote 0 'cd -- "$1" && TERM=dumb exec .venv/bin/byzshield evaluate "${@:2}"' "$directory" "$run_dir" ${flags[@]+"${flags[@]}"} |
+    printable

@@ -6,16 +6,18 @@ usage() {
     cat <<'EOT'
 Usage: bash scripts/fetch_results.sh [OPTION ...] [NAME ...]
 
-Run on your machine. Copies runs/NAME, or all of runs/, from the first host of a hosts file to runs/ here. What is here already is
-not sent again; a transfer that broke off goes on where it ended. Links and special files are not copied, but named. Nothing is
-ever removed on either side.
+Run on your machine, which needs Python (3.6 or newer, or 2.7). Copies runs/NAME, or all of runs/, from the first host of a hosts file
+to runs/ here, and prints the name of each file. What is here already is not sent again; a file appears when it is whole, and after a
+transfer that broke off the next call brings what is missing. The host is not trusted: links, special files and names that lead out of
+the folder or have control characters are not copied, but named, and no more is written than the host has listed and this machine has
+room for. Nothing is ever removed on either side.
 
   --output DIR         the folder of the results here (default: runs, in the project's folder)
 EOT
     host_options
     cat <<'EOT'
 
-Exit status: 0 done, 1 the transfer failed, 2 the request was wrong.
+Exit status: 0 done, 1 not all of it came, 2 the request was wrong.
 
 Example: bash scripts/fetch_results.sh --hosts hosts --user ubuntu quickstart
 EOT
@@ -41,22 +43,11 @@ done
 
 cd "$project"
 read_hosts
-sources=()
 for name in ${names[@]+"${names[@]}"}; do
     [[ $name =~ ^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$ ]] || refuse "'$name' is not the name of a run"
-    sources+=("$(place 0 "runs/$name")")
 done
-if ((${#sources[@]} == 0)); then
-    sources=("$(place 0 runs/)")
-fi
-mkdir -p "$output"
-# The partial folder keeps half a checkpoint from passing for a whole one.
-status=0
-rsync_to_hosts --recursive --times --no-links --safe-links --partial --partial-dir .rsync-partial --chmod go-w --out-format %n \
-    "${sources[@]}" "$output/" || status=$?
-case $status in
-    0) ;;
-    24) echo "$program: note: the job removed some files meanwhile; run this again at its end" >&2 ;;
-    *) fail "not all of ${names[*]:-runs/} came from ${aliases[0]} (${addresses[0]}); rsync's message is above; run this again to go on" ;;
-esac
+python=$(type -P python3 || type -P python2.7 || type -P python) || fail "python3 is missing on this machine; install it"
+"$python" "$project/scripts/ec2/fetch_by_ssh.py" "${aliases[0]}" "$directory/runs" "$output" ${names[@]+"${names[@]}"} \
+    -- "${ssh_words[@]}" -- "${addresses[0]}" ||
+    fail "not all of ${names[*]:-runs/} came from ${aliases[0]} (${addresses[0]}); the reason is above; run this again to go on"
 echo "The results are in $output."

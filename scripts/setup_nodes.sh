@@ -79,7 +79,8 @@ wait
 log_in_from_the_server() {
     local index address message refused to=()
     for index in "${live[@]}"; do to+=("${addresses[$index]}"); done
-    refused=$(remote 0 "$LOG_IN" "$directory" "${to[@]}" </dev/null) || give_up 0 "cannot try the cluster's key"
+    refused=$(remote 0 "$LOG_IN" "$directory" "${to[@]}" </dev/null | printable | head -c 1000000) ||
+        give_up 0 "cannot try the cluster's key"
     while read -r address message; do
         for index in "${live[@]}"; do
             if [[ ${addresses[$index]} == "$address" ]]; then give_up "$index" "${aliases[0]} cannot log in there: $message"; fi
@@ -104,8 +105,8 @@ if [[ " ${live[*]-} " != *" 0 "* ]]; then
     report_failures
 fi
 # shellcheck disable=SC2016 # expanded on the host
-remote 0 'cd -- "$1" && exec bash scripts/node/cluster_key.sh make --port "$2"' "$directory" "$port" </dev/null >"$scratch/key.pub" ||
-    fail "${aliases[0]} (${addresses[0]}) made no key for the cluster; its message is above"
+shown remote 0 'cd -- "$1" && exec bash scripts/node/cluster_key.sh make --port "$2"' "$directory" "$port" </dev/null |
+    head -c 16384 >"$scratch/key.pub" || fail "${aliases[0]} (${addresses[0]}) made no key for the cluster; its message is above"
 live=("${live[@]:1}")
 if ((${#live[@]})); then
     each_host "letting ${aliases[0]} in" authorize

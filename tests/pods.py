@@ -18,7 +18,7 @@ set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /home
-mkdir -p /home/byzshield/.ssh /home/etc/upper /home/etc/work /home/0 /home/1
+mkdir -p /home/byzshield/.ssh /home/etc/upper /home/etc/work /home/0 /home/1 /home/2 /home/3
 cp "$SECRET"/* /home/byzshield/.ssh/
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/home/etc/upper,workdir=/home/etc/work /etc
 mkdir -p /etc/mpi
@@ -26,13 +26,21 @@ cp "$CONFIG"/hostfile /etc/mpi/
 cp "$CONFIG"/hosts /etc/hosts
 echo byzshield:x:1000:1000::/home/byzshield:/bin/bash >>/etc/passwd
 hostname "$POD"
-# What these tests run may be in root's home, which nobody else may enter.
+# What these tests run may be in root's home, which nobody else may enter, or in /tmp, which may be a volume of the pod's own.
 mount --bind "$PYTHON" /home/0
 mount --bind "$PROJECT" /home/1
+mount --bind "$CHECKOUT" /home/2
+mount --bind "$CHECKOUT/runs" /home/3
 mount -t tmpfs -o mode=755 tmpfs /root
-mkdir -p "$PYTHON" "$PROJECT"
+case " $VOLUMES " in *" /tmp "*) mount -t tmpfs -o mode=1777 tmpfs /tmp ;; esac
+mkdir -p "$PYTHON" "$PROJECT" "$CHECKOUT"
 mount --bind /home/0 "$PYTHON"
 mount --bind /home/1 "$PROJECT"
+mount --bind /home/2 "$CHECKOUT"
+case " $VOLUMES " in *" /byzshield/runs "*) mount --bind /home/3 "$CHECKOUT/runs" ;; esac
+if [ "$READ_ONLY" = True ]; then
+    for folder in "$PYTHON" "$PROJECT" "$CHECKOUT" /root /etc /home /; do mount -o remount,bind,ro "$folder"; done
+fi
 export HOME=/home/byzshield
 exec "$@"
 """
@@ -60,8 +68,13 @@ class Pod:
     def start(self, container: dict[str, Any], project: Path) -> None:
         """Starts the container's command, whose /byzshield is `project`."""
         words = [word.replace("/byzshield/", f"{project}/", 1) for word in container["command"]] + container.get("args", [])
+        volumes = " ".join(mount["mountPath"] for mount in container["volumeMounts"])
+        mounts = ["env", f"CHECKOUT={project}", f"VOLUMES={volumes}"]
+        mounts.append(f"READ_ONLY={container['securityContext'].get('readOnlyRootFilesystem')}")
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen([*self._enter, *words], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                [*mounts, *self._enter, *words], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
 
     @property
     def main(self) -> int:
@@ -76,7 +89,7 @@ class Pod:
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has ended
                 if os.readlink(process / "ns" / "pid") == ours:
-                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         return found
 
     def wait(self, *, seconds: float) -> int:

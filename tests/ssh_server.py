@@ -1,6 +1,8 @@
 """A real sshd of the test's own: own port, host key, authorized keys and account settings; ended by its pid."""
 
 import os
+import re
+import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -72,11 +74,31 @@ class SshServer:
             f'ForceCommand cd {home} && if [ -n "$SSH_ORIGINAL_COMMAND" ]; then exec bash -c "$SSH_ORIGINAL_COMMAND"; '
             f"else exec bash -l; fi\n"
         )
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
+        self.prepare()
         with open(self.log, "ab") as log:
             command = [*enter, str(find_tool("sshd")), "-D", "-e", "-f", str(folder / "sshd_config")]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @staticmethod
+    def prepare() -> None:
+        """Makes what sshd needs of the system."""
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+
+    def replace_programs(self, **scripts: str) -> None:
+        """Has commands run these shell scripts instead of the programs of these names, as a hostile host would."""
+        folder = self.home / "bin"
+        folder.mkdir()
+        for name, script in scripts.items():
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name).chmod(0o755)
+        config = self.folder / "sshd_config"
+        config.write_text(config.read_text().replace("SetEnv ", f"SetEnv PATH={folder}:{os.environ['PATH']} "))
+        status = Path(f"/proc/{self.process.pid}/status")
+        # It listens first, and a SIGHUP before it has a handler would end it.
+        wait_for(lambda: int(re.findall(r"^SigCgt:\s*(\w+)$", status.read_text(), re.MULTILINE)[0], 16) & 1, "sshd's handler")
+        os.kill(self.process.pid, signal.SIGHUP)
+        wait_for(lambda: self.log.read_text().count("Server listening") == 2, "sshd listens again")
 
     @property
     def public_host_key(self) -> str:

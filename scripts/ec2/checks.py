@@ -69,14 +69,21 @@ INSTANCE_TYPE = matching("[a-z0-9-]+[.][a-z0-9-]+", 'an instance type such as "c
 USER = matching("[a-z_][a-z0-9_-]{0,31}", "a user name")
 WORD = matching(r"\S+", "a text without spaces")
 LINE = matching(r"[^\r\n]+", "a text of one line")
-URL = matching(r"https?://\S+", "a URL that begins with https:// or http://")
-# Whoever can change this answer on its way could have ssh opened to any address.
-SAFE_URL = matching(r"https://\S+|http://127[.]0[.]0[.]1(:[0-9]+)?(/\S*)?", "a URL that begins with https://")
+# Whoever could read or change what is said there on its way would have a session's credentials, or ssh opened to any address.
+SAFE_URL = matching(
+    r"https://\S+|http://(127[.]0[.]0[.]1|localhost|\[::1\])(:[0-9]+)?(/\S*)?",
+    "a URL that begins with https:// (http:// goes to this machine alone)",
+)
 # No component may be empty, "." or "..": code is mirrored into this folder, and what does not belong there is deleted.
 FOLDER = matching(
     "/?[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", "a folder without spaces, dots or tilde in front"
 )
 PACKAGE = matching("[a-z0-9][a-z0-9+.-]+", "a Debian package")
-MOUNT_SOURCE = matching("([A-Za-z0-9_.:-]+:)?/[A-Za-z0-9_./-]*", 'what to mount, such as "fs-0123.efs.us-east-1.amazonaws.com:/"')
+# A path, or HOST:/PATH (NFS, EFS), HOST@tcp:/NAME (FSx for Lustre), USER@HOST:PATH, BUCKET or BUCKET:/PATH (fuse).
+MOUNT_SOURCE = matching(
+    "(/|[A-Za-z0-9_])[A-Za-z0-9_.,:/@+-]*",
+    'what to mount, such as "fs-0123.efs.us-east-1.amazonaws.com:/" or "fs-0123@tcp:/name"',
+)
+MOUNT_TYPE = matching("[a-z0-9]+([.][a-z0-9_-]+)?", 'a type of file system, such as "nfs4", "lustre" or "fuse.sshfs"')
 MOUNT_POINT = matching("/[A-Za-z0-9_][A-Za-z0-9_./-]*", 'a folder such as "/mnt/shared"')
-MOUNT_OPTIONS = matching("[A-Za-z0-9_.,=:-]+", "mount options, separated by commas")
+MOUNT_OPTIONS = matching("[A-Za-z0-9_.,=:/@%+-]+", "mount options, separated by commas")

@@ -61,6 +61,7 @@ def visit(hosts, work, seconds, booting=None):
 
     def attempt(node):
         with connect(hosts.access, node, Deadline(answer_seconds), login_seconds) as connection:
+            connection.limit(seconds)
             return work(connection, node)
 
     rounds = -(-len(hosts.nodes) // parallel.AT_ONCE)

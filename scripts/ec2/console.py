@@ -8,6 +8,7 @@ import os
 import sys
 
 from errors import OperationFailed, RequestError
+from output import printable
 
 
 def use_utf8():
@@ -48,6 +49,6 @@ def confirm(question, yes):
 
 def table(head, rows):
     """Rows under their head, in columns as wide as they must be; None is a dash."""
-    lines = [head] + [["-" if cell is None else "{}".format(cell) for cell in row] for row in rows]
+    lines = [head] + [["-" if cell is None else printable("{}".format(cell)) for cell in row] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)

@@ -25,9 +25,9 @@ class DeadlinePassed(OperationFailed):
 class Execution(object):
     """A command that runs: iterate over (is standard error, bytes) to the end, then read `status`."""
 
-    def __init__(self, connection, channel, seconds, send):
+    def __init__(self, connection, channel, seconds, send, slowest):
         self.status = None
-        self._connection, self._channel, self._seconds = connection, channel, seconds
+        self._connection, self._channel, self._seconds, self._slowest = connection, channel, seconds, slowest
         self._blocks = None if send is None else iter(send)
 
     def __iter__(self):
@@ -44,14 +44,15 @@ class Execution(object):
 
     def _pump(self):
         channel, started, pending, pause = self._channel, clock(), b"", 0.001
-        moved_at, exited_at = started, None
+        moved_at, exited_at, waited, came = started, None, 0.0, 0
         while True:
             # Asked before reading: once the command has ended, one more read gets all that is left.
             ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
             moved = False
             if channel.recv_ready():
-                moved = True
-                yield False, channel.recv(BLOCK)
+                moved, block = True, channel.recv(BLOCK)
+                came += len(block)
+                yield False, block
             if channel.recv_stderr_ready():
                 moved = True
                 yield True, channel.recv_stderr(BLOCK)
@@ -72,7 +73,12 @@ class Execution(object):
             if now - max(moved_at, self._connection.answered) > SILENCE_SECONDS:
                 self._connection.close()
                 raise ConnectionLost("{}: no answer for {:.0f} s".format(self._connection.alias, SILENCE_SECONDS))
+            if waited > SILENCE_SECONDS and self._slowest is not None:
+                if came < waited * self._slowest:
+                    raise self._slow(came / waited)
+                waited, came = 0.0, 0
             if not moved:
+                waited += pause
                 time.sleep(pause)
                 pause = min(2 * pause, 0.1 if self._blocks is None else 0.01)
         self._finish(clock() - started)
@@ -103,6 +109,10 @@ class Execution(object):
 
     def _lost(self):
         return ConnectionLost("{}: the connection broke".format(self._connection.alias))
+
+    def _slow(self, speed):
+        line = "{}: it sends {:.0f} bytes a second, and has to send {:.0f}; it was given up"
+        return DeadlinePassed(line.format(self._connection.alias, speed, self._slowest))
 
     def _late(self):
         line = "{}: the command did not end within {:.0f} s, and was ended; see deadlines in the cluster's file"

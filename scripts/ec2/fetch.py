@@ -1,34 +1,35 @@
 """Brings results from the parameter server: what is new or has changed, each file whole or not at all.
 
-The host is not trusted: it may name no place outside the folder that was asked for, and links and special files are left there.
+The host is not trusted: it may name no place outside the folder that was asked for, links and special files are left there, and
+no more is written than it has listed and this machine has room for.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import collections
-import contextlib
 import io
 import os
-import tarfile
 
 import shell
 from errors import OperationFailed
-from output import last_line
-from tree import BLOCK, as_bytes, is_inside, text
-from waiting import clock, progress
+from members import Members
+from tree import as_bytes, is_inside, is_printable, text
 
-PROGRESS_SECONDS = 10.0
 KINDS = {b"l": "a link", b"p": "a pipe", b"s": "a socket", b"b": "a device", b"c": "a device"}
 SAME_TIME = 0.001  # seconds within which two systems' times of a file are equal
 
+MOST_FILES = 100000
+LATEST = 1e11  # seconds since 1970 that every file system and both Pythons can take for a time
+SPARE = 500000000  # bytes of the disk that are left free
+DISK_BLOCK = 4096
+
 _LIST = "find {} -ignore_readdir_race -printf '%y %s %T@ %p\\0'"
-_SEND = "tar --create --file=- --format=gnu --no-recursion --hard-dereference --ignore-failed-read --null --files-from=-"
 
 Source = collections.namedtuple("Source", "size modified")
 Fetched = collections.namedtuple("Fetched", "files present problems")
 
 
-def fetch(connection, folder, names, destination, on_file=lambda size: None):
+def fetch(connection, folder, names, destination, seconds, on_file=lambda name: None):
     """Brings the files below folder/NAME, for each of the names (none: all below folder), to destination/NAME.
 
     Args:
@@ -36,59 +37,73 @@ def fetch(connection, folder, names, destination, on_file=lambda size: None):
         folder: on the host.
         names: text.
         destination: a folder here; made if missing.
-        on_file: called after each file with its size.
+        seconds: the deadline of the list of files. Their content has as long as members.SLOWEST gives it.
+        on_file: called after each file with its name.
 
     Returns:
         Fetched: how many files came, how many were here already, and a line for each that was left there.
 
     Raises:
         ConnectionLost: what has come stays; the next call goes on from there.
-        OperationFailed: there is no such folder or name, or what comes is not what was asked for.
+        OperationFailed: there is no such folder or name, no room for it, or what comes is not what was asked for.
     """
     destination = as_bytes(destination)
-    sources, problems = _sources(connection, folder, names)
+    sources, problems = _sources(connection, folder, names, seconds)
     wanted = {name: source for name, source in sources.items() if not _is_here(os.path.join(destination, name), source)}
-    size, said_at, got = 0, clock(), set()
-    for name, member in _members(connection, folder, wanted) if wanted else ():
-        if name not in wanted or name in got:
-            raise OperationFailed("{}: it sent {}, which nobody asked for".format(connection.alias, text(name)))
-        try:
-            came = _store(member, os.path.join(destination, name), wanted[name].modified)
-        except (IOError, OSError) as error:
-            raise OperationFailed("{} cannot be written: {}".format(text(name), error.strerror))
-        got.add(name)
-        size += came
-        on_file(came)
-        if clock() - said_at > PROGRESS_SECONDS:
-            total = sum(source.size for source in wanted.values())
-            line = "{}: {} of {} files, {:.0f} of {:.0f} MB"
-            progress(line.format(connection.alias, len(got), len(wanted), size / 1e6, total / 1e6))
-            said_at = clock()
+    got = set()
+    if wanted:
+        _check_room(connection.alias, wanted, destination)
+        members = Members(connection, folder, {name: source.size for name, source in wanted.items()})
+        for name in members:
+            if name not in wanted or name in got:
+                raise OperationFailed("{}: it sent {}, which nobody asked for".format(connection.alias, text(name)))
+            try:
+                _store(members.content(name), os.path.join(destination, name), wanted[name].modified)
+            except (IOError, OSError) as error:
+                raise OperationFailed("{} cannot be written: {}".format(text(name), error.strerror))
+            got.add(name)
+            on_file(name)
     problems += ["{} is gone or cannot be read".format(text(name)) for name in sorted(set(wanted) - got)]
     return Fetched(len(got), len(sources) - len(wanted), problems)
 
 
-def _sources(connection, folder, names):
+def _sources(connection, folder, names, seconds):
     """({name: Source}, [a line for each that is refused])."""
     starts = ["./{}".format(name) for name in names] or ["."]
-    listing = connection.output(shell.within_folder(folder, _LIST.format(shell.join(starts))), None)
+    records = connection.output(shell.within_folder(folder, _LIST.format(shell.join(starts))), seconds).split(b"\0")
+    if len(records) > MOST_FILES:
+        line = "{}: it has more than {} files and folders to fetch; name some of the runs"
+        raise OperationFailed(line.format(connection.alias, MOST_FILES))
     sources, problems = {}, []
-    for record in listing.split(b"\0")[:-1]:
-        try:
-            kind, size, modified, path = record.split(b" ", 3)
-            source = Source(int(size), float(modified))
-        except ValueError:
-            raise OperationFailed("{}: its list of files cannot be read".format(connection.alias))
+    for record in records[:-1]:
+        kind, size, modified, path = (record.split(b" ", 3) + 3 * [b""])[:4]
         name = path[2:]
         if kind == b"d":
             continue
+        source = _source(size, modified)
         if not path.startswith(b"./") or not is_inside(name):
             problems.append("{} is refused: it leads out of the folder".format(text(path)))
         elif kind != b"f":
             problems.append("{} is refused: it is {}".format(text(name), KINDS.get(kind, "no file")))
+        elif not is_printable(name):
+            problems.append("{} is refused: its name has control characters".format(text(name)))
+        elif source is None:
+            line = "{} is refused: no file has {} bytes and the time {}"
+            problems.append(line.format(text(name), text(size[:40]), text(modified[:40])))
         else:
             sources[name] = source
     return sources, problems
+
+
+def _source(size, modified):
+    """The Source that a host tells; None if no file can be so."""
+    if not size.isdigit() or len(size) > 18:
+        return None
+    try:
+        moment = float(modified)
+    except ValueError:
+        return None
+    return Source(int(size), moment) if 0 <= moment < LATEST else None
 
 
 def _is_here(path, source):
@@ -99,65 +114,33 @@ def _is_here(path, source):
     return found.st_size == source.size and abs(found.st_mtime - source.modified) < SAME_TIME
 
 
-def _members(connection, folder, wanted):
-    """(name, stream) of each file that the host sends."""
-    names = b"".join(b"./" + name + b"\0" for name in sorted(wanted))
-    running = connection.start(shell.within_folder(folder, _SEND), None, send=[names])
-    reader = _Reader(running)
+def _check_room(alias, wanted, destination):
+    """Raises OperationFailed if the disk lacks room for what is wanted."""
     try:
-        with contextlib.closing(tarfile.open(fileobj=reader, mode="r|", encoding="utf-8", errors="surrogateescape")) as members:
-            for member in members:
-                if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-                    raise OperationFailed("{}: it sent something that is no file".format(connection.alias))
-                name = member.name if isinstance(member.name, bytes) else member.name.encode("utf-8", "surrogateescape")
-                yield name[2:], members.extractfile(member)
-    except (tarfile.TarError, ValueError, UnicodeError):
-        reader.drain()
-        said = last_line(reader.errors, running.status)
-        raise OperationFailed("{}: what it sends is no archive: {}".format(connection.alias, said))
+        if not os.path.isdir(destination):
+            os.makedirs(destination)
+        disk = os.statvfs(destination)
+    except OSError as error:
+        raise OperationFailed("{} cannot be written: {}".format(text(destination), error.strerror))
+    needed = sum((source.size // DISK_BLOCK + 2) * DISK_BLOCK for source in wanted.values())
+    free = disk.f_bavail * disk.f_frsize
+    if needed > free - SPARE:
+        line = "{}: it lists {:.0f} MB to fetch; of the {:.0f} MB that are free here, {:.0f} are kept; name some of the runs"
+        raise OperationFailed(line.format(alias, needed / 1e6, free / 1e6, SPARE / 1e6))
 
 
-def _store(stream, path, modified):
-    """Writes a file beside its place, and moves it there when it is whole; returns its size."""
+def _store(blocks, path, modified):
+    """Writes a file beside its place, and moves it there when it is whole."""
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         os.makedirs(folder)
-    part, size = os.path.join(folder, ".fetch-{}".format(os.getpid()).encode("ascii")), 0
+    part = os.path.join(folder, ".fetch-{}".format(os.getpid()).encode("ascii"))
     try:
         with io.open(part, "wb") as target:
-            for block in iter(lambda: stream.read(BLOCK), b""):
+            for block in blocks:
                 target.write(block)
-                size += len(block)
         os.utime(part, (modified, modified))
         os.rename(part, path)
     finally:
         if os.path.lexists(part):
             os.remove(part)
-    return size
-
-
-class _Reader(object):
-    """Standard output of an execution as a file, with what it says on standard error aside."""
-
-    def __init__(self, running):
-        self.errors = b""
-        self._pieces, self._rest = iter(running), b""
-
-    def read(self, size):
-        parts, missing = [self._rest[:size]], size - len(self._rest[:size])
-        self._rest = self._rest[size:]
-        while missing:
-            is_error, block = next(self._pieces, (False, None))
-            if block is None:
-                break
-            if is_error:
-                self.errors = (self.errors + block)[-BLOCK:]
-                continue
-            parts.append(block[:missing])
-            self._rest = block[missing:]
-            missing -= len(parts[-1])
-        return b"".join(parts)
-
-    def drain(self):
-        while self.read(BLOCK):
-            pass

@@ -7,7 +7,7 @@ import collections
 from errors import RequestError
 from instances import Ec2Error
 
-Image = collections.namedtuple("Image", "id root_device smallest_disk_gib")
+Image = collections.namedtuple("Image", "id root_device smallest_disk_gib architecture")
 
 
 def find(ec2):
@@ -26,4 +26,4 @@ def find(ec2):
         raise RequestError("image {} does not exist in {}".format(name, ec2.settings.region))
     root = found[0].get("RootDeviceName", "/dev/sda1")
     disks = [disk.get("Ebs", {}) for disk in found[0].get("BlockDeviceMappings", []) if disk.get("DeviceName") == root]
-    return Image(name, root, disks[0].get("VolumeSize", 1) if disks else 1)
+    return Image(name, root, disks[0].get("VolumeSize", 1) if disks else 1, found[0].get("Architecture", "x86_64"))

@@ -3,6 +3,7 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import os
+import re
 
 import cluster
 import hostfile
@@ -14,6 +15,7 @@ from nodes import PROJECT, push_entries
 from waiting import progress
 
 WHEELS = ".cluster/wheels"
+_PUBLIC_KEY = re.compile("ssh-ed25519 [A-Za-z0-9+/]{1,200}=*( [^\x00-\x1f\x7f]{0,200})?\n\\Z".encode("ascii"))
 
 
 def add_setup_arguments(parser):
@@ -90,9 +92,14 @@ def _exchange_keys(settings, hosts, ready):
     directory, seconds = settings.node.directory, settings.deadlines.command
     server = hosts._replace(nodes=hosts.nodes[:1])
     make = shell.join(["bash", "scripts/node/cluster_key.sh", "make", "--port", "{}".format(server.nodes[0].port)])
-    made, failures = cluster.visit(
-        server, lambda connection, _: connection.output(shell.within_folder(directory, make), seconds), seconds
-    )
+
+    def make_key(connection, node):
+        key = connection.output(shell.within_folder(directory, make), seconds)
+        if not _PUBLIC_KEY.match(key):
+            raise OperationFailed("ps: what it made is no public key; no worker lets it in")
+        return key
+
+    made, failures = cluster.visit(server, make_key, seconds)
     if failures:
         return failures
     authorize = shell.join(["bash", "scripts/node/cluster_key.sh", "authorize", "--from", server.nodes[0].private_address])

@@ -88,6 +88,7 @@ def on_server(settings, hosts, command, seconds):
 def follow_log(settings, hosts, follow):
     """Shows the job's log; returns the job's exit status, or 130 after Ctrl-C."""
     server, reached, broken = cluster.server(hosts), 0, None
+    lines = output.Lines(None)
     try:
         while True:
             try:
@@ -96,7 +97,7 @@ def follow_log(settings, hosts, follow):
                     command = ["bash", "scripts/logs.sh", "--from", "{}".format(reached)] + ([] if follow else ["--no-follow"])
                     running = connection.start(shell.within_folder(settings.node.directory, shell.join(command)), None)
                     for is_error, block in running:
-                        output.write(is_error, block)
+                        lines.show(is_error, block)
                         if not is_error:
                             reached, broken = reached + len(block), None
                     return running.status
@@ -109,6 +110,8 @@ def follow_log(settings, hosts, follow):
     except KeyboardInterrupt:
         progress("the job goes on; `logs` shows its log again, `stop-job` ends it")
         return 130
+    finally:
+        lines.finish()
 
 
 def name_in(project, path, must_exist):

@@ -18,8 +18,8 @@ def for_each(work, items, seconds, at_once=AT_ONCE):
     Any other exception is a defect, and ends all.
 
     Args:
-        seconds: the longest that one item may take. Work has deadlines of its own; this one also keeps Ctrl-C alive under
-            Python 2, which cannot interrupt a wait without end.
+        seconds: for so long all of them are waited for; what is not done then has failed. Work has deadlines of its own; this one
+            also keeps Ctrl-C alive under Python 2, which cannot interrupt a wait without end.
     """
     joblib = packages.load("joblib")
     items = list(items)
@@ -27,16 +27,19 @@ def for_each(work, items, seconds, at_once=AT_ONCE):
         return []
     # Never one job: joblib would run it in this thread, complain, and have no deadline.
     pool = joblib.Parallel(n_jobs=max(2, min(at_once, len(items))), backend="threading", timeout=seconds)
+    done = {}
     try:
-        return pool(joblib.delayed(_attempt)(work, item) for item in items)
+        pool(joblib.delayed(_attempt)(work, position, item, done) for position, item in enumerate(items))
     except Exception as error:  # joblib's versions raise different classes, all of this name
         if type(error).__name__ != "TimeoutError":
             raise
-        raise OperationFailed("not done after {:.0f} s; the same command goes on where this one stopped".format(seconds))
+    line = "{}: not done after {:.0f} s; the same command goes on where this one stopped"
+    late = [Outcome(item, None, OperationFailed(line.format(getattr(item, "alias", item), seconds))) for item in items]
+    return [done.get(position, late[position]) for position in range(len(items))]
 
 
-def _attempt(work, item):
+def _attempt(work, position, item, done):
     try:
-        return Outcome(item, work(item), None)
+        done[position] = Outcome(item, work(item), None)
     except LauncherError as error:
-        return Outcome(item, None, error)
+        done[position] = Outcome(item, None, error)

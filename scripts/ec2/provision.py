@@ -5,6 +5,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import adoption
 import firewall
 import image as images
+import instance_types
 import keys
 import parallel
 import plan
@@ -64,6 +65,7 @@ def launch(settings, arguments):
     living = [instance for instance in found.held.values() if instance] + found.surplus
     keys.check(ec2, state, living)
     image = images.find(ec2)
+    instance_types.check(ec2, image)
     for name, part in (("server", settings.server), ("workers", settings.workers)):
         if part.disk_gib < image.smallest_disk_gib:
             raise RequestError("{}.disk_gib must be at least {} for {}".format(name, image.smallest_disk_gib, image.id))

@@ -11,6 +11,7 @@ import re
 import archive
 import shell
 import tree
+from errors import OperationFailed
 from waiting import clock, progress
 
 PROGRESS_SECONDS = 20.0
@@ -63,7 +64,15 @@ def _look(connection, entries, directory, manifest, seconds):
     """(names in the manifest, {name: identity of what the host has})."""
     make = "mkdir -p {0} && mkdir -p -m 700 {0}/.cluster || exit; ".format(shell.quote(directory))
     look = shell.within_folder(directory, _LOOK.format(manifest=manifest))
-    records = connection.output(make + look, seconds, send=[_list(b"./" + name for name in sorted(entries))]).split(b"\0")
+    answer = connection.output(make + look, seconds, send=[_list(b"./" + name for name in sorted(entries))])
+    try:
+        return _understood(answer.split(b"\0"))
+    except (ValueError, KeyError, StopIteration):
+        raise OperationFailed("{}: what it says of its files makes no sense".format(connection.alias))
+
+
+def _understood(records):
+    """What _look returns; ValueError, KeyError or StopIteration if it is not what _LOOK prints."""
     end = records.index(b"")
     before, records, found = set(records[:end]), iter(records[end + 1 : -1]), {}
     for record in records:

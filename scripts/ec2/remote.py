@@ -9,6 +9,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import collections
 import io
 import logging
+import os
 import socket
 import sys
 import threading
@@ -18,10 +19,11 @@ import packages
 import shell
 from errors import OperationFailed, RequestError
 from execution import SILENCE_SECONDS, ConnectionLost, Execution
-from output import last_line
-from waiting import clock
+from output import last_line, printable
+from waiting import Deadline, clock
 
 CONNECT_SECONDS = 20.0
+MOST_BYTES = 1 << 24  # the longest answer of a host that is kept in memory
 HEARTBEAT_SECONDS = 15.0
 
 # Linux breaks a connection when what was sent is not acknowledged for so long; Python 2 lacks the name.
@@ -61,11 +63,13 @@ class Access(object):
         known_hosts: path of the file with the keys of its hosts.
 
     Raises:
-        RequestError: the key cannot be read.
+        RequestError: the key cannot be read, or others can read it, or write to the file with the hosts' keys.
     """
 
     def __init__(self, user, key, known_hosts):
         self.user, self.known_hosts, self._key_path = user, known_hosts, key
+        _check_mode(key, 0o077, "others than its owner can read this key", "chmod 600")
+        _check_mode(known_hosts, 0o022, "others than its owner can write to this list of host keys", "chmod go-w")
         self._paramiko = _load_paramiko()
         try:
             self._key = self._paramiko.Ed25519Key(filename=key)
@@ -115,7 +119,10 @@ class Access(object):
                 raise Unreachable(self._unreachable(node, error))
             line = "{}: {} does not let {} in with {}; is ssh_user right for its image?"
             raise LoginRefused(line.format(node.alias, node.address, self.user, self._key_path))
-        except (paramiko.SSHException, socket.error, EOFError) as error:
+        except RequestError:
+            client.close()
+            raise
+        except Exception as error:  # noqa: BLE001 paramiko passes on whatever the other end's bytes lead to in its own code
             client.close()
             raise Unreachable(self._unreachable(node, error))
         client.close()
@@ -143,6 +150,7 @@ class Connection(object):
     def __init__(self, alias, client, errors):
         self.alias, self._client, self.transport, self.errors = alias, client, client.get_transport(), errors
         self.answered = clock()
+        self._deadline = None
         self._closed = threading.Event()
         self._heartbeat = threading.Thread(target=self._beat)
         self._heartbeat.daemon = True
@@ -159,34 +167,50 @@ class Connection(object):
         self._client.close()
         self._heartbeat.join(1.0)  # Python 2 complains about a thread that outlives the program
 
-    def start(self, command, seconds, send=None):
+    def limit(self, seconds):
+        """From now on, all commands together have so many seconds."""
+        self._deadline = Deadline(seconds)
+
+    def start(self, command, seconds, send=None, slowest=None):
         """Starts a command of bash, and returns its Execution.
 
         Args:
             seconds: its deadline; None for none. It ends with the connection in any case.
             send: blocks of bytes for its standard input.
+            slowest: bytes a second that the command must print while they are waited for; None if it may be silent.
 
         Raises:
             ConnectionLost.
         """
+        if self._deadline is not None:
+            left = max(1.0, self._deadline.remaining())
+            seconds = left if seconds is None else min(seconds, left)
+        silent = threading.Timer(CONNECT_SECONDS, self._client.close)  # paramiko waits for this answer without end
+        silent.daemon = True
+        silent.start()
         try:
             channel = self.transport.open_session(timeout=CONNECT_SECONDS)
             channel.exec_command(shell.within(seconds, command, send is not None))
-        except self.errors as error:
+        except Exception as error:  # noqa: BLE001 as in connect
             raise ConnectionLost("{}: the connection broke ({})".format(self.alias, _reason(error)))
-        return Execution(self, channel, seconds, send)
+        finally:
+            silent.cancel()
+        return Execution(self, channel, seconds, send, slowest)
 
     def output(self, command, seconds, send=None):
         """What the command prints on standard output.
 
         Raises:
-            OperationFailed: its exit status is not 0; quotes what it last said.
+            OperationFailed: its exit status is not 0; quotes what it last said. Or it prints more than MOST_BYTES.
             ConnectionLost, DeadlinePassed.
         """
         execution = self.start(command, seconds, send)
-        blocks = {False: [], True: []}
+        blocks, size = {False: [], True: []}, 0
         for is_error, block in execution:
             blocks[is_error].append(block)
+            size += len(block)
+            if size > MOST_BYTES:
+                raise OperationFailed("{}: its answer has more than {} MiB".format(self.alias, MOST_BYTES >> 20))
         if execution.status != 0:
             raise OperationFailed("{}: {}".format(self.alias, last_line(b"".join(blocks[True]), execution.status)))
         return b"".join(blocks[False])
@@ -225,7 +249,16 @@ def _open_socket(node, seconds):
 def _reason(error):
     if isinstance(error, socket.timeout):
         return "no answer"
-    return getattr(error, "strerror", None) or "{}".format(error) or type(error).__name__
+    return printable(getattr(error, "strerror", None) or "{}".format(error)) or type(error).__name__
+
+
+def _check_mode(path, forbidden, what, cure):
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # whoever reads it says so
+    if mode & forbidden:
+        raise RequestError("{}: {} (mode {:03o}); `{} {}`".format(path, what, mode & 0o777, cure, shell.quote(path)))
 
 
 def _load_paramiko():

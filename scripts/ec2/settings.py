@@ -29,7 +29,7 @@ SCHEMA = Section(
     ("name", None, checks.CLUSTER_NAME),
     ("region", REQUIRED, checks.REGION),
     ("profile", None, checks.optional(checks.LINE)),
-    ("endpoint_url", None, checks.optional(checks.URL)),
+    ("endpoint_url", None, checks.optional(checks.SAFE_URL)),
     ("availability_zone", None, checks.optional(checks.ZONE)),
     ("subnet", None, checks.optional(checks.SUBNET)),
     ("image", UBUNTU, checks.IMAGE),
@@ -72,7 +72,7 @@ SCHEMA = Section(
         Section(
             ("source", REQUIRED, checks.MOUNT_SOURCE),
             ("mount_point", REQUIRED, checks.MOUNT_POINT),
-            ("type", "nfs4", checks.matching("[a-z0-9]+", "a type of file system")),
+            ("type", "nfs4", checks.MOUNT_TYPE),
             ("options", EFS_OPTIONS, checks.MOUNT_OPTIONS),
             optional=True,
         ),

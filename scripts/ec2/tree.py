@@ -62,6 +62,11 @@ def is_inside(name):
     return not any(part in (b"", b".", b"..") for part in name.split(b"/")) and b"\0" not in name
 
 
+def is_printable(name):
+    """Whether a terminal would simply show the name."""
+    return name.decode("utf-8", "replace") == text(name)
+
+
 def text(name):
     """A name as a terminal may show it."""
     return printable(name.decode("utf-8", "replace"))

@@ -7,15 +7,16 @@ import sys
 import time
 
 from errors import OperationFailed
+from output import printable
 
 clock = getattr(time, "monotonic", time.time)
 QUIET_SECONDS = 20.0  # a wait in which nothing changes says so this often
 
 
 def progress(line):
-    """One line on stderr, at once."""
+    """One line on stderr, at once; whatever a host has put into it, it stays one line."""
     sys.stdout.flush()  # the two keep their order in a common file
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()
 
 

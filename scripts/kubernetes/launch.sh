@@ -36,5 +36,8 @@ trap 'rm -r "$folder"' EXIT
 options=(--hostfile "$folder/hosts" --prtemca prte_keep_fqdn_hostnames 1 --prtemca plm_ssh_no_tree_spawn 1)
 options+=(--prtemca plm_ssh_agent "ssh -F $PWD/configs/clusters/kubernetes/ssh_config")
 options+=("${lose_ranks[@]}" "${same_threads[@]}")
+# The pods' file systems are read-only but for /tmp.
+export XDG_CACHE_HOME=/tmp/cache NUMBA_CACHE_DIR=/tmp/numba
+options+=(-x XDG_CACHE_HOME -x NUMBA_CACHE_DIR)
 attend .venv/bin/mpirun "${options[@]}" "$PWD/.venv/bin/python" -m mpi4py -m byzshield train "$@" --resume --exit-file "$folder/exit" || true
 exit "$(cat "$folder/exit" 2>/dev/null || echo 1)"

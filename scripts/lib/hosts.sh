@@ -3,9 +3,12 @@
 
 # shellcheck source=scripts/lib/request.sh
 . "${BASH_SOURCE[0]%/*}/request.sh"
+# shellcheck source=scripts/lib/printable.sh
+. "${BASH_SOURCE[0]%/*}/printable.sh"
 hosts_file="" remote_user="" directory=byzshield ssh_config="" terminal=""
 aliases=() addresses=() live=() failed=() ssh_words=() started=()
 AT_ONCE=16
+host_seconds=3600 deadline=()
 
 host_options() {
     cat <<'EOT'
@@ -15,6 +18,7 @@ host_options() {
   --user USER          the user there (default: what ssh decides)
   --directory DIR      the project's folder there, relative to the user's home (default: byzshield)
   --ssh-config FILE    the ssh configuration (default: ssh's own)
+  --deadline SECONDS   for so long the others wait for a host in each step, at most (default: 3600)
 EOT
 }
 
@@ -25,6 +29,7 @@ host_option() {
         --user) remote_user=$2 ;;
         --directory) directory=$2 ;;
         --ssh-config) ssh_config=$(absolute "$2") ;;
+        --deadline) host_seconds=$2 ;;
         *) return 1 ;;
     esac
 }
@@ -36,6 +41,7 @@ read_hosts() {
     local line address alias more number=0 tool
     [[ -z $remote_user ]] || is_user "$remote_user" || refuse "'$remote_user' is no user's name"
     [[ -n $directory && $directory != [-~]* && $directory != *[[:cntrl:]]* ]] || refuse "'$directory' is no folder below the user's home"
+    [[ $host_seconds =~ ^[0-9]{1,6}$ ]] || refuse "--deadline needs a number of seconds; got $host_seconds"
     [[ -z $ssh_config || -r $ssh_config ]] || refuse "there is no file $ssh_config"
     [[ -r $hosts_file ]] || refuse "there is no file $hosts_file; it lists the hosts, the server's first"
     for tool in ssh rsync; do [[ -n $(type -P "$tool") ]] || fail "$tool is missing on this machine; install it"; done
@@ -75,15 +81,18 @@ shell_quote() {
 # bash would read the user's .bashrc first, whose commands may fail under set -eu.
 remote() {
     local index=$1 script="set -euo pipefail; $2"
-    "${ssh_words[@]}" ${terminal:+"$terminal"} -- "${addresses[$index]}" "bash --norc -c $(shell_quote "$script" "$program" "${@:3}")"
+    ${deadline[@]+"${deadline[@]}"} "${ssh_words[@]}" ${terminal:+"$terminal"} -- "${addresses[$index]}" "bash --norc -c $(shell_quote "$script" "$program" "${@:3}")"
 }
+
+# shown COMMAND ...: the command, and what it writes on standard error as a terminal may show it.
+shown() { { "$@" 2>&1 >&3 3>&- | printable >&2; } 3>&1; }
 
 # rsync_to_hosts RSYNC_ARGUMENT ...: rsync over our ssh. place INDEX PATH: PATH in the project's folder there, for rsync.
 rsync_to_hosts() {
     local word shell=""
     # rsync splits these words itself: a quote within quotes is doubled.
     for word in "${ssh_words[@]}"; do shell+="'${word//\'/\'\'}' "; done
-    rsync --protect-args --rsh "$shell" --timeout 120 "$@"
+    ${deadline[@]+"${deadline[@]}"} rsync --protect-args --rsh "$shell" --timeout 120 "$@"
 }
 place() {
     case ${addresses[$1]} in
@@ -111,6 +120,7 @@ each_host() {
         status=$(cat "$scratch/status.$index" 2>/dev/null || echo "an unknown status")
         case $status in
             0) still+=("$index") ;;
+            124) give_up "$index" "$what failed: the host took longer than --deadline ($host_seconds s)" ;;
             255) give_up "$index" "$what failed: ssh could not log in, or lost the connection" ;;
             *) give_up "$index" "$what failed with exit status $status" ;;
         esac
@@ -120,10 +130,11 @@ each_host() {
 }
 
 on_host() {
-    local index=$1
+    local index=$1 deadline=()
     shift
+    if [[ -n $(type -P timeout) ]]; then deadline=(timeout --foreground --kill-after=10 "$host_seconds"); fi
     set +e
-    (set -e; "$@" "$index") </dev/null 2>&1 | sed -u "s/^/${aliases[$index]}: /"
+    (set -e; "$@" "$index") </dev/null 2>&1 | printable "s/^/${aliases[$index]}: /"
     echo "${PIPESTATUS[0]}" >"$scratch/status.$index"
 }
 

@@ -18,8 +18,10 @@ import torch
 import yaml
 from cluster_lab import ClusterLab, require_lab
 from drowsy import drowsy
+from needs import find_tool, need
 from pods import Pod
 from polling import wait_for
+from ssh_server import SshServer, make_key
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
@@ -49,6 +51,31 @@ def check(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kind", MANIFEST)
 def test_the_manifest_obeys_the_schemas(kind: str) -> None:
     check(MANIFEST[kind])
+
+
+OF_THIS_JOB = {"training.kubeflow.org/job-name": MANIFEST["MPIJob"]["metadata"]["name"]}
+
+
+def test_the_policy_selects_the_pods_of_this_job_and_no_others() -> None:
+    spec = MANIFEST["NetworkPolicy"]["spec"]
+    assert spec["podSelector"] == {"matchLabels": OF_THIS_JOB}
+    assert sorted(spec["policyTypes"]) == ["Egress", "Ingress"]
+
+
+def test_only_pods_of_this_job_reach_each_other() -> None:
+    for rule in MANIFEST["NetworkPolicy"]["spec"]["ingress"]:
+        assert rule["from"], "nobody named is everybody"
+        for peer in rule["from"]:
+            assert set(peer) == {"podSelector"}
+            assert set(peer["podSelector"]) == {"matchLabels"}
+            assert OF_THIS_JOB.items() <= peer["podSelector"]["matchLabels"].items()
+
+
+def test_pods_reach_this_job_and_the_clusters_names_and_nothing_else() -> None:
+    inside, names = MANIFEST["NetworkPolicy"]["spec"]["egress"]
+    assert inside == {"to": [{"podSelector": {"matchLabels": OF_THIS_JOB}}]}
+    assert names["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}]
+    assert {port["port"] for port in names["ports"]} == {53}
 
 
 def test_no_worker_reaches_the_sshd_of_another() -> None:
@@ -85,10 +112,46 @@ def test_no_pod_runs_as_root_or_may_become_root() -> None:
     for replicas in SPEC["mpiReplicaSpecs"].values():
         pod = replicas["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not pod["automountServiceAccountToken"]
         for container in pod["containers"]:
-            assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+            no_root = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+            assert container["securityContext"] == no_root
             assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
+
+
+def test_the_image_runs_as_its_user_from_before_anything_is_installed() -> None:
+    lines = [
+        line.split() for line in (FOLDER / "Dockerfile").read_text().splitlines() if line and not line.startswith(("#", " "))
+    ]
+    instructions = [line[0] for line in lines]
+    assert [line for line in lines if line[0] == "USER"] == [["USER", "byzshield"]]
+    assert [name for name in instructions[: instructions.index("USER")] if name != "FROM"] == ["RUN"], "only the system's part"
+
+
+def test_the_workers_sshd_takes_the_jobs_key_and_no_password(tmp_path: Path) -> None:
+    need("sshd", "ssh-keygen")
+    SshServer.prepare()
+    key = make_key(tmp_path / "key")
+    config = (FOLDER / "sshd_config").read_text().replace("/home/byzshield/.ssh/id_rsa", str(key))
+    (tmp_path / "sshd_config").write_text(config)
+    command = [str(find_tool("sshd")), "-T", "-f", str(tmp_path / "sshd_config")]
+    said = dict(line.split(" ", 1) for line in subprocess.check_output(command, text=True).splitlines() if " " in line)
+    assert said["authenticationmethods"] == "publickey"
+    refused = ("passwordauthentication", "kbdinteractiveauthentication", "permitemptypasswords", "hostbasedauthentication")
+    assert {said[name] for name in refused} == {"no"}
+    assert {said[name] for name in ("allowtcpforwarding", "x11forwarding", "usepam")} == {"no"}
+    assert said["authorizedkeysfile"] == "/home/byzshield/.ssh/authorized_keys"
+
+
+def test_the_launcher_believes_the_jobs_own_key_alone() -> None:
+    need("ssh")
+    command = ["ssh", "-F", str(FOLDER / "ssh_config"), "-G", "byzshield-worker-0"]
+    said = dict(line.split(" ", 1) for line in subprocess.check_output(command, text=True).splitlines())
+    assert said["stricthostkeychecking"] == "true"
+    assert said["userknownhostsfile"] == said["globalknownhostsfile"] == "/dev/null"
+    assert said["knownhostscommand"].endswith("/home/byzshield/.ssh/id_rsa.pub")
+    assert (said["identitiesonly"], said["batchmode"]) == ("yes", "yes")
 
 
 def test_image_user_and_key_fit_together() -> None:

@@ -136,6 +136,21 @@ def test_a_dead_host_and_one_with_a_wrong_key_are_named(hosts: LoopbackHosts, pr
     assert not (hosts.home(1) / "byzshield").exists()
 
 
+def test_one_hosts_nonsense_or_silence_fails_that_host_alone_and_steers_no_terminal(hosts: LoopbackHosts, project: Path) -> None:
+    shout = r"printf '\033]52;c;eA==\007\rps: all is well\342\200\256\n\302\2332J\n'"
+    hosts.servers[1].replace_programs(bash=f"{shout}; exec sleep 60")
+    done = push(project, hosts, "--deadline", "15")
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("worker1")] == [
+        "worker1: ?]52;c;eA==??ps: all is well?",
+        "worker1: ?2J",
+    ]
+    assert done.stderr.startswith(
+        "push_code: worker1 (127.0.0.2): the push failed: the host took longer than --deadline (15 s)\n"
+    )
+    assert (hosts.home(0) / "byzshield" / "requirements-remote.txt").exists()
+
+
 def test_the_users_configuration_cannot_make_unknown_hosts_welcome(hosts: LoopbackHosts, project: Path) -> None:
     hosts.know(0)
     hosts.ssh_config.write_text(hosts.ssh_config.read_text() + "  StrictHostKeyChecking accept-new\n  BatchMode no\n")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,15 +62,16 @@ def test_results_come_without_links_and_only_once(hosts: LoopbackHosts, project:
         (runs / name / "metrics.jsonl").write_text("{}\n")
     (runs / "first" / "link").symlink_to("/etc/passwd")
     one = run_script(project, "fetch_results.sh", *hosts.options, "first")
-    assert one.returncode == 0, one.stderr
-    assert "link" in one.stdout + one.stderr
+    assert one.returncode == 1, one.stderr
+    assert "failed: first/link is refused: it is a link\n" in one.stderr
+    assert sorted(one.stdout.splitlines()) == ["first/checkpoints/step_5.pt", "first/metrics.jsonl"]
     assert not os.path.lexists(project / "runs" / "first" / "link")
     assert not (project / "runs" / "second").exists()
+    (runs / "first" / "link").unlink()
     everything = run_script(project, "fetch_results.sh", *hosts.options)
     assert everything.returncode == 0
     assert "first/metrics.jsonl" not in everything.stdout
     assert "second/metrics.jsonl" in everything.stdout
-    (runs / "first" / "link").unlink()
     assert snapshot(project / "runs") == snapshot(runs)
     (runs / "second" / "metrics.jsonl").write_text("{}\n{}\n")
     elsewhere = run_script(project, "fetch_results.sh", *hosts.options, "--output", "elsewhere", "second")
@@ -84,6 +86,34 @@ def test_results_that_are_not_there_are_an_error(hosts: LoopbackHosts, project: 
     assert run_script(project, "fetch_results.sh", *hosts.options, "../.ssh").returncode == 2
     hosts.servers[0].stop()
     assert run_script(project, "fetch_results.sh", *hosts.options).returncode == 1
+
+
+def test_a_lying_host_costs_neither_disk_nor_the_terminal(hosts: LoopbackHosts, project: Path) -> None:
+    (hosts.home(0) / "byzshield" / "runs").mkdir(parents=True)
+    listed = (b"f 5 1700000000.0 ./a", b"f 5 inf ./b", b"f 5 1.0 ./\x1b[2J", b"f 5 1.0 ./../c", b"f 6 1700000000.0 ./d")
+    (hosts.home(0) / "list").write_bytes(b"".join(line + b"\0" for line in listed))
+    bomb = tarfile.TarInfo("./d")
+    bomb.size = 400_000_000
+    good = tarfile.TarInfo("./a")
+    good.size = 5
+    archive = good.tobuf(tarfile.GNU_FORMAT) + b"hello".ljust(512, b"\0") + bomb.tobuf(tarfile.GNU_FORMAT) + b"x" * 100_000
+    (hosts.home(0) / "archive").write_bytes(archive)
+    shout = r"printf '\033]52;c;eA==\007\n' >&2"
+    hosts.servers[0].replace_programs(find="exec cat ~/list", tar=f"cat >/dev/null; {shout}; exec cat ~/archive")
+    bigger = run_script(project, "fetch_results.sh", *hosts.options)
+    assert (bigger.returncode, bigger.stdout) == (1, "a\n")
+    assert bigger.stderr.startswith("fetch_results: ps: d has 399999994 bytes more than it listed; run fetch again\n")
+    (hosts.home(0) / "archive").write_bytes(archive[1024:1300])
+    torn = run_script(project, "fetch_results.sh", *hosts.options)
+    assert torn.stderr.startswith("fetch_results: ps: what it sends ends too early: ?]52;c;eA==? (exit status 0)\n")
+    (hosts.home(0) / "list").write_bytes(b"".join(line + b"\0" for line in listed[:-1]))
+    refused = run_script(project, "fetch_results.sh", *hosts.options)
+    assert refused.stderr.splitlines()[1:-1] == [
+        "failed: b is refused: no file has 5 bytes and the time inf",
+        "failed: ?[2J is refused: its name has control characters",
+        "failed: ./../c is refused: it leads out of the folder",
+    ]
+    assert set(snapshot(project / "runs")) == {"a"}
 
 
 def test_data_is_prepared_here_and_on_every_host(hosts: LoopbackHosts, project: Path) -> None:

@@ -4,9 +4,10 @@ import base64
 import json
 import os
 import subprocess
+from typing import Any
 
 import pytest
-from cloud import Cluster
+from cloud import UBUNTU, Cluster
 from launcher import LAUNCHER, PYTHONS
 
 
@@ -110,6 +111,7 @@ def test_the_private_halves_stay_here_and_the_host_keys_are_known_beforehand(clu
         assert head == "#cloud-config"
         document = json.loads(body)
         assert document["ssh_deletekeys"] is True
+        assert document["ssh_pwauth"] is False
         assert document["ssh_keys"]["ed25519_public"].split()[:2] == known[names]
         key = cluster.folder / f"key{slot}"
         key.write_text(document["ssh_keys"]["ed25519_private"])
@@ -340,7 +342,7 @@ def test_an_unknown_image_is_named(cluster: Cluster) -> None:
 
 
 def test_an_instance_type_that_no_zone_has_is_named(cluster: Cluster) -> None:
-    cluster.configure(workers={"count": 1, "instance_type": "z9.huge"})
+    cluster.configure(workers={"count": 1, "instance_type": "hpc6a.48xlarge"})
 
     assert "choose other instance types" in cluster.run("launch", "--yes", status=2).stderr
 
@@ -426,3 +428,24 @@ def test_the_zone_of_a_subnet_must_be_the_configured_one(cluster: Cluster) -> No
     cluster.run("launch", "--yes")
 
     assert {instance["SubnetId"] for instance in cluster.instances()} == {subnet["SubnetId"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"workers": {"count": 2, "instance_type": "c7g.xlarge"}},
+            f"workers.instance_type: c7g.xlarge is a machine for arm64, and the image {UBUNTU} is for x86_64; change one of them",
+        ),
+        ({"server": {"instance_type": "c6i.gigantic"}}, "server.instance_type: there is no c6i.gigantic in us-east-1"),
+    ],
+)
+def test_a_type_that_does_not_exist_or_does_not_run_the_image_is_refused_in_the_dry_run(
+    cluster: Cluster, change: dict[str, Any], line: str
+) -> None:
+    cluster.configure(**change)
+
+    result = cluster.run("launch", "--dry-run", status=2)
+
+    assert (result.stdout, result.stderr) == ("", f"launch: {line}\n")
+    assert not [action for action in cluster.front.actions() if not action.startswith("Describe")]

@@ -32,6 +32,15 @@ WRONG = {
         {"check_address_url": "http://checkip.amazonaws.com"},
         "check_address_url must be a URL that begins with https://",
     ),
+    "credentials in the clear": (
+        {"endpoint_url": "http://ec2.us-east-1.amazonaws.com"},
+        "endpoint_url must be a URL that begins with https:// (http:// goes to this machine alone), or null",
+    ),
+    "another machine that looks like this one": ({"endpoint_url": "http://localhost@example.com"}, "endpoint_url must be a URL"),
+    "a file system that is an option": (
+        {"file_system": {"source": "-oexec", "mount_point": "/mnt"}},
+        "file_system.source must be what to mount",
+    ),
     "a folder above the home": ({"node": {"directory": "../x"}}, "node.directory must be a folder"),
     "the home itself": ({"node": {"directory": "."}}, "node.directory must be a folder"),
     "a package with a flag": ({"node": {"packages": ["--allow"]}}, "node.packages must be a list"),
@@ -91,6 +100,37 @@ def test_the_name_must_fit_when_it_is_the_files(python: str, tmp_path: Path) -> 
     assert 'name must be small letters, digits and hyphens, a letter first, at most 40; got "My_Cluster"' in (
         run_launcher(python, "hosts", "--config", str(path)).stderr
     )
+
+
+@PYTHONS
+def test_what_is_mounted_elsewhere_than_on_nfs_is_accepted(python: str) -> None:
+    systems = [
+        {"source": "fs-0123.fsx.us-east-1.amazonaws.com@tcp:/fsx", "type": "lustre", "options": "noatime,flock"},
+        {"source": "10.0.0.1@tcp,10.0.0.2@tcp:/fsx", "type": "lustre"},
+        {"source": "svm-0123.fs-0123.fsx.us-east-1.amazonaws.com:/vol1", "type": "nfs4", "options": "nconnect=16"},
+        {
+            "source": "me@storage.example.com:data",
+            "type": "fuse.sshfs",
+            "options": "IdentityFile=/home/ubuntu/.ssh/id,allow_other",
+        },
+        {"source": "my-bucket:/runs", "type": "fuse.s3fs", "options": "url=https://s3.us-east-1.amazonaws.com"},
+        {"source": "fs-0123:/", "type": "efs", "options": "tls"},
+        {"source": "/dev/nvme1n1", "type": "ext4", "options": "noatime"},
+    ]
+    lines = (
+        "from __future__ import unicode_literals",
+        "import json, sys",
+        "sys.path.insert(0, sys.argv[1])",
+        "import settings",
+        "for system in json.loads(sys.argv[2]):",
+        "    table = {'region': 'us-east-1', 'workers': {'count': 3}, 'file_system': dict(system, mount_point='/mnt/x')}",
+        "    read = settings.from_table(json.loads(json.dumps(table)), 'lab.json').file_system",
+        "    assert (read.source, read.type) == (system['source'], system['type'])",
+    )
+    command = [python, "-c", "\n".join(lines), str(LAUNCHER), json.dumps(systems)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @PYTHONS

@@ -148,19 +148,22 @@ def test_what_a_command_leaves_in_the_background_does_not_hold_it_up(laptop: Lap
 
 
 @PYTHONS
-def test_output_is_shown_by_the_line_and_byte_for_byte(laptop: Laptop) -> None:
+def test_output_is_shown_by_the_line_and_steers_no_terminal(laptop: Laptop) -> None:
     laptop.host("ps")
     laptop.host("worker1")
-    # Half a line each at a time from both hosts; bytes that are no text; an end without an end of line.
-    result = laptop.run(
-        "run", "--", "for i in 1 2 3; do printf 'half '; sleep 0.1; printf 'line\\n'; done; printf '\\377\\r\\tend'"
-    )
+    # Half a line each at a time from both hosts; the clipboard, a line that would cover the host's name, the cursor, C1 and bidi
+    # characters, the title; bytes that are no text; an end without an end of line.
+    hostile = r"\033]52;c;eA==\007 a\rps: b\033[2A \302\2332J \342\200\256x\r\n"
+    halves = r"for i in 1 2 3; do printf 'half '; sleep 0.1; printf 'line\n'; done"
+    result = laptop.run("run", "--", rf"{halves}; printf '{hostile}\377\tgr\303\266\303\237e'; printf '\033]0;x\007' >&2")
     lines = result.stdout.split(b"\n")
     assert result.returncode == 0
     for alias in (b"ps", b"worker1"):
         mine = [line for line in lines if line.startswith(alias)]
-        assert mine == 3 * [alias + b": half line"] + [alias + b": \xff\r\tend"]
-    assert len(lines) == 9
+        shown = [b": ?]52;c;eA==? a?ps: b?[2A ?2J ?x", b": \xef\xbf\xbd\t" + "größe".encode()]
+        assert mine == 3 * [alias + b": half line"] + [alias + line for line in shown]
+    assert len(lines) == 11
+    assert sorted(result.stderr.splitlines()) == [b"ps: ?]0;x?", b"worker1: ?]0;x?"]
 
 
 def test_much_output_arrives_whole(laptop: Laptop) -> None:
