@@ -11,6 +11,7 @@ import tree
 from archive import END, EXTRACT, of_bytes
 from errors import OperationFailed, RequestError
 from nodes import PROJECT, push_entries
+from request import limits
 from waiting import progress
 
 WHEELS = ".cluster/wheels"
@@ -49,6 +50,8 @@ def set_up(settings, hosts, only_mount, project=PROJECT):
                 "{}: scripts/install_node.sh ended with status {}; its message is above".format(node.alias, status)
             )
         progress("{}: installed".format(node.alias))
+        if not only_mount:
+            _renew_limits(connection, settings)
 
     # Four commands at most on each host, each with that deadline.
     ready, failures = cluster.visit(hosts, prepare, 4 * seconds, booting=settings.deadlines.ssh)
@@ -81,6 +84,15 @@ def _install_command(settings, only_mount):
         words += ["--mount-source", system.source, "--mount-point", system.mount_point]
         words += ["--mount-type", system.type, "--mount-options", system.options]
     return shell.within_folder(node.directory, shell.join(words))
+
+
+def _renew_limits(connection, settings):
+    """Tells the host the limits of now; those of its launch may be others."""
+    words = ["sudo", "-n", "bash", "scripts/node/host_limits.sh", "set"] + limits(settings)
+    command = "if [[ -e /etc/byzshield-host-limits ]]; then {}; else echo none; fi".format(shell.join(words))
+    said = connection.output(shell.within_folder(settings.node.directory, command), settings.deadlines.command)
+    if said:
+        progress("{}: does not end by itself: it was not launched with max_hours and idle_minutes".format(connection.alias))
 
 
 def _exchange_keys(settings, hosts, ready):

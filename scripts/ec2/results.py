@@ -11,6 +11,7 @@ from booting import connect
 from errors import RequestError
 from execution import ConnectionLost
 from fetch import fetch
+from state import State
 from waiting import Deadline, progress
 
 ATTEMPTS = 5  # connections in a row that may break without a single file
@@ -48,6 +49,7 @@ def fetch_to(settings, hosts, names, output):
             if broken == ATTEMPTS:
                 raise
             progress("{}; connecting again".format(error))
+    State(settings.name).remember_fetched_to(os.path.abspath(output))
     line = "{} files fetched ({:.3f} MB) to {}, {} were there already"
     progress(line.format(len(came), sum(came) / 1e6, output, fetched.present - (len(came) - fetched.files)))
     for problem in fetched.problems:
