@@ -53,9 +53,11 @@ def test_three_hosts_become_a_cluster_that_trains(lab: ClusterLab, tmp_path: Pat
 
     ready = laptop("setup_nodes.sh", "--wheels", str(tmp_path / "wheels"))
     assert ready.returncode == 0, ready.stdout + ready.stderr
-    train = "cd byzshield && bash scripts/train_cluster.sh configs/tiny.toml"
+    train = "cd byzshield && bash scripts/train_cluster.sh --ranks-per-host 2 configs/tiny.toml"
     trained = lab.run("ssh", "-F", str(config), ADDRESSES[0], train, timeout=90.0)
     assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert trained.stdout.startswith("runs/tiny begins at step 0\n")
+    assert (hosts[0].home / "byzshield" / ".job" / "hosts").read_text().split() == [ADDRESSES[i] for i in (0, 1, 1, 2, 2)]
     fetched = laptop("fetch_results.sh", "tiny")
     assert fetched.returncode == 0, fetched.stderr
     assert json.loads((project / "runs" / "tiny" / "summary.json").read_text())["steps"] == 4

@@ -182,7 +182,7 @@ def cloud(python: str, tmp_path: Path) -> Iterator[Cloud]:
                     "type": "none",
                     "options": "bind",
                 },
-                "job": {"run_file": "lab.toml"},
+                "job": {"run_file": "lab.toml", "ranks_per_host": 1},
                 "deadlines": {"ssh": 20, "setup": 120, "job_stop": 60},
             }
             (tmp_path / "shared").mkdir()

@@ -28,6 +28,16 @@ def test_a_run_file_that_is_not_there_is_named_before_anything_is_deleted(cluste
     assert cluster.slots() == before
 
 
+def test_what_cannot_be_launched_is_named_before_anything_is_deleted(cluster: Cluster) -> None:
+    cluster.run("launch", "--yes")
+    before = cluster.slots()
+    cluster.configure(image="ami-00000000")
+
+    assert "image ami-00000000" in cluster.run("clean-launch-and-train", "--yes", status=2).stderr
+
+    assert cluster.slots() == before
+
+
 def test_nothing_is_deleted_unasked(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
     before = cluster.slots()
