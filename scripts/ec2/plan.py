@@ -32,15 +32,17 @@ def _limits(settings, price):
     """When hosts end by themselves, and what the cluster can cost until then."""
     ends = []
     if settings.max_hours:
-        most = "" if price is None else ", so {} at the most".format(prices.spent(price, settings.max_hours))
-        ends.append("{} h after its start (max_hours{})".format(settings.max_hours, most))
+        ends.append("{} h after its start (max_hours)".format(settings.max_hours))
     if settings.idle_minutes:
         ends.append("after {} min without use (idle_minutes)".format(settings.idle_minutes))
     if not ends:
         return "no host ends by itself: max_hours and idle_minutes are null"
+    line = "every host ends by itself " + " or ".join(ends)
+    if settings.max_hours and price is not None:
+        line += ", so after {} at the most".format(prices.spent(price, settings.max_hours))
     stops = request.at_shutdown(settings, 0) == "stop"
     server = "ps is stopped and keeps its disk" if stops else "ps is deleted, with all results"
-    return "every host ends by itself {}: {}, workers are deleted".format(" or ".join(ends), server)
+    return "{}:\n{}, workers are deleted".format(line, server)
 
 
 def remarks(settings, found):

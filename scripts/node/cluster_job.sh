@@ -53,14 +53,15 @@ ask_cores() {
     ((status == 0 || status == 141)) || rm -f "$2" # 141: it said more
 }
 
-# layout RANKS HOST ...: the server's host and then so many lines over the others, as evenly as can be: a line a rank. The workers are
-# shared evenly among the ranks, so that no host has many more of them than another, whatever it says of its cores.
+# layout RANKS HOST ...: a hostfile of one rank on the server's host and so many on the others, as evenly as can be: the workers are
+# shared evenly among the ranks, so that no host gets many more of them than another, whatever it says of its cores. (Without "slots",
+# mpirun would count a host that is there twice as one, and put workers on the server's host.)
 layout() {
-    echo "${hosts[0]}"
     awk -v ranks="$1" 'BEGIN {
-        for (i = 1; i < ARGC; i++)
-            for (j = int((i - 1) * ranks / (ARGC - 1)); j < int(i * ranks / (ARGC - 1)); j++) print ARGV[i]
-    }' "${@:2}"
+        slots[ARGV[1]] = 1
+        for (i = 2; i < ARGC; i++) slots[ARGV[i]] += int((i - 1) * ranks / (ARGC - 2)) - int((i - 2) * ranks / (ARGC - 2))
+        for (i = 1; i < ARGC; i++) if (slots[ARGV[i]]) { print ARGV[i] " slots=" slots[ARGV[i]]; slots[ARGV[i]] = 0 }
+    }' "${hosts[0]}" "${@:2}"
 }
 
 # median NUMBER ...: of those that are numbers, the lower one of two; at least 1. No single host decides it.
@@ -87,7 +88,7 @@ for ((attempt = 0; ; attempt++)); do
         echo "no worker's host is left; start them again and go on with --resume" >&2
         exit 1
     fi
-    # The ranks of workers. An address a line is a slot a line: mpirun starts a process on each, in this order.
+    # The ranks of workers, which mpirun starts host after host.
     of_workers=$((ranks ? ranks - 1 : ${#others[@]} * (per_host ? per_host : $(median "${answers[@]##* }"))))
     ((!workers || of_workers <= workers)) || of_workers=$workers
     layout "$of_workers" "${others[@]}" >"$JOB/hosts"

@@ -37,10 +37,11 @@ def ranks(project: Path, cores: dict[str, str], *, ranks: int = 0, per_host: int
     command = ["bash", "scripts/node/cluster_job.sh", *words]
     done = subprocess.run(command, cwd=project, env={**os.environ, "SSH": "./ssh"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    hosts = (project / ".job" / "hosts").read_text().split()
+    lines = [line.split(" slots=") for line in (project / ".job" / "hosts").read_text().splitlines()]
+    placed = "".join(host[-1] * int(slots) for host, slots in lines)
     passed = (project / "words").read_text().splitlines()
-    assert passed[passed.index("-n") + 1] == str(len(hosts))
-    return "".join(host[-1] for host in hosts)
+    assert passed[passed.index("-n") + 1] == str(len(placed))
+    return placed
 
 
 def test_every_workers_host_has_as_many_ranks_as_physical_cores(project: Path) -> None:
@@ -50,6 +51,10 @@ def test_every_workers_host_has_as_many_ranks_as_physical_cores(project: Path) -
 def test_there_are_never_more_ranks_than_workers(project: Path) -> None:
     assert ranks(project, {"a": "4", "b": "4"}, workers=5) == "paabbb"
     assert ranks(project, {"a": "4", "b": "4"}, ranks=99, workers=5) == "paabbb"
+
+
+def test_a_host_without_a_rank_is_left_out(project: Path) -> None:
+    assert ranks(project, {"a": "2", "b": "2", "c": "2"}, workers=2) == "pbc"
 
 
 def test_ranks_and_ranks_per_host_are_what_is_asked_for(project: Path) -> None:

@@ -180,8 +180,8 @@ def test_a_dry_run_shows_the_plan_and_touches_nothing(cluster: Cluster) -> None:
 
     assert "worker2  c6i.xlarge   on-demand  30 GiB  0.1783 USD/h  missing: is launched" in result.stdout
     assert "in all 0.7060 USD/h, of which 0.7060 USD/h is new; traffic comes on top" in result.stdout
-    ends = "48 h after its start (max_hours, so 33.89 USD at the most) or after 60 min without use (idle_minutes)"
-    assert f"every host ends by itself {ends}: ps is stopped and keeps its disk, workers are deleted" in result.stdout
+    ends = "48 h after its start (max_hours) or after 60 min without use (idle_minutes), so after 33.89 USD at the most"
+    assert f"every host ends by itself {ends}:\nps is stopped and keeps its disk, workers are deleted\n" in result.stdout
     assert {action for action in cluster.front.actions() if not action.startswith(("Describe", "Get"))} == set()
     assert not cluster.state.exists()
 
