@@ -15,6 +15,11 @@ from request import limits
 from waiting import progress
 
 WHEELS = ".cluster/wheels"
+RENEW = """\
+if [[ ! -e /etc/byzshield-host-limits ]]; then echo none; exit; fi
+as_root=()
+((EUID == 0)) || as_root=(sudo -n)
+"${as_root[@]}" bash scripts/node/host_limits.sh set """
 
 
 def add_setup_arguments(parser):
@@ -88,10 +93,8 @@ def _install_command(settings, only_mount):
 
 def _renew_limits(connection, settings):
     """Tells the host the limits of now; those of its launch may be others."""
-    words = ["sudo", "-n", "bash", "scripts/node/host_limits.sh", "set"] + limits(settings)
-    command = "if [[ -e /etc/byzshield-host-limits ]]; then {}; else echo none; fi".format(shell.join(words))
-    said = connection.output(shell.within_folder(settings.node.directory, command), settings.deadlines.command)
-    if said:
+    command = shell.within_folder(settings.node.directory, RENEW + shell.join(limits(settings)))
+    if connection.output(command, settings.deadlines.command):
         progress("{}: does not end by itself: it was not launched with max_hours and idle_minutes".format(connection.alias))
 
 
