@@ -17,6 +17,7 @@ from state import State
 from tree import text
 
 MOST_NAMED = 5
+UNKNOWN = "what was not fetched is not known: {}"
 
 
 def of_server(settings, found):
@@ -28,21 +29,23 @@ def of_server(settings, found):
         line = "ps is {}: whether all of its results were fetched is not known; `launch` starts it again, and `fetch` brings them"
         return [line.format(server.state)]
     hosts = slots.running_hosts(found)[:1]
+    if not settings.deadlines.look:
+        return [UNKNOWN.format(use.NOT_ASKED)]
     try:
         provision.remember_hosts(settings, slots.running_hosts(found))
         reached = cluster.hosts_among(settings, hosts)
-        with reached.access.connect(cluster.server(reached), use.ANSWER_SECONDS) as connection:
+        with reached.access.connect(cluster.server(reached), settings.deadlines.look) as connection:
             return _of_connection(settings, connection)
     except LauncherError as error:
-        return ["what was not fetched is not known: {}".format(error.args[0])]
+        return [UNKNOWN.format(error.args[0])]
 
 
 def _of_connection(settings, connection):
     lines = []
     folder = settings.node.directory + "/runs"
-    if _has(connection, settings.node.directory + "/.job") and use.of_connection(settings, connection).job:
+    if _has(settings, connection, settings.node.directory + "/.job") and use.of_connection(settings, connection).job:
         lines.append("a job is running on ps: `stop-job` first lets it store a checkpoint")
-    if _has(connection, folder):
+    if _has(settings, connection, folder):
         here = State(settings.name).fetched_to() or [os.path.join(nodes.PROJECT, "runs")]
         left = fetch.unfetched(connection, folder, here)
         if left:
@@ -50,8 +53,8 @@ def _of_connection(settings, connection):
     return lines
 
 
-def _has(connection, folder):
-    running = connection.start("test -d {}".format(shell.quote(folder)), use.ANSWER_SECONDS)
+def _has(settings, connection, folder):
+    running = connection.start("test -d {}".format(shell.quote(folder)), settings.deadlines.look)
     for _ in running:
         pass
     return running.status == 0

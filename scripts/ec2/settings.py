@@ -99,6 +99,7 @@ SCHEMA = Section(
             ("setup", 1800, SECONDS),
             ("command", 600, SECONDS),
             ("job_stop", 180, SECONDS),
+            ("look", 5, checks.whole(0, 3600)),
         ),
     ),
 )

@@ -11,7 +11,7 @@ import shell
 from errors import LauncherError, OperationFailed
 from hostfile import contact_address
 
-ANSWER_SECONDS = 5.0  # what is looked at for a list must not hold it up; so there is one attempt
+NOT_ASKED = "deadlines.look is 0"
 LONGEST_ANSWER = 100
 IDLE_SECONDS = 600.0  # a job that runs writes more often than that, and between two jobs it may take as long
 
@@ -22,13 +22,15 @@ _ANSWER = re.compile(r"(0|[1-9][0-9]{0,9}) (running|none)\n\Z")
 
 
 def of_hosts(settings, hosts):
-    """{alias: Use, or the line that says why it is not known} of provision's Hosts."""
+    """{alias: Use, or the line that says why it is not known} of provision's Hosts, of one attempt each: lists must not be late."""
+    if not settings.deadlines.look:
+        return {host.alias: NOT_ASKED for host in hosts}
     found = {host.alias: "it has no address" for host in hosts if not contact_address(settings, host)}
     try:
         reached = cluster.hosts_among(settings, [host for host in hosts if host.alias not in found])
     except LauncherError as error:
         return {host.alias: error.args[0] for host in hosts}
-    seconds = (len(reached.nodes) // parallel.AT_ONCE + 1) * 4 * ANSWER_SECONDS
+    seconds = (len(reached.nodes) // parallel.AT_ONCE + 1) * 4 * settings.deadlines.look
     for outcome in parallel.for_each(lambda node: of_node(settings, reached.access, node), reached.nodes, seconds):
         found[outcome.item.alias] = outcome.error.args[0] if outcome.error else outcome.value
     return found
@@ -40,14 +42,15 @@ def of_node(settings, access, node):
     Raises:
         OperationFailed: it is not known.
     """
-    with access.connect(node, ANSWER_SECONDS) as connection:
+    with access.connect(node, settings.deadlines.look) as connection:
         return of_connection(settings, connection)
 
 
 def of_connection(settings, connection):
     """As `of_node`, of a host that one is connected to."""
     answer = b""
-    running = connection.start(shell.within_folder(settings.node.directory, "bash scripts/node/host_use.sh"), ANSWER_SECONDS)
+    command = shell.within_folder(settings.node.directory, "bash scripts/node/host_use.sh")
+    running = connection.start(command, settings.deadlines.look)
     for is_error, block in running:
         answer += b"" if is_error else block
         if len(answer) > LONGEST_ANSWER:

@@ -47,7 +47,8 @@ def boot(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., SshServer]]
 @pytest.fixture
 def launched(cluster: Cluster) -> Cluster:
     """A parameter server and a worker at a port of the test's own."""
-    cluster.configure(ssh_port=free_port(), ssh_user=getpass.getuser(), workers={"count": 1}, deadlines={"ssh": 10, "launch": 20})
+    deadlines = {"ssh": 10, "launch": 20, "look": 5}
+    cluster.configure(ssh_port=free_port(), ssh_user=getpass.getuser(), workers={"count": 1}, deadlines=deadlines)
     cluster.run("launch", "--yes")
     return cluster
 

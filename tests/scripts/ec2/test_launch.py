@@ -40,6 +40,10 @@ def test_spot_is_asked_for_as_spot(cluster: Cluster) -> None:
     assert asked["InstanceMarketOptions.SpotOptions.SpotInstanceType"] == "one-time"
     kinds = [asked[f"TagSpecification.{number}.ResourceType"] for number in range(1, 5)]
     assert kinds == ["instance", "volume", "network-interface", "spot-instances-request"]
+    assert asked["InstanceInitiatedShutdownBehavior"] == "terminate"
+    refused = cluster.run("stop", "--yes", "--delete-spot", status=2)
+    assert "ps is a spot instance and cannot be stopped; nothing was touched" in refused.stderr
+    assert {instance["State"]["Name"] for instance in cluster.instances()} == {"running"}
 
 
 def test_the_server_is_on_demand_unless_it_is_said_to_be_spot(cluster: Cluster) -> None:

@@ -48,6 +48,7 @@ def test_status_shows_every_slot(cluster: Cluster) -> None:
     cluster.client.terminate_instances(InstanceIds=[cluster.slots()["2"]])
     theirs = [{"Key": "byzshield-id", "Value": "0123456789ab"}, {"Key": "byzshield-owner", "Value": "arn:aws:iam::1:user/eve"}]
     cluster.client.create_tags(Resources=[cluster.slots()["1"]], Tags=theirs)
+    cluster.configure(deadlines={"look": 5})
 
     result = cluster.run("status")
 

@@ -155,16 +155,6 @@ def test_stop_touches_nothing_while_there_are_spot_instances_that_it_may_not_del
     assert [(item["InstanceId"], item["State"]["Name"]) for item in cluster.instances()] == [(server, "stopped")]
 
 
-def test_a_server_on_the_spot_market_is_not_stopped_by_deleting_it(cluster: Cluster) -> None:
-    cluster.configure(server={"market": "spot"}, workers={"count": 1, "instance_type": "c6i.xlarge"})
-    cluster.run("launch", "--yes")
-
-    result = cluster.run("stop", "--yes", "--delete-spot", status=2)
-
-    assert "ps is a spot instance and cannot be stopped; nothing was touched" in result.stderr
-    assert {instance["State"]["Name"] for instance in cluster.instances()} == {"running"}
-
-
 def test_a_cluster_of_someone_else_is_shown_and_stays_unless_its_id_is_said(cluster: Cluster) -> None:
     cluster.configure(workers={"count": 1, "instance_type": "c6i.xlarge"})
     cluster.run("launch", "--yes")

@@ -110,19 +110,17 @@ def test_nothing_starts_unless_every_host_has_the_code(laptop: Laptop, server: P
 
 
 def test_a_job_that_does_not_start_is_told(laptop: Laptop, server: Path) -> None:
+    wrong = laptop.write("wrong")
+    mistake = laptop.run("train")
+    assert mistake.returncode == 1
+    assert mistake.stderr.endswith(b"train: ps: byzshield: run.steps must be at least 1; got 0 (exit status 2)\n")
+    assert not (server / "arguments").exists()
+    wrong.unlink()
     laptop.write("fail")
     result = laptop.run("train", "--follow")
     assert result.returncode == 1
     assert b"ps: no .venv here\n" in result.stderr
     assert b"train: ps: scripts/train_cluster.sh ended with status 2" in result.stderr
-
-
-def test_a_mistake_in_the_run_file_is_said_before_anything_starts(laptop: Laptop, server: Path) -> None:
-    laptop.write("wrong")
-    result = laptop.run("train")
-    assert result.returncode == 1
-    assert result.stderr.endswith(b"train: ps: byzshield: run.steps must be at least 1; got 0 (exit status 2)\n")
-    assert not (server / "arguments").exists()
 
 
 def test_a_run_whose_checkpoints_went_with_their_host_does_not_begin_again_unasked(laptop: Laptop, server: Path) -> None:
