@@ -22,7 +22,7 @@ _ANSWER = re.compile(r"(0|[1-9][0-9]{0,9}) (running|none)\n\Z")
 
 
 def of_hosts(settings, hosts):
-    """{alias: Use, or the line that says why it is not known} of provision's Hosts, of one attempt each: lists must not be late."""
+    """{alias: Use, or the line that says why it is not known} of Hosts of provision, after one attempt each."""
     if not settings.deadlines.look:
         return {host.alias: NOT_ASKED for host in hosts}
     found = {host.alias: "it has no address" for host in hosts if not contact_address(settings, host)}
