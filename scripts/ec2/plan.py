@@ -40,9 +40,9 @@ def _limits(settings, price):
     line = "every host ends by itself " + " or ".join(ends)
     if settings.max_hours and price is not None:
         line += ", so after {} at the most".format(prices.spent(price, settings.max_hours))
-    stops = request.at_shutdown(settings, 0) == "stop"
-    server = "ps is stopped and keeps its disk" if stops else "ps is deleted, with all results"
-    return "{}:\n{}, workers are deleted".format(line, server)
+    if request.at_shutdown(settings, 0) == "stop":
+        return line + ";\nthat stops ps, whose disk stays, and deletes workers"
+    return line + ";\nthat deletes all of it, with the results"
 
 
 def remarks(settings, found):
