@@ -15,12 +15,15 @@ unless --overwrite is among the FLAGs.
 Shows the log, which also stays in runs/; Ctrl-C ends the job after its step, with a checkpoint.
 
   --hostfile FILE     an address a line, the server's first (default: .cluster/hosts_address)
-  --ranks N           processes (default: one a host; with more workers than hosts, a process serves several workers)
+  --ranks-per-host N  processes on each worker's host (default: as many as a host has physical cores, and with --detox one; never
+                      more in all than the run has workers, which are shared among them evenly)
+  --ranks N           processes in all, the server's among them, in place of that
   --ssh-config FILE   how this host reaches the others (default: .cluster/ssh_config if it is there)
   --network CIDR      the network that MPI uses, for example 10.0.0.0/16, where hosts have several
   --restarts N        how often the job is started again after a host has died (default: 3)
   --watch             end the job in order when a host gets notice that its spot instance will be interrupted
   --time-limit MIN    end the job after the step that is under way so many minutes after its start, with a checkpoint
+  --dry-run           check the run file, say where the run is, how many workers it has and from which step it goes on, and end
   --detach            return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
 
 Example:
@@ -31,12 +34,14 @@ EOT
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib/job.sh
 . "$project/scripts/lib/job.sh"
-hostfile=.cluster/hosts_address ranks=0 ssh_config='' network='' restarts=3 watch=0 detach=0 minutes='' detox=0
+hostfile=.cluster/hosts_address ranks=0 per_host=0 dry_run=0 ssh_config='' network='' restarts=3 watch=0 detach=0 minutes='' detox=0
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
         --hostfile) hostfile=$(realpath -- "${2:?--hostfile needs a file}") && shift ;;
         --ranks) ranks=${2:?--ranks needs a number} && shift ;;
+        --ranks-per-host) per_host=${2:?--ranks-per-host needs a number} && shift ;;
+        --dry-run) dry_run=1 ;;
         --ssh-config) ssh_config=$(realpath -- "${2:?--ssh-config needs a file}") && shift ;;
         --network) network=${2:?--network needs addresses like 10.0.0.0/16} && shift ;;
         --restarts) restarts=${2:?--restarts needs a number} && shift ;;
@@ -65,10 +70,11 @@ cd "$project"
 [[ -x .venv/bin/mpirun ]] || refuse "no .venv in $PWD; bash scripts/install_node.sh makes it"
 (($(grep -cvE '^[[:space:]]*(#|$)' "$hostfile") >= 2)) || refuse "$hostfile must name the server and at least one more host"
 [[ $ranks =~ ^[0-9]+$ && $ranks -ne 1 ]] || refuse "--ranks must be at least 2: the server and a process for workers; got $ranks"
+[[ $per_host =~ ^(0|[1-9][0-9]{0,3})$ ]] || refuse "--ranks-per-host needs a number; got $per_host"
 [[ $restarts =~ ^[0-9]+$ ]] || refuse "--restarts needs a number; got $restarts"
 [[ -n $ssh_config || ! -e .cluster/ssh_config ]] || ssh_config=$PWD/.cluster/ssh_config
 
-options=(--bind-to none --map-by node:OVERSUBSCRIBE "${lose_ranks[@]}" "${same_threads[@]}")
+options=(--bind-to none --map-by slot:OVERSUBSCRIBE "${lose_ranks[@]}" "${same_threads[@]}")
 # The server's key opens the workers by ssh, and theirs opens nothing; MPI's runtime, once it runs, starts programs for any of them on all.
 options+=(--prtemca plm_ssh_no_tree_spawn 1)
 # mpirun takes the command apart at its spaces.
@@ -81,5 +87,22 @@ fi
 [[ -z $network ]] || options+=(--prtemca prte_if_include "$network" --mca btl_tcp_if_include "$network")
 # A run that is there already goes on, unless it shall be replaced: so the same command starts the job again at any time.
 [[ " $* " == *" --overwrite "* || " $* " == *" --resume "* ]] || set -- "$@" --resume
-run_job "$detach" ${time_limit[@]+"${time_limit[@]}"} bash scripts/node/cluster_job.sh "$hostfile" "$ranks" "$restarts" "$watch" .venv/bin/mpirun "${options[@]}" -- \
+workers=0
+if ((detox)); then
+    # Its flags may leave the number of workers to that of the processes.
+    ((per_host)) || per_host=1
+    ((!dry_run)) || refuse "--dry-run needs a RUN.toml; --detox has a --dry-run of its own"
+else
+    # A mistake in the run file is said here, and not in a log.
+    facts=$(.venv/bin/python -m byzshield "$@" --dry-run)
+    ((!dry_run)) || { echo "$facts" && exit 0; }
+    fact() { sed -n "s/^$1 //p" <<<"$facts"; }
+    workers=$(fact workers)
+    case " $* $(fact checkpoint)" in
+        *" --overwrite "*) echo "$(fact run) begins afresh" ;;
+        *none) echo "$(fact run) begins at step 0" ;;
+        *) echo "$(fact run) goes on from $(fact checkpoint)" ;;
+    esac
+fi
+run_job "$detach" ${time_limit[@]+"${time_limit[@]}"} bash scripts/node/cluster_job.sh "$hostfile" "$ranks" "$per_host" "$workers" "$restarts" "$watch" .venv/bin/mpirun "${options[@]}" -- \
     "$PWD/.venv/bin/python" -m mpi4py -m byzshield "$@"

@@ -54,6 +54,8 @@ class Laptop:
         self.known_hosts = folder / "known_hosts"
         self.known_hosts.write_text("")
         self.settings: dict[str, Any] = {"region": "us-east-1", "workers": {"count": 1}, "deadlines": {}, "node": {}}
+        (folder / "byzshield" / "clusters" / "cluster").mkdir(parents=True)  # the state of a cluster that was launched
+        self.env = {**os.environ, "BYZSHIELD_HOME": str(folder / "byzshield")}
         self.nodes: list[list[Any]] = []
         self.hosts: dict[str, SshServer] = {}
 
@@ -100,13 +102,14 @@ class Laptop:
 
     def run(self, command: str, *words: str, timeout: float = 60.0) -> subprocess.CompletedProcess[bytes]:
         """Runs a command of the launcher to its end."""
-        return subprocess.run(self.command(command, *words), capture_output=True, timeout=timeout, cwd=self.project)
+        return subprocess.run(self.command(command, *words), capture_output=True, timeout=timeout, cwd=self.project, env=self.env)
 
     @contextlib.contextmanager
     def start(self, command: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """A command of the launcher while it runs, with its output in files `stdout` and `stderr` of the folder."""
         with open(self.folder / "stdout", "wb") as stdout, open(self.folder / "stderr", "wb") as stderr:
-            process = subprocess.Popen(self.command(command, *words), stdout=stdout, stderr=stderr, cwd=self.project)
+            command_line = self.command(command, *words)
+            process = subprocess.Popen(command_line, stdout=stdout, stderr=stderr, cwd=self.project, env=self.env)
             try:
                 yield process
             finally:

@@ -46,7 +46,7 @@ COMMANDS = (
         sequence.clean_launch_and_train,
         "terminate, launch, setup and train in one go",
     ),
-    Command("stop", None, teardown.stop, "stop on-demand instances; their disks stay"),
+    Command("stop", teardown.add_stop_arguments, teardown.stop, "stop on-demand instances; their disks stay"),
     Command("terminate", teardown.add_terminate_arguments, teardown.terminate, "delete all of the cluster for good"),
 )
 

@@ -50,15 +50,24 @@ def _is_ssh_source(value):
         return False
 
 
+def _is_network(value):
+    try:
+        return isinstance(value, TEXT) and "/" in value and addresses.network(value) is not None
+    except ValueError:
+        return False
+
+
 BOOLEAN = Check("true or false", lambda value: isinstance(value, bool))
 PRICE = Check("a price above 0 in USD an hour", _is_price)
 PRICES = Check(
-    'a table such as {"c6i.xlarge": 0.17}',
+    'a table such as {"c6i.xlarge": 0.17, "gp3": 0.08}',
     lambda value: isinstance(value, dict) and all(_is_price(price) for price in value.values()),
 )
 SSH_SOURCE = Check(
     '"auto", or a network such as "198.51.100.0/24" of at least /8 (IPv6: /32), never the whole world', _is_ssh_source
 )
+
+NETWORK = Check('a network such as "10.0.0.0/16"', _is_network)
 
 CLUSTER_NAME = matching("[a-z][a-z0-9-]{0,39}", "small letters, digits and hyphens, a letter first, at most 40")
 REGION = matching("[a-z]{2,}(-[a-z]+)+-[0-9]", 'an AWS region such as "us-east-1"')

@@ -29,7 +29,16 @@ def hosts_of(settings):
         OperationFailed: nothing runs.
         RequestError: this machine has no key for it.
     """
-    running = cluster_hosts(settings)
+    return hosts_among(settings, cluster_hosts(settings))
+
+
+def hosts_among(settings, running):
+    """The Hosts of some [Host], which provision knows.
+
+    Raises:
+        OperationFailed: one has no address to reach it by.
+        RequestError: this machine has no key for it.
+    """
     state = State(settings.name)
     access = remote.Access(settings.ssh_user, state.key, state.known_hosts)
     return Hosts(access, [_node(settings, host) for host in running])
@@ -75,7 +84,7 @@ def _node(settings, host):
     if address is None:
         line = '{}: it has no {} address; see "address" in the cluster\'s file, or take a subnet that gives one'
         raise OperationFailed(line.format(host.alias, settings.address))
-    return remote.Node(host.alias, address, settings.ssh_port, host.private_address)
+    return remote.Node(host.alias, address, settings.ssh_port, host.private_address, host.instance_id)
 
 
 def report(failures):

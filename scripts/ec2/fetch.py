@@ -67,6 +67,13 @@ def fetch(connection, folder, names, destination, seconds, on_file=lambda name: 
     return Fetched(len(got), len(sources) - len(wanted), problems)
 
 
+def unfetched(connection, folder, destinations, seconds):
+    """{name: Source} of the files below folder that none of these folders here has as they are there."""
+    sources, _ = _sources(connection, folder, (), seconds)
+    here = [as_bytes(destination) for destination in destinations]
+    return {n: source for n, source in sources.items() if not any(_is_here(os.path.join(base, n), source) for base in here)}
+
+
 def _sources(connection, folder, names, seconds):
     """({name: Source}, [a line for each that is refused])."""
     starts = ["./{}".format(name) for name in names] or ["."]

@@ -12,10 +12,16 @@ import tree
 from archive import END, EXTRACT, of_bytes
 from errors import OperationFailed, RequestError
 from nodes import PROJECT, push_entries
+from request import limits
 from waiting import progress
 
 WHEELS = ".cluster/wheels"
 _PUBLIC_KEY = re.compile("ssh-ed25519 [A-Za-z0-9+/]{1,200}=*( [^\x00-\x1f\x7f]{0,200})?\n\\Z".encode("ascii"))
+RENEW = """\
+if [[ ! -e /etc/byzshield-host-limits ]]; then echo none; exit; fi
+as_root=()
+((EUID == 0)) || as_root=(sudo -n)
+"${as_root[@]}" bash scripts/node/host_limits.sh set """
 
 
 def add_setup_arguments(parser):
@@ -51,6 +57,8 @@ def set_up(settings, hosts, only_mount, project=PROJECT):
                 "{}: scripts/install_node.sh ended with status {}; its message is above".format(node.alias, status)
             )
         progress("{}: installed".format(node.alias))
+        if not only_mount:
+            _renew_limits(connection, settings)
 
     # Four commands at most on each host, each with that deadline.
     ready, failures = cluster.visit(hosts, prepare, 4 * seconds, booting=settings.deadlines.ssh)
@@ -83,6 +91,13 @@ def _install_command(settings, only_mount):
         words += ["--mount-source", system.source, "--mount-point", system.mount_point]
         words += ["--mount-type", system.type, "--mount-options", system.options]
     return shell.within_folder(node.directory, shell.join(words))
+
+
+def _renew_limits(connection, settings):
+    """Tells the host the limits of now; those of its launch may be others."""
+    command = shell.within_folder(settings.node.directory, RENEW + shell.join(limits(settings)))
+    if connection.output(command, settings.deadlines.command):
+        progress("{}: does not end by itself: it was not launched with max_hours and idle_minutes".format(connection.alias))
 
 
 def _exchange_keys(settings, hosts, ready):

@@ -4,13 +4,14 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import collections
 
+import ownership
 import packages
 from errors import OperationFailed, RequestError
 
 CLUSTER_TAG, SLOT_TAG, TOKEN_TAG = "byzshield-cluster", "byzshield-slot", "byzshield-launch"
 
 Instance = collections.namedtuple(
-    "Instance", "id cluster index token type market state reason public_address private_address launched subnet zone"
+    "Instance", "id cluster index token type market state reason public_address private_address launched subnet zone owner"
 )
 
 # What EC2 answers for a while after an object was made, until all its parts know it.
@@ -38,6 +39,7 @@ class Ec2(object):
 
     def __init__(self, settings):
         self.settings = settings
+        self.owner = None  # the Owner that new objects are tagged with
         self.object_name = "byzshield-{}".format(settings.name)  # of the cluster's key pair and security group
         exceptions = packages.load("botocore.exceptions")
         try:
@@ -96,6 +98,7 @@ class Ec2(object):
     def tags(self, kind, **more):
         """TagSpecifications for a new object of this kind."""
         tags = dict(more, **{CLUSTER_TAG: self.settings.name})
+        tags.update({ownership.ID_TAG: self.owner.id, ownership.OWNER_TAG: self.owner.name})
         tags.setdefault("Name", self.object_name)
         return {"ResourceType": kind, "Tags": [{"Key": name, "Value": value} for name, value in sorted(tags.items())]}
 
@@ -125,6 +128,11 @@ def tag(item, name):
     return next((pair["Value"] for pair in item.get("Tags", []) if pair["Key"] == name), None)
 
 
+def owner(item):
+    """The ownership.Owner that an object's tags name."""
+    return ownership.of({pair["Key"]: pair["Value"] for pair in item.get("Tags", [])})
+
+
 def _has_tag(cluster):
     return {"Name": "tag:" + CLUSTER_TAG, "Values": [cluster]}
 
@@ -145,6 +153,7 @@ def _instance(item):
         launched=item["LaunchTime"],
         subnet=item.get("SubnetId"),
         zone=item.get("Placement", {}).get("AvailabilityZone"),
+        owner=owner(item),
     )
 
 

@@ -13,16 +13,27 @@ import tree
 from booting import connect
 from errors import OperationFailed, RequestError
 from execution import ConnectionLost
+from state import State, Trained
 from waiting import Deadline, progress
 
 # Of deadlines.job_stop, what stop.sh needs to kill the job once its grace period is over.
 TIME_TO_KILL = 20
+PASSED_ON = ("ranks_per_host", "ranks", "network", "restarts")  # options of `train` and keys of "job" for train_cluster.sh
+DID_NOT_START = "ps: scripts/train_cluster.sh ended with status {}; its message is above"
 
 
 def add_train_arguments(parser):
     parser.add_argument("run_file", nargs="?", metavar="RUN.toml", help="a file of this project (default: job.run_file)")
     parser.add_argument("--follow", action="store_true", help="show the log until the job has ended")
     parser.add_argument("--no-push", action="store_true", help="take the code and RUN.toml as they are on the hosts")
+    number, default = {"type": int, "metavar": "N"}, "(default: job.{} of the cluster's file, or else {})"
+    text = "processes on each worker's host " + default.format("ranks_per_host", "its physical cores")
+    parser.add_argument("--ranks-per-host", help=text + "; never more in all than there are workers", **number)
+    parser.add_argument("--ranks", help="processes in all, in place of that " + default.format("ranks", "none"), **number)
+    text = "the network that MPI uses, such as 10.0.0.0/16 " + default.format("network", "what MPI finds")
+    parser.add_argument("--network", metavar="CIDR", help=text)
+    text = "how often the job starts again after a host has died " + default.format("restarts", "3")
+    parser.add_argument("--restarts", help=text, **number)
     parser.set_defaults(behind=[])
 
 
@@ -36,11 +47,19 @@ def train(settings, arguments):
 
     example: python scripts/ec2 train --config configs/clusters/example.json -- --set run.steps=100"""
     hosts = cluster.hosts_of(settings)
-    start(settings, hosts, arguments.run_file or settings.job.run_file, arguments.behind, not arguments.no_push)
+    options = [word for name in PASSED_ON for word in _option(name, arguments, settings)]
+    start(settings, hosts, arguments.run_file or settings.job.run_file, arguments.behind, not arguments.no_push, options)
     if arguments.follow:
         return follow_log(settings, hosts, True)
     progress("the job goes on without this machine: `logs` follows it, `stop-job` ends it, `fetch` brings its results")
     return 0
+
+
+def _option(name, arguments, settings):
+    """["--ranks", "5"] if the command line or else the cluster's file says so."""
+    given = getattr(arguments, name)
+    value = getattr(settings.job, name) if given is None else given
+    return [] if value is None else ["--" + name.replace("_", "-"), "{}".format(value)]
 
 
 def logs(settings, arguments):
@@ -60,23 +79,63 @@ def stop_job(settings, arguments):
     return on_server(settings, cluster.hosts_of(settings), shell.join(command), seconds)
 
 
-def start(settings, hosts, run_file, flags, push, project=nodes.PROJECT):
+def start(settings, hosts, run_file, flags, push, options=(), project=nodes.PROJECT):
     """Starts the job.
 
+    Args:
+        flags: for `byzshield train`.
+        options: for scripts/train_cluster.sh.
+
     Raises:
-        RequestError: no such run file.
+        RequestError: no such run file; a job is running; or the run was trained before, and its checkpoints are gone.
         OperationFailed: not pushed to every host, or the job did not start.
     """
     name = name_in(project, run_file, must_exist=push)
+    _require_no_job(settings, hosts)
     if push and cluster.report(nodes.push_to(settings, hosts, project, also=[tree.as_bytes(name)])):
         raise OperationFailed("not started: every host needs the same code; mend these, or terminate them and launch again")
-    words = ["bash", "scripts/train_cluster.sh", "--detach"]
+    flags = list(settings.job.flags) + list(flags)
+    trained = _require_checkpoint(settings, hosts, [name] + flags)
+    words = ["bash", "scripts/train_cluster.sh", "--detach"] + list(options)
     if settings.job.watch_interruptions and "spot" in (settings.market, settings.server.market):
         words.append("--watch")
-    words += [name] + list(settings.job.flags) + list(flags)
+    words += [name] + flags
     status = on_server(settings, hosts, shell.join(words), settings.deadlines.command)
     if status != 0:
-        raise OperationFailed("ps: scripts/train_cluster.sh ended with status {}; its message is above".format(status))
+        raise OperationFailed(DID_NOT_START.format(status))
+    State(settings.name).remember_trained(trained)
+
+
+def _require_no_job(settings, hosts):
+    """Raises RequestError if one runs: what it works with must not change."""
+    with connect(hosts.access, cluster.server(hosts), Deadline(cluster.ANSWER_SECONDS)) as connection:
+        command = shell.within_folder(settings.node.directory, ". scripts/lib/job.sh; job_leader")
+        running = connection.start(command, settings.deadlines.command)
+        for _ in running:
+            pass
+    if running.status == 0:
+        raise RequestError("a job is running on ps, and nothing was pushed: `logs` follows it, `stop-job` ends it")
+
+
+def _require_checkpoint(settings, hosts, words):
+    """Asks the server about the run that these words of train_cluster.sh mean; returns its State's record of it.
+
+    Raises:
+        RequestError: it was trained before, and its checkpoints are not where they were.
+    """
+    server = cluster.server(hosts)
+    command = shell.join(["bash", "scripts/train_cluster.sh", "--dry-run"] + words)
+    with connect(hosts.access, server, Deadline(cluster.ANSWER_SECONDS)) as connection:
+        said = connection.output(shell.within_folder(settings.node.directory, command), settings.deadlines.command)
+    lines = [output.printable(line) for line in said.decode("utf-8", "replace").split("\n")]
+    facts = dict(line.split(" ", 1) for line in lines if " " in line)
+    run, checkpoint = facts.get("run", ""), facts.get("checkpoint", "none")
+    before = State(settings.name).trained().get(run, Trained(run, server.instance_id, "none"))
+    was_there = before.checkpoint != "none" or before.instance != server.instance_id
+    if was_there and checkpoint == "none" and "--overwrite" not in words:
+        line = "{} was trained on {}, and ps ({}) has no checkpoint of it: bring its folder back, or train -- --overwrite"
+        raise RequestError(line.format(run, before.instance, server.instance_id))
+    return Trained(run, server.instance_id, checkpoint)
 
 
 def on_server(settings, hosts, command, seconds):

@@ -15,14 +15,13 @@ def key_pairs(ec2):
     return ec2.tagged("describe_key_pairs", "KeyPairs")
 
 
-def check(ec2, state, living):
-    """Raises RequestError if instances live whose key is not on this machine."""
+def check(ec2, state, living, pairs):
+    """Raises RequestError if instances live whose key, of those that EC2 has, is not on this machine."""
     if living and state.cluster_key() is None:
         raise RequestError(
             "the cluster {} has instances, and its key is not on this machine: copy {} from the machine that launched them, "
             "or `terminate` and launch anew".format(ec2.settings.name, state.folder)
         )
-    pairs = key_pairs(ec2)
     if living and pairs and tag(pairs[0], DIGEST_TAG) != _digest(state.cluster_key()):
         raise RequestError(
             "the cluster {} was launched with another key than {}: copy that folder from the machine that launched it, "

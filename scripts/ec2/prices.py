@@ -1,26 +1,43 @@
-"""What an hour costs: from AWS where it answers, else from the configuration, else unknown."""
+"""What an hour costs, with disk and public address: from AWS where it answers, else from the configuration, else unknown."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import collections
 import datetime
 import json
 import time
 
 import slots
 from errors import LauncherError
+from instances import CLUSTER_TAG
 from waiting import progress
 
-ON_TOP = "disks, public addresses and traffic come on top"
+ON_TOP = "traffic comes on top"
+# Unless the configuration says otherwise, those of us-east-1: a GiB of gp3 a month, a public IPv4 address an hour.
+GP3, ADDRESS = 0.08, 0.005
+HOURS_A_MONTH = 730
 
 
 class Prices(object):
-    """USD an hour of an instance; each is asked for once."""
+    """USD an hour; each is asked for once."""
 
     def __init__(self, ec2):
         self._ec2 = ec2
         self._spot = {}
         self._on_demand = {}
         self._list_answers = True
+        self._disks = None
+
+    def slot(self, instance_type, market, zone, disk_gib, has_address):
+        """USD an hour of an instance that runs, with its disk and its public address, or None if its price is not known."""
+        own = self.hour(instance_type, market, zone)
+        if own is None:
+            return None
+        return own + self.disk(disk_gib) + (self._ec2.settings.prices.get("address", ADDRESS) if has_address else 0.0)
+
+    def disk(self, gib):
+        """USD an hour of a disk, whether its instance runs or is stopped."""
+        return gib * self._ec2.settings.prices.get("gp3", GP3) / HOURS_A_MONTH
 
     def hour(self, instance_type, market, zone=None):
         """USD an hour, or None if no price is known."""
@@ -53,10 +70,28 @@ class Prices(object):
         return self._spot[instance_type]
 
     def of(self, instance):
-        """USD an hour that an instance costs now: nothing once it is stopped."""
-        if instance.state not in slots.RUNNING:
+        """USD an hour that an instance costs now: once it is stopped, its disk alone."""
+        if instance.state in slots.GONE:
             return 0.0
-        return self.hour(instance.type, instance.market, instance.zone)
+        gib = self._disk_of(instance.id)
+        if instance.state not in slots.RUNNING:
+            return self.disk(gib)
+        return self.slot(instance.type, instance.market, instance.zone, gib, instance.public_address)
+
+    def _disk_of(self, instance_id):
+        """GiB of the instance's disks, which carry the tags of their cluster."""
+        if self._disks is None:
+            self._disks = collections.Counter()
+            try:
+                tagged = [{"Name": "tag-key", "Values": [CLUSTER_TAG]}]
+                disks = self._ec2.call_all("describe_volumes", "Volumes", Filters=tagged)
+            except LauncherError as error:
+                progress("prices are without disks: {}".format(error.args[0]))
+                disks = []
+            for disk in disks:
+                for attachment in disk["Attachments"]:
+                    self._disks[attachment["InstanceId"]] += disk["Size"]
+        return self._disks[instance_id]
 
     def _listed(self, instance_type):
         if not self._list_answers:

@@ -7,6 +7,7 @@ import firewall
 import image as images
 import instance_types
 import keys
+import ownership
 import parallel
 import plan
 import prices
@@ -16,7 +17,7 @@ import subnet
 from console import confirm
 from errors import OperationFailed, RequestError
 from hostfile import alias_of, contact_address
-from instances import Ec2
+from instances import Ec2, owner
 from state import State
 from waiting import Deadline, progress, wait_until_nothing_is_missing
 
@@ -42,10 +43,15 @@ def cluster_hosts(settings, whole=False):
         if whole:
             raise OperationFailed(line)
         progress(line)
+    remember_hosts(settings, hosts)
+    return hosts
+
+
+def remember_hosts(settings, hosts):
+    """Writes known_hosts for hosts that run, if this machine has the cluster."""
     state = State(settings.name)
     if state.exists():
         state.write_known_hosts(hosts, settings.ssh_port)
-    return hosts
 
 
 def add_launch_arguments(parser):
@@ -63,14 +69,11 @@ def launch(settings, arguments):
     cost = prices.Prices(ec2)
     found = slots.assign(adoption.all_instances(ec2, state, undecided=False), settings.workers.count)
     living = [instance for instance in found.held.values() if instance] + found.surplus
-    keys.check(ec2, state, living)
-    image = images.find(ec2)
-    instance_types.check(ec2, image)
-    for name, part in (("server", settings.server), ("workers", settings.workers)):
-        if part.disk_gib < image.smallest_disk_gib:
-            raise RequestError("{}.disk_gib must be at least {} for {}".format(name, image.smallest_disk_gib, image.id))
-    place = subnet.find(ec2, cost, living)
-    source = firewall.caller_network(settings)
+    pairs = keys.key_pairs(ec2)
+    owners = [instance.owner for instance in living] + [owner(item) for item in pairs + firewall.groups(ec2)]
+    ownership.refuse(ec2, ownership.strangers(ec2, state, owners), 'choose another "name"')
+    keys.check(ec2, state, living, pairs)
+    image, place, source = what_it_takes(ec2, cost, living)
     print("cluster {} in {} ({}), image {}, ssh from {} alone".format(settings.name, place.zone, place.subnet, image.id, source))
     table, added = plan.describe(settings, found, cost, place)
     print(table)
@@ -85,6 +88,7 @@ def launch(settings, arguments):
         words = " and ".join("{} {}".format(verb, len(some)) for verb, some in (("launch", empty), ("start", stopped)) if some)
         confirm("About to {} instances for {}. Go on?".format(words, prices.per_hour(added)), arguments.yes)
     with state.locked():
+        ec2.owner = state.owner() or state.make_owner(ownership.caller(ec2))
         failed = _fill(ec2, state, empty + stopped, image, place, source)
         hosts = slots.running_hosts(slots.of_cluster(ec2))
         state.write_known_hosts(hosts, settings.ssh_port)
@@ -97,6 +101,20 @@ def launch(settings, arguments):
         return 1
     progress("all run; next: python scripts/ec2 setup --config {}".format(arguments.config))
     return 0
+
+
+def what_it_takes(ec2, cost, living):
+    """(Image, Place, network that ssh comes from) for launch.
+
+    Raises:
+        LauncherError: the configuration asks for what there is not.
+    """
+    settings, image = ec2.settings, images.find(ec2)
+    instance_types.check(ec2, image)
+    for name, part in (("server", settings.server), ("workers", settings.workers)):
+        if part.disk_gib < image.smallest_disk_gib:
+            raise RequestError("{}.disk_gib must be at least {} for {}".format(name, image.smallest_disk_gib, image.id))
+    return image, subnet.find(ec2, cost, living), firewall.caller_network(settings)
 
 
 def _fill(ec2, state, approved, image, place, source):

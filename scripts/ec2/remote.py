@@ -39,7 +39,8 @@ _UNKNOWN = (
     "launched the cluster; there `hosts` writes that file again"
 )
 
-Node = collections.namedtuple("Node", "alias address port private_address")
+Node = collections.namedtuple("Node", "alias address port private_address instance_id")
+Node.__new__.__defaults__ = (None,)
 
 
 class Unreachable(OperationFailed):

@@ -2,7 +2,9 @@
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import io
 import json
+import os
 
 import slots
 import waiting
@@ -18,6 +20,8 @@ UNDECIDED = (
     "RequestLimitExceeded",
     "IdempotentParameterMismatch",
 )
+
+LIMITS_SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "node", "host_limits.sh")
 
 QUOTA = "the account's quota is reached: ask for more under Service Quotas, or take fewer or smaller instances"
 ADVICE = {
@@ -37,7 +41,22 @@ def part(settings, index):
 
 def market(settings, index):
     """ "spot" or "on-demand": a run survives the loss of workers, but not that of the server."""
-    return settings.server.market or settings.market if index == 0 else settings.market
+    return settings.server.market if index == 0 else settings.market
+
+
+def at_shutdown(settings, index):
+    """What becomes of the slot's instance when its host shuts itself down: "stop" keeps the disk.
+
+    Checkpoints and results are on the server's disk alone, and maybe not fetched yet; a worker's holds nothing. A spot instance
+    cannot be stopped.
+    """
+    return "stop" if index == 0 and market(settings, index) == "on-demand" else "terminate"
+
+
+def limits(settings):
+    """What scripts/node/host_limits.sh takes: the user, the project's folder, hours and minutes, 0 for no limit."""
+    numbers = [settings.max_hours or 0, settings.idle_minutes or 0]
+    return [settings.ssh_user, settings.node.directory] + ["{}".format(number) for number in numbers]
 
 
 def launch(ec2, state, index, image, place, group, key_name):
@@ -49,7 +68,7 @@ def launch(ec2, state, index, image, place, group, key_name):
     for _ in range(2):
         token, private, public = state.make_pending(index)
         parameters = _parameters(ec2, index, token, image, place, group, key_name)
-        parameters["UserData"] = user_data(private, public)
+        parameters["UserData"] = user_data(private, public, limits(ec2.settings))
         try:
             answer = waiting.retry(
                 lambda: ec2.call("run_instances", **parameters),  # noqa: B023
@@ -68,10 +87,16 @@ def launch(ec2, state, index, image, place, group, key_name):
     raise OperationFailed("instances end as soon as they begin: {}".format(instance.get("StateReason", {}).get("Message", "")))
 
 
-def user_data(private, public):
-    """cloud-config (JSON is YAML): this host key and no other, so that the first connection is to a known host."""
+def user_data(private, public, limits_of_host):
+    """cloud-config (JSON is YAML): this host key and no other, so that the first connection is to a known host; and what ends the
+    host when its limits are over, whatever has become of the machine that launched it."""
     keys = {"ed25519_private": private + "\n", "ed25519_public": public + "\n"}
-    return "#cloud-config\n" + json.dumps({"ssh_deletekeys": True, "ssh_keys": keys, "ssh_pwauth": False}, sort_keys=True) + "\n"
+    script = "/root/byzshield-host-limits"
+    with io.open(LIMITS_SCRIPT, encoding="utf-8") as stream:
+        files = [{"path": script, "permissions": "0700", "content": stream.read()}]
+    document = {"ssh_deletekeys": True, "ssh_keys": keys, "ssh_pwauth": False}
+    document.update(write_files=files, runcmd=[["bash", script, "install"] + limits_of_host])
+    return "#cloud-config\n" + json.dumps(document, sort_keys=True) + "\n"
 
 
 def _parameters(ec2, index, token, image, place, group, key_name):
@@ -92,6 +117,7 @@ def _parameters(ec2, index, token, image, place, group, key_name):
         "MaxCount": 1,
         "NetworkInterfaces": [interface],
         "BlockDeviceMappings": [{"DeviceName": image.root_device, "Ebs": disk}],
+        "InstanceInitiatedShutdownBehavior": at_shutdown(settings, index),
         "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
     }
     if market(settings, index) == "spot":

@@ -12,6 +12,7 @@ from booting import connect
 from errors import RequestError
 from execution import ConnectionLost
 from fetch import fetch
+from state import State
 from waiting import Deadline, progress
 
 ATTEMPTS = 5  # connections in a row that may break without a single new file
@@ -50,6 +51,7 @@ def fetch_to(settings, hosts, names, output):
             if broken == ATTEMPTS:
                 raise
             progress("{}; connecting again".format(error))
+    State(settings.name).remember_fetched_to(os.path.abspath(output))
     return report(fetched, came, output)
 
 

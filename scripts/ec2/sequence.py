@@ -5,8 +5,10 @@ from __future__ import absolute_import, print_function, unicode_literals
 import install
 import job
 import nodes
+import prices
 import provision
 import teardown
+from instances import Ec2
 from waiting import progress
 
 STEPS = (
@@ -20,7 +22,7 @@ STEPS = (
 def add_clean_launch_and_train_arguments(parser):
     parser.add_argument("--yes", action="store_true", help="ask neither before deleting nor before launching, for scripts")
     job.add_train_arguments(parser)
-    parser.set_defaults(dry_run=False, only_mount=False)
+    parser.set_defaults(dry_run=False, only_mount=False, id=[])
 
 
 def clean_launch_and_train(settings, arguments):
@@ -29,6 +31,8 @@ def clean_launch_and_train(settings, arguments):
 
     example: python scripts/ec2 clean-launch-and-train --config configs/clusters/example.json --follow"""
     job.name_in(nodes.PROJECT, arguments.run_file or settings.job.run_file, must_exist=not arguments.no_push)
+    ec2 = Ec2(settings)
+    provision.what_it_takes(ec2, prices.Prices(ec2), [])
     for number, (name, step) in enumerate(STEPS):
         progress("-- {}".format(name))
         status = None

@@ -43,7 +43,7 @@ SCHEMA = Section(
     (
         "server",
         Section(
-            ("market", None, checks.optional(checks.one_of("spot", "on-demand"))),
+            ("market", "on-demand", checks.one_of("spot", "on-demand")),
             ("instance_type", "c6i.2xlarge", checks.INSTANCE_TYPE),
             ("disk_gib", 40, checks.whole(1, 16384)),
         ),
@@ -56,6 +56,8 @@ SCHEMA = Section(
             ("disk_gib", 30, checks.whole(1, 16384)),
         ),
     ),
+    ("max_hours", 48, checks.optional(checks.whole(1, 8760))),
+    ("idle_minutes", 60, checks.optional(checks.whole(10, 10080))),
     ("prices", {}, checks.PRICES),
     (
         "node",
@@ -83,6 +85,10 @@ SCHEMA = Section(
             ("run_file", "configs/runs/quickstart.toml", checks.LINE),
             ("flags", [], checks.list_of(checks.LINE)),
             ("watch_interruptions", True, checks.BOOLEAN),
+            ("ranks_per_host", None, checks.optional(checks.whole(1, 1024))),
+            ("ranks", None, checks.optional(checks.whole(2, 100000))),
+            ("network", None, checks.optional(checks.NETWORK)),
+            ("restarts", None, checks.optional(checks.whole(0, 1000))),
         ),
     ),
     (
@@ -93,6 +99,7 @@ SCHEMA = Section(
             ("setup", 1800, SECONDS),
             ("command", 600, SECONDS),
             ("job_stop", 180, SECONDS),
+            ("look", 5, checks.whole(0, 3600)),
         ),
     ),
 )

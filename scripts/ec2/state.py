@@ -1,6 +1,9 @@
 """What this machine knows of a cluster: ~/.byzshield/clusters/NAME, for its owner alone ($BYZSHIELD_HOME replaces ~/.byzshield).
 
 id_ed25519, id_ed25519.pub   the cluster key: who holds it may log in; the private half never leaves this machine
+owner                        the cluster's random id and who launched it, one a line, as they stand in its tags
+fetched                      the folders on this machine to which its results were fetched, one a line
+trained                      each run that was trained: its folder, on which instance, and from which checkpoint it went on then
 host_keys/INSTANCE.pub       the host key of each instance, made here before the instance was
 known_hosts                  the same, as ssh reads it, under the addresses of now
 pending/SLOT/                what was asked of EC2 for a slot and is not known to exist yet: token, host_key, host_key.pub
@@ -9,6 +12,7 @@ lock                         held by the command that changes the cluster
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import collections
 import contextlib
 import fcntl
 import io
@@ -20,6 +24,10 @@ import time
 import uuid
 
 from errors import OperationFailed, RequestError
+from ownership import Owner
+
+# run: its folder; instance: on which it was last started; checkpoint: "step 120" that it went on from then, or "none".
+Trained = collections.namedtuple("Trained", "run instance checkpoint")
 
 
 class State(object):
@@ -74,6 +82,35 @@ class State(object):
     def cluster_key(self):
         """The public half of the cluster key, or None."""
         return _read(self.public_key) if os.path.exists(self.key) else None
+
+    def make_owner(self, name):
+        """The Owner of what this machine launches: a random id, and the name of who launched it first."""
+        if self.owner() is None:
+            _write(self._path("owner"), "{}\n{}\n".format(uuid.uuid4().hex[:12], name))
+        return self.owner()
+
+    def owner(self):
+        """The Owner of the cluster, or None if this machine has not launched it."""
+        lines = self._lines("owner")
+        return Owner(*lines) if len(lines) == 2 else None
+
+    def fetched_to(self):
+        """The folders on this machine that have results of the cluster."""
+        return self._lines("fetched")
+
+    def remember_fetched_to(self, folder):
+        self._remember("fetched", [line for line in self.fetched_to() if line != folder] + [folder])
+
+    def trained(self):
+        """{run: Trained} of the jobs that were started from here."""
+        found = [Trained(*line.split("\t")) for line in self._lines("trained")]
+        return {one.run: one for one in found}
+
+    def remember_trained(self, trained):
+        if trained.instance is not None and not any("\t" in value for value in trained):
+            runs = self.trained()
+            runs[trained.run] = trained
+            self._remember("trained", ["\t".join(runs[run]) for run in sorted(runs)])
 
     def make_pending(self, index):
         """(token, private host key, public host key) for a slot: those of an attempt whose end is unknown, or new ones."""
@@ -132,6 +169,17 @@ class State(object):
                 lines.append("{} {}\n".format(",".join(names), host_key))
         _write(self.known_hosts, "".join(lines))
 
+    def _path(self, name):
+        return os.path.join(self.folder, name)
+
+    def _lines(self, name):
+        return _read(self._path(name)).splitlines() if os.path.exists(self._path(name)) else []
+
+    def _remember(self, name, lines):
+        """Nothing is remembered of a cluster that this machine does not have."""
+        if self.exists() and not any("\n" in line for line in lines):
+            _write(self._path(name), "".join(line + "\n" for line in lines))
+
     def _pending_folder(self, index):
         return os.path.join(self._pending, "{}".format(index))
 
@@ -148,13 +196,13 @@ def _generate_key(path, comment):
 
 
 def _read(path):
-    with io.open(path, encoding="ascii") as stream:
+    with io.open(path, encoding="utf-8") as stream:
         return stream.read().strip()
 
 
 def _write(path, text):
     """At once or not at all, readable by the owner alone."""
     descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path))
-    with io.open(descriptor, "w", encoding="ascii") as stream:
+    with io.open(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
     os.rename(new, path)

@@ -276,6 +276,24 @@ def test_output_that_finds_no_room_is_one_line() -> None:
     assert (done.returncode, done.stderr) == (1, "byzshield: the output cannot be written: No space left on device\n")
 
 
+def test_a_dry_run_says_where_the_run_stands_and_starts_nothing(
+    run_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", run_file, "--set", f"run.output_dir={json.dumps(str(tmp_path / 'a b'))}", "--dry-run"]
+    assert main(words) == 0
+    facts = f"run {tmp_path}/a b/tiny\nworkers 15\ncheckpoint "
+    assert capsys.readouterr().out == facts + "none\n"
+    assert not (tmp_path / "a b").exists()
+    for step in (8, 120):
+        path = tmp_path / "a b" / "tiny" / "checkpoints" / f"step_{step}.pt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert main(words) == 0
+    assert capsys.readouterr().out == facts + "step 120\n"
+    assert main([*words, "--set", "placement.replication=4"]) == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_an_exit_file_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "nothing.toml", "--exit-file", "/dev/null/exit"]) == 2
     lines = capsys.readouterr().err.splitlines()

@@ -53,9 +53,12 @@ def test_three_hosts_become_a_cluster_that_trains(lab: ClusterLab, tmp_path: Pat
 
     ready = laptop("setup_nodes.sh", "--wheels", str(tmp_path / "wheels"))
     assert ready.returncode == 0, ready.stdout + ready.stderr
-    train = "cd byzshield && bash scripts/train_cluster.sh configs/tiny.toml"
+    train = "cd byzshield && bash scripts/train_cluster.sh --ranks-per-host 2 configs/tiny.toml"
     trained = lab.run("ssh", "-F", str(config), ADDRESSES[0], train, timeout=90.0)
     assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert trained.stdout.startswith("runs/tiny begins at step 0\n")
+    ranks = [f"{address} slots={slots}" for address, slots in zip(ADDRESSES, (1, 2, 2), strict=True)]
+    assert (hosts[0].home / "byzshield" / ".job" / "hosts").read_text().splitlines() == ranks
     fetched = laptop("fetch_results.sh", "tiny")
     assert fetched.returncode == 0, fetched.stderr
     assert json.loads((project / "runs" / "tiny" / "summary.json").read_text())["steps"] == 4

@@ -182,7 +182,7 @@ def cloud(python: str, tmp_path: Path) -> Iterator[Cloud]:
                     "type": "none",
                     "options": "bind",
                 },
-                "job": {"run_file": "lab.toml"},
+                "job": {"run_file": "lab.toml", "ranks_per_host": 1},
                 "deadlines": {"ssh": 20, "setup": 120, "job_stop": 60},
             }
             (tmp_path / "shared").mkdir()
@@ -212,9 +212,13 @@ def test_from_nothing_to_results_to_nothing(
 
     cloud.launcher("launch", "--yes")
     cloud.boot(impostor=2)
+    limits = cloud.hosts[1].folder / "etc" / "byzshield-host-limits"  # which an instance has from its user data
+    limits.write_text("root byzshield 1 10\n")
     refused = cloud.launcher("setup", status=1)
     assert "worker2" in refused
     assert "nothing was sent to it" in refused
+    assert "worker3: does not end by itself" in refused
+    assert limits.read_text() == "root byzshield 48 60\n"
     assert not (cloud.hosts[2].home / "byzshield").exists(), "nothing goes to a host that is not who it should be"
     cloud.replace(2)
     cloud.launcher("setup")

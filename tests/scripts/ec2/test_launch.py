@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cloud import UBUNTU, Cluster
-from launcher import LAUNCHER, PYTHONS
+from launcher import LAUNCHER, PYTHONS, REPOSITORY
 
 
 @PYTHONS
@@ -31,7 +31,7 @@ def test_launch_fills_every_slot_with_a_tagged_instance(cluster: Cluster) -> Non
 
 
 def test_spot_is_asked_for_as_spot(cluster: Cluster) -> None:
-    cluster.configure(market="spot", max_price=0.25)
+    cluster.configure(market="spot", max_price=0.25, server={"instance_type": "c6i.2xlarge", "market": "spot"})
 
     cluster.run("launch", "--yes")
 
@@ -41,10 +41,14 @@ def test_spot_is_asked_for_as_spot(cluster: Cluster) -> None:
     assert asked["InstanceMarketOptions.SpotOptions.SpotInstanceType"] == "one-time"
     kinds = [asked[f"TagSpecification.{number}.ResourceType"] for number in range(1, 5)]
     assert kinds == ["instance", "volume", "network-interface", "spot-instances-request"]
+    assert asked["InstanceInitiatedShutdownBehavior"] == "terminate"
+    refused = cluster.run("stop", "--yes", "--delete-spot", status=2)
+    assert "ps is a spot instance and cannot be stopped; nothing was touched" in refused.stderr
+    assert {instance["State"]["Name"] for instance in cluster.instances()} == {"running"}
 
 
-def test_the_server_may_be_kept_off_the_spot_market(cluster: Cluster) -> None:
-    cluster.configure(market="spot", server={"instance_type": "c6i.2xlarge", "market": "on-demand"})
+def test_the_server_is_on_demand_unless_it_is_said_to_be_spot(cluster: Cluster) -> None:
+    cluster.configure(market="spot")
 
     plan = cluster.run("launch", "--dry-run").stdout
     assert [line.split()[2] for line in plan.splitlines() if line.startswith(("ps ", "worker"))] == ["on-demand", "spot", "spot"]
@@ -52,7 +56,10 @@ def test_the_server_may_be_kept_off_the_spot_market(cluster: Cluster) -> None:
 
     markets = {instance["InstanceId"]: instance.get("InstanceLifecycle") for instance in cluster.instances()}
     assert [markets[cluster.slots()[slot]] for slot in "012"] == [None, "spot", "spot"]
+    before = cluster.slots()
     assert "though the configuration has changed" not in cluster.run("launch").stderr
+    assert cluster.slots() == before, "launch again changes nothing"
+    assert cluster.front.actions().count("RunInstances") == 3
 
 
 def test_the_group_lets_in_ssh_from_the_caller_and_itself_and_nothing_else(cluster: Cluster) -> None:
@@ -105,13 +112,18 @@ def test_the_private_halves_stay_here_and_the_host_keys_are_known_beforehand(clu
     for slot, identity in cluster.slots().items():
         (instance,) = [i for i in cluster.instances() if i["InstanceId"] == identity]
         alias = "ps" if slot == "0" else f"worker{slot}"
-        names = f"{alias},{instance['PrivateIpAddress']},{instance['PublicIpAddress']}"
+        names = f"{alias},{instance['PrivateIpAddress']},{instance['PublicIpAddress'].replace('54.', '127.', 1)}"
         told = cluster.client.describe_instance_attribute(InstanceId=identity, Attribute="userData")["UserData"]["Value"]
         head, body = base64.b64decode(told).decode().split("\n", 1)
         assert head == "#cloud-config"
         document = json.loads(body)
         assert document["ssh_deletekeys"] is True
         assert document["ssh_pwauth"] is False
+        assert document["write_files"][0]["content"] == (REPOSITORY / "scripts" / "node" / "host_limits.sh").read_text()
+        path = document["write_files"][0]["path"]
+        assert document["runcmd"] == [["bash", path, "install", "ubuntu", "byzshield", "48", "60"]]
+        behavior = cluster.client.describe_instance_attribute(InstanceId=identity, Attribute="instanceInitiatedShutdownBehavior")
+        assert behavior["InstanceInitiatedShutdownBehavior"]["Value"] == ("stop" if slot == "0" else "terminate")
         assert document["ssh_keys"]["ed25519_public"].split()[:2] == known[names]
         key = cluster.folder / f"key{slot}"
         key.write_text(document["ssh_keys"]["ed25519_private"])
@@ -167,7 +179,7 @@ def test_at_a_terminal_the_answer_decides(cluster: Cluster, answer: str, status:
         os.close(terminal)
         os.close(side)
 
-    assert "About to launch 3 instances for 0.6800 USD/h. Go on?" in process.stderr
+    assert "About to launch 3 instances for 0.7060 USD/h. Go on?" in process.stderr
     assert (process.returncode, len(cluster.instances())) == (status, launched)
 
 
@@ -175,20 +187,12 @@ def test_at_a_terminal_the_answer_decides(cluster: Cluster, answer: str, status:
 def test_a_dry_run_shows_the_plan_and_touches_nothing(cluster: Cluster) -> None:
     result = cluster.run("launch", "--dry-run")
 
-    assert "worker2  c6i.xlarge   on-demand  30 GiB  0.1700 USD/h  missing: is launched" in result.stdout
-    assert "in all 0.6800 USD/h" in result.stdout
+    assert "worker2  c6i.xlarge   on-demand  30 GiB  0.1783 USD/h  missing: is launched" in result.stdout
+    assert "in all 0.7060 USD/h, of which 0.7060 USD/h is new; traffic comes on top" in result.stdout
+    ends = "48 h after its start (max_hours) or after 60 min without use (idle_minutes), so after 33.89 USD at the most"
+    assert f"every host ends by itself {ends};\nthat stops ps, whose disk stays, and deletes workers\n" in result.stdout
     assert {action for action in cluster.front.actions() if not action.startswith(("Describe", "Get"))} == set()
     assert not cluster.state.exists()
-
-
-def test_launch_again_changes_nothing(cluster: Cluster) -> None:
-    cluster.run("launch", "--yes")
-    before = cluster.slots()
-
-    cluster.run("launch")
-
-    assert cluster.slots() == before
-    assert cluster.front.actions().count("RunInstances") == 3
 
 
 @PYTHONS
@@ -200,7 +204,7 @@ def test_launch_fills_the_one_slot_that_was_lost(cluster: Cluster) -> None:
     result = cluster.run("launch", "--yes")
 
     after = cluster.slots()
-    assert "of which 0.1700 USD/h is new" in result.stdout
+    assert "of which 0.1783 USD/h is new" in result.stdout
     assert {slot: after[slot] for slot in "02"} == {slot: before[slot] for slot in "02"}
     assert after["1"] != before["1"]
     assert len(cluster.instances()) == 3
@@ -210,7 +214,7 @@ def test_launch_fills_the_one_slot_that_was_lost(cluster: Cluster) -> None:
 def test_launch_starts_stopped_instances(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
     before = cluster.slots()
-    cluster.run("stop")
+    cluster.run("stop", "--yes")
     assert {instance["State"]["Name"] for instance in cluster.instances()} == {"stopped"}
 
     cluster.run("launch", "--yes")

@@ -46,14 +46,21 @@ def test_status_shows_every_slot(cluster: Cluster) -> None:
     assert cluster.run("status").stdout.count("missing") == 3
     cluster.run("launch", "--yes")
     cluster.client.terminate_instances(InstanceIds=[cluster.slots()["2"]])
+    theirs = [{"Key": "byzshield-id", "Value": "0123456789ab"}, {"Key": "byzshield-owner", "Value": "arn:aws:iam::1:user/eve"}]
+    cluster.client.create_tags(Resources=[cluster.slots()["1"]], Tags=theirs)
+    cluster.configure(deadlines={"look": 5})
 
-    lines = cluster.run("status").stdout.splitlines()
+    result = cluster.run("status")
+
+    lines = result.stdout.splitlines()
+    assert "not yours: id 0123456789ab, launched by arn:aws:iam::1:user/eve" in result.stderr
+    assert "use unknown: ps: no ssh at 127." in result.stderr
 
     assert lines[0].split()[0] == "ALIAS"
     assert lines[1].split()[:5] == ["ps", cluster.slots()["0"], "c6i.2xlarge", "on-demand", "running"]
     assert lines[3].split()[0] == "worker2"
     assert "missing" in lines[3]
-    assert lines[4].startswith("0.5100 USD/h")
+    assert lines[4].startswith("0.5277 USD/h")
 
 
 @PYTHONS
@@ -67,7 +74,8 @@ def test_status_as_json_is_one_document(cluster: Cluster) -> None:
     assert [slot["alias"] for slot in document["slots"]] == ["ps", "worker1"]
     assert [slot["instance_id"] for slot in document["slots"]] == [cluster.slots()["0"], cluster.slots()["1"]]
     assert [item["instance_id"] for item in document["surplus"]] == [cluster.slots()["2"]]
-    assert document["price_per_hour"] == pytest.approx(0.68)
+    assert document["price_per_hour"] == pytest.approx(0.68 + 3 * 0.005 + 100 * 0.08 / 730)
+    assert {slot["owner"] for slot in document["slots"]} == {"arn:aws:sts::123456789012:user/moto"}
 
 
 @names_of_a_command("list-running", "list_running_instances")
@@ -101,14 +109,16 @@ def test_list_idle_shows_what_is_paid_for_and_not_in_use(cluster: Cluster, name:
         ("lab", first["1"]),
         ("lab", first["2"]),
     ]
-    assert lines[1][-2:] == ["its", "disk"]
-    assert lines[2][-2:] == ["0.1700", "USD/h"]
+    assert lines[1][-2:] == ["0.0033", "USD/h"]
+    assert lines[2][-2:] == ["0.1783", "USD/h"]
+    assert lines[2][-3] == "arn:aws:sts::123456789012:user/moto"
 
 
 def test_the_price_list_goes_before_the_configurations_prices(cluster: Cluster) -> None:
     cluster.front.prices = {"c6i.2xlarge": 0.5, "c6i.xlarge": 0.25}
+    cluster.configure(prices={"gp3": 7.3, "address": 1.0})
 
-    assert "in all 1.0000 USD/h" in cluster.run("launch", "--dry-run").stdout
+    assert "in all 5.0000 USD/h" in cluster.run("launch", "--dry-run").stdout
 
     asked = [form for action, form in cluster.front.calls if action == "GetProducts"]
     assert {form["regionCode"] for form in asked} == {"us-east-1"}
@@ -136,4 +146,4 @@ def test_spot_costs_what_the_zones_history_says(cluster: Cluster) -> None:
     result = cluster.run("launch", "--dry-run")
 
     assert "cluster lab in us-east-1c" in result.stdout
-    assert f"spot    30 GiB  {float(history[0]['SpotPrice']):.4f} USD/h" in result.stdout
+    assert f"spot       30 GiB  {float(history[0]['SpotPrice']) + 0.005 + 30 * 0.08 / 730:.4f} USD/h" in result.stdout

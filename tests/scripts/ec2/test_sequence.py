@@ -18,13 +18,15 @@ def test_a_new_cluster_takes_the_place_of_the_old_one(cluster: Cluster, name: st
     assert "stopped in setup; to go on from there: setup, then train" in result.stderr
 
 
-def test_a_run_file_that_is_not_there_is_named_before_anything_is_deleted(cluster: Cluster) -> None:
+def test_what_cannot_be_launched_or_trained_is_named_before_anything_is_deleted(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
     before = cluster.slots()
 
     result = cluster.run("clean-launch-and-train", "nowhere.toml", "--yes", status=2)
 
     assert "nowhere.toml: no such file here" in result.stderr
+    cluster.configure(image="ami-00000000")
+    assert "image ami-00000000" in cluster.run("clean-launch-and-train", "--yes", status=2).stderr
     assert cluster.slots() == before
 
 

@@ -46,23 +46,35 @@ WRONG = {
     "a package with a flag": ({"node": {"packages": ["--allow"]}}, "node.packages must be a list"),
     "a file system without source": ({"file_system": {"mount_point": "/mnt"}}, "file_system.source is missing"),
     "a price of nothing": ({"prices": {"c6i.xlarge": 0}}, "prices must be a table"),
+    "a network that is none": ({"job": {"network": "10.0.0.0"}}, 'job.network must be a network such as "10.0.0.0/16", or null'),
+    "no hours at all": ({"max_hours": 0}, "max_hours must be a whole number from 1 to 8760, or null; got 0"),
+    "less idleness than a setup may take": ({"idle_minutes": 5}, "idle_minutes must be a whole number from 10 to 10080"),
+    "a server on no market": ({"server": {"market": None}}, 'server.market must be "spot" or "on-demand"; got null'),
     "a name that is no name": ({"name": "My Cluster"}, "name must be small letters, digits and hyphens"),
     "a name that leaves the folder": ({"name": "../x"}, "name must be small letters, digits and hyphens"),
 }
 
 
 @PYTHONS
-@pytest.mark.parametrize(("change", "line"), WRONG.values(), ids=WRONG.keys())
-def test_a_mistake_is_named_by_its_dotted_key(python: str, change: dict[str, Any], line: str, tmp_path: Path) -> None:
-    path = tmp_path / "cluster.json"
-    path.write_text(json.dumps({**GOOD, **change}))
+def test_a_mistake_is_named_by_its_dotted_key(python: str) -> None:
+    lines = (
+        "from __future__ import print_function, unicode_literals",
+        "import json, sys",
+        "sys.path.insert(0, sys.argv[1])",
+        "import errors, settings",
+        "for table in json.loads(sys.argv[2]):",
+        "    try:",
+        "        print(settings.from_table(table, 'lab.json'))",
+        "    except errors.RequestError as error:",
+        "        print(error.args[0])",
+    )
+    tables = json.dumps([{**GOOD, **change} for change, _ in WRONG.values()])
+    result = subprocess.run([python, "-c", "\n".join(lines), str(LAUNCHER), tables], capture_output=True, text=True)
 
-    result = run_launcher(python, "hosts", "--config", str(path))
-
-    assert result.returncode == 2
-    assert line in result.stderr
-    assert result.stderr.startswith(f"hosts: {path}: ")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr == ""
+    said = dict(zip(WRONG, result.stdout.splitlines(), strict=True))
+    assert {name: said[name] for name, (_, line) in WRONG.items() if line not in said[name]} == {}
+    assert {line[: len("lab.json: ")] for line in said.values()} == {"lab.json: "}
 
 
 @PYTHONS

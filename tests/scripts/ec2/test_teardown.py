@@ -10,7 +10,7 @@ def test_terminate_leaves_nothing_of_the_cluster(cluster: Cluster) -> None:
 
     result = cluster.run("terminate", "--yes")
 
-    assert "now 0.6800 USD/h, and about 0.00 USD since the launch" in result.stdout
+    assert "now 0.7060 USD/h, and about 0.00 USD since the launch" in result.stdout
     assert cluster.instances() == cluster.client.describe_key_pairs()["KeyPairs"] == []
     groups = cluster.client.describe_security_groups()["SecurityGroups"]
     assert {group["GroupName"] for group in groups} == {"default"}
@@ -95,7 +95,7 @@ def test_terminate_finds_what_half_a_launch_left_and_what_another_machine_launch
 
 def test_terminate_takes_stopped_and_surplus_instances_too(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
-    cluster.run("stop")
+    cluster.run("stop", "--yes")
     cluster.configure(workers={"count": 1})
 
     cluster.run("terminate", "--yes")
@@ -115,7 +115,8 @@ def test_after_ctrl_c_in_mid_terminate_another_one_finishes(cluster: Cluster) ->
 
 
 def test_open_spot_requests_are_canceled(cluster: Cluster) -> None:
-    tags = [{"ResourceType": "spot-instances-request", "Tags": [{"Key": "byzshield-cluster", "Value": "lab"}]}]
+    owner = {"Key": "byzshield-owner", "Value": "arn:aws:sts::123456789012:user/moto"}
+    tags = [{"ResourceType": "spot-instances-request", "Tags": [{"Key": "byzshield-cluster", "Value": "lab"}, owner]}]
     cluster.client.request_spot_instances(
         InstanceCount=1, LaunchSpecification={"ImageId": UBUNTU, "InstanceType": "c6i.xlarge"}, TagSpecifications=tags
     )
@@ -132,21 +133,41 @@ def test_open_spot_requests_are_canceled(cluster: Cluster) -> None:
 def test_stop_stops_on_demand_instances(cluster: Cluster) -> None:
     cluster.run("launch", "--yes")
 
-    assert "disks are still paid for" in cluster.run("stop").stderr
-    cluster.run("stop")
+    assert "give --yes" in cluster.run("stop", status=2).stderr
+    assert {instance["State"]["Name"] for instance in cluster.instances()} == {"running"}
+    assert "disks are still paid for" in cluster.run("stop", "--yes").stderr
+    cluster.run("stop")  # nothing is left to ask
 
     assert {instance["State"]["Name"] for instance in cluster.instances()} == {"stopped"}
     assert "nothing of the cluster lab runs" in cluster.run("hosts", status=1).stderr
 
 
-def test_stop_says_that_spot_instances_cannot_be_stopped(cluster: Cluster) -> None:
-    cluster.configure(market="spot")
+def test_stop_touches_nothing_while_there_are_spot_instances_that_it_may_not_delete(cluster: Cluster) -> None:
+    cluster.configure(market="spot", workers={"count": 1, "instance_type": "c6i.xlarge"})
     cluster.run("launch", "--yes")
 
-    result = cluster.run("stop", status=2)
+    result = cluster.run("stop", "--yes", status=2)
 
-    assert "spot instances cannot be stopped, and go on costing" in result.stderr
+    assert "spot instances cannot be stopped: worker1; nothing was touched" in result.stderr
     assert {instance["State"]["Name"] for instance in cluster.instances()} == {"running"}
+    server = cluster.slots()["0"]
+    cluster.run("stop", "--yes", "--delete-spot")
+    assert [(item["InstanceId"], item["State"]["Name"]) for item in cluster.instances()] == [(server, "stopped")]
+
+
+def test_a_cluster_of_someone_else_is_shown_and_stays_unless_its_id_is_said(cluster: Cluster) -> None:
+    cluster.configure(workers={"count": 1, "instance_type": "c6i.xlarge"})
+    cluster.run("launch", "--yes")
+    theirs = [{"Key": "byzshield-id", "Value": "0123456789ab"}, {"Key": "byzshield-owner", "Value": "arn:aws:iam::1:user/eve"}]
+    cluster.client.create_tags(Resources=[instance["InstanceId"] for instance in cluster.instances()], Tags=theirs)
+    whose = "id 0123456789ab, launched by arn:aws:iam::1:user/eve"
+
+    for command in ("launch", "stop", "terminate"):
+        assert f"({whose})" in cluster.run(command, "--yes", status=2).stderr
+    assert {instance["State"]["Name"] for instance in cluster.instances()} == {"running"}
+
+    cluster.run("terminate", "--yes", "--id", "0123456789ab")
+    assert cluster.instances() == []
 
 
 def test_the_published_name_terminates_too(cluster: Cluster) -> None:

@@ -16,6 +16,12 @@ TRAIN_CLUSTER = """
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/job.sh
+if [[ $1 == --dry-run ]]; then
+    [[ ! -e wrong ]] || { echo "byzshield: run.steps must be at least 1; got 0" >&2 && exit 2; }
+    echo "run runs/quickstart"
+    cat facts
+    exit
+fi
 printf '%s\\n' "$@" >arguments
 [[ -e fail ]] && echo "no .venv here" >&2 && exit 2
 run_job 1 bash program.sh
@@ -44,6 +50,7 @@ def server(laptop: Laptop) -> Path:
     copy_scripts(laptop.project, "lib", "logs.sh", "node", "stop.sh")
     laptop.write("scripts/train_cluster.sh", TRAIN_CLUSTER)
     laptop.write("program.sh", PROGRAM)
+    laptop.write("facts", "workers 15\ncheckpoint none\n")
     laptop.write("configs/runs/quickstart.toml", "[run]\n")
     return laptop.directory("ps")
 
@@ -57,16 +64,19 @@ def say(server: Path, text: str) -> None:
 
 @PYTHONS
 def test_train_pushes_starts_and_returns(laptop: Laptop, server: Path) -> None:
-    laptop.settings["job"] = {"flags": ["--set", "run.steps=5"]}
-    result = laptop.run("train", "--", "--set", "run.name=a b")
+    laptop.settings["job"] = {"flags": ["--set", "run.steps=5"], "ranks_per_host": 3, "network": "10.0.0.0/16", "restarts": 1}
+    laptop.settings["market"] = "spot"
+    result = laptop.run("train", "--ranks", "5", "--restarts", "0", "--", "--set", "run.name=a b")
     assert result.returncode == 0, result.stderr
     assert b"ps: job started" in result.stdout
     assert b"worker1: sent " in result.stderr
     arguments = (server / "arguments").read_text().splitlines()
-    assert arguments == ["--detach", "--watch", "configs/runs/quickstart.toml", "--set", "run.steps=5", "--set", "run.name=a b"]
+    passed_on = ["--ranks-per-host", "3", "--ranks", "5", "--network", "10.0.0.0/16", "--restarts", "0"]
+    flags = ["--set", "run.steps=5", "--set", "run.name=a b"]
+    assert arguments == ["--detach", *passed_on, "--watch", "configs/runs/quickstart.toml", *flags]
     second = laptop.run("train")
-    assert second.returncode == 1
-    assert b"a job of this folder is running" in second.stderr
+    assert second.returncode == 2
+    assert second.stderr == b"train: a job is running on ps, and nothing was pushed: `logs` follows it, `stop-job` ends it\n"
     say(server, "end 0")
     assert laptop.run("logs").returncode == 0
 
@@ -100,11 +110,30 @@ def test_nothing_starts_unless_every_host_has_the_code(laptop: Laptop, server: P
 
 
 def test_a_job_that_does_not_start_is_told(laptop: Laptop, server: Path) -> None:
+    wrong = laptop.write("wrong")
+    mistake = laptop.run("train")
+    assert mistake.returncode == 1
+    assert mistake.stderr.endswith(b"train: ps: byzshield: run.steps must be at least 1; got 0 (exit status 2)\n")
+    assert not (server / "arguments").exists()
+    wrong.unlink()
     laptop.write("fail")
     result = laptop.run("train", "--follow")
     assert result.returncode == 1
     assert b"ps: no .venv here\n" in result.stderr
     assert b"train: ps: scripts/train_cluster.sh ended with status 2" in result.stderr
+
+
+def test_a_run_whose_checkpoints_went_with_their_host_does_not_begin_again_unasked(laptop: Laptop, server: Path) -> None:
+    trained = laptop.folder / "byzshield" / "clusters" / "cluster" / "trained"
+    laptop.nodes[0].append("i-2")
+    for before, its in (("i-1\tnone", b"i-1"), ("i-2\tstep 120", b"i-2")):
+        trained.write_text(f"runs/quickstart\t{before}\n")
+        refused = laptop.run("train")
+        assert refused.returncode == 2
+        assert b"runs/quickstart was trained on %s, and ps (i-2) has no checkpoint of it" % its in refused.stderr
+    assert laptop.run("train", "--", "--overwrite").returncode == 0
+    say(server, "end 0")
+    assert trained.read_text() == "runs/quickstart\ti-2\tnone\n"
 
 
 @PYTHONS
