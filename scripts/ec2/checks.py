@@ -72,6 +72,7 @@ LINE = matching(r"[^\r\n]+", "a text of one line")
 URL = matching(r"https?://\S+", "a URL that begins with https:// or http://")
 # Whoever can change this answer on its way could have ssh opened to any address.
 SAFE_URL = matching(r"https://\S+|http://127[.]0[.]0[.]1(:[0-9]+)?(/\S*)?", "a URL that begins with https://")
+PACKAGE_INDEX = matching(r"(https://|file:///)\S+", "a URL that begins with https:// or file:///")
 # No component may be empty, "." or "..": code is mirrored into this folder, and what does not belong there is deleted.
 FOLDER = matching(
     "/?[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", "a folder without spaces, dots or tilde in front"

@@ -4,6 +4,7 @@ id_ed25519, id_ed25519.pub   the cluster key: who holds it may log in; the priva
 host_keys/INSTANCE.pub       the host key of each instance, made here before the instance was
 known_hosts                  the same, as ssh reads it, under the addresses of now
 pending/SLOT/                what was asked of EC2 for a slot and is not known to exist yet: token, host_key, host_key.pub
+requirements.lock            the versions of all hosts (versions.py)
 lock                         held by the command that changes the cluster
 """
 
@@ -32,6 +33,7 @@ class State(object):
         self.key = os.path.join(self.folder, "id_ed25519")
         self.public_key = self.key + ".pub"
         self.known_hosts = os.path.join(self.folder, "known_hosts")
+        self.requirements_lock = os.path.join(self.folder, "requirements.lock")
         self._host_keys = os.path.join(self.folder, "host_keys")
         self._pending = os.path.join(self.folder, "pending")
 
@@ -132,6 +134,18 @@ class State(object):
                 lines.append("{} {}\n".format(",".join(names), host_key))
         _write(self.known_hosts, "".join(lines))
 
+    def read_lock(self):
+        """The versions of all hosts, as bytes; None before the first setup."""
+        if not os.path.exists(self.requirements_lock):
+            return None
+        with io.open(self.requirements_lock, "rb") as stream:
+            return stream.read()
+
+    def write_lock(self, content):
+        """Makes these bytes the versions of all hosts."""
+        self.make()
+        _write_bytes(self.requirements_lock, content)
+
     def _pending_folder(self, index):
         return os.path.join(self._pending, "{}".format(index))
 
@@ -154,7 +168,11 @@ def _read(path):
 
 def _write(path, text):
     """At once or not at all, readable by the owner alone."""
+    _write_bytes(path, text.encode("ascii"))
+
+
+def _write_bytes(path, content):
     descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path))
-    with io.open(descriptor, "w", encoding="ascii") as stream:
-        stream.write(text)
+    with io.open(descriptor, "wb") as stream:
+        stream.write(content)
     os.rename(new, path)
