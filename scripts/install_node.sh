@@ -17,7 +17,7 @@ Packages and mounts need root or passwordless sudo; the rest does not.
                          it lists is installed; otherwise the newest versions are, and it is written
   --wheels DIR           take them from the wheels in DIR alone; no package index is asked
   --torch-index URL      the package index of torch's builds for CPUs alone, used where nvidia-smi finds no GPU (default: TORCH_INDEX).
-                         Elsewhere, and without one, torch comes with 5 GB of GPU packages
+                         Elsewhere, and without one, torch comes with what GPUs need, nearly 5 GB
   --mount-source S       what to mount, for example fs-0123.efs.eu-west-1.amazonaws.com:/
   --mount-point P        where: an absolute path, made if it is missing
   --mount-type T         its type, for example nfs4
