@@ -159,6 +159,18 @@ def test_a_worker_that_the_server_cannot_reach_is_named(hosts: LoopbackHosts, li
     assert "Permission denied" in done.stderr
 
 
+def test_a_worker_that_refuses_the_packages_is_named_and_its_words_cannot_steer_the_terminal(
+    hosts: LoopbackHosts, light_project: Path
+) -> None:
+    said = "printf 'no\\e]52;c;AAAA\\a room\\n' >&2; exit 1"
+    (hosts.home(1) / ".bashrc").write_text(f"[[ $BASH_EXECUTION_STRING != *locked.new* ]] || {{ {said}; }}\n")
+    done = set_up(light_project, hosts)
+    assert done.returncode == 1
+    assert "worker1 (127.0.0.2): ps cannot send the packages there: no]52;c;AAAA room\n" in done.stderr
+    assert "1 of 3 hosts failed" in done.stderr
+    assert (hosts.home(2) / "byzshield" / ".cluster" / "locked" / "lock").exists()
+
+
 def test_an_installation_that_fails_names_the_host(hosts: LoopbackHosts, project: Path) -> None:
     done = set_up(project, hosts, "--requirements", "nowhere.txt")
     assert done.returncode == 1
