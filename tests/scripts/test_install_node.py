@@ -37,7 +37,8 @@ def project_with_venv(project: Path, venv: Path) -> Path:
 
 
 def install(project: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return run_script(project, "install_node.sh", "--python", PYTHON, "--wheels", str(project.parent / "wheels"), *words, env=env)
+    wheels = str(project.parent / "wheels")
+    return run_script(project, "install_node.sh", "--python", PYTHON, "--wheels", wheels, *words, env=env, timeout=150)
 
 
 def forget(project: Path) -> None:
@@ -158,7 +159,7 @@ def test_a_host_without_a_gpu_takes_torch_from_the_index_of_its_own(project_with
     nvidia_smi.touch(0o755)
     for answer, version in (("exit 9", "2.1+cpu"), ("echo 'GPU 0: H100'", "3.0")):
         nvidia_smi.write_text(f"#!/bin/sh\n{answer}\n")
-        done = run_script(project, "install_node.sh", "--python", PYTHON, env=environment)
+        done = run_script(project, "install_node.sh", "--python", PYTHON, env=environment, timeout=150)
         assert done.returncode == 0, done.stdout + done.stderr
         assert version_of(project, "torch") == version
         assert f"torch=={version} --hash" in (project / ".cluster" / "requirements.lock").read_text()
