@@ -13,7 +13,11 @@ Packages and mounts need root or passwordless sudo; the rest does not.
   --packages "A B"       Debian or Ubuntu packages that must be there, for example "python3-venv rsync"
   --python PYTHON        the Python (>= 3.11) that makes .venv (default: the first one on the path)
   --requirements FILE    what goes into .venv (default: requirements-remote.txt)
-  --wheels DIR           take it from the wheels in DIR alone; no package index is asked
+  --lock FILE            the exact versions, with hashes; becomes .cluster/requirements.lock. While that file is there, exactly what
+                         it lists is installed; otherwise the newest versions are, and it is written
+  --wheels DIR           take them from the wheels in DIR alone; no package index is asked
+  --torch-index URL      the package index of torch's builds for CPUs alone, used where nvidia-smi finds no GPU (default: TORCH_INDEX).
+                         Elsewhere, and without one, torch comes with what GPUs need, nearly 5 GB
   --mount-source S       what to mount, for example fs-0123.efs.eu-west-1.amazonaws.com:/
   --mount-point P        where: an absolute path, made if it is missing
   --mount-type T         its type, for example nfs4
@@ -32,6 +36,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/request.sh
 # shellcheck source=scripts/lib/venv.sh
 . scripts/lib/venv.sh
+# shellcheck source=scripts/lib/lock.sh
+. scripts/lib/lock.sh
 # shellcheck source=scripts/lib/mount.sh
 . scripts/lib/mount.sh
 
@@ -75,7 +81,7 @@ update_package_lists() {
     done
 }
 
-packages="" requirements=requirements-remote.txt wheels="" only_mount=""
+packages="" requirements=requirements-remote.txt lock="" wheels="" torch_index=${TORCH_INDEX:-} only_mount=""
 mount_source="" mount_point="" mount_type="" mount_options=defaults
 while (($#)); do
     case $1 in
@@ -87,7 +93,9 @@ while (($#)); do
         --packages) packages=$2 ;;
         --python) export PYTHON=$2 ;;
         --requirements) requirements=$2 ;;
+        --lock) lock=$2 ;;
         --wheels) wheels=$2 ;;
+        --torch-index) torch_index=$2 ;;
         --mount-source) mount_source=$2 ;;
         --mount-point) mount_point=$2 ;;
         --mount-type) mount_type=$2 ;;
@@ -106,14 +114,17 @@ elif [[ -n $only_mount ]]; then
 fi
 if [[ -z $only_mount ]]; then
     [[ -r $requirements ]] || refuse "$PWD has no file $requirements"
+    [[ -z $lock || -r $lock ]] || refuse "$PWD has no file $lock"
     [[ -z $wheels || -d $wheels ]] || refuse "$PWD has no folder $wheels"
+    is_package_index "$torch_index" || refuse "--torch-index must begin with https:// or file:///, got '$torch_index'"
     # Nodes may share this folder: one of them installs, the others find it done.
     mkdir -p -m 700 .cluster
     exec 9>>.cluster/install.lock
     flock --wait 1800 9 || fail "another install_node.sh has been at work in $PWD for half an hour; end it, then run this again"
     read -ra names <<<"$packages"
     install_packages ${names[@]+"${names[@]}"}
-    ensure_node_venv "$requirements" "$wheels"
+    if [[ -n $lock ]] && ! cmp --silent "$lock" "$LOCK"; then cp "$lock" "$LOCK"; fi
+    ensure_node_venv "$requirements" "$wheels" "$torch_index"
     exec 9>&-
 fi
 if [[ -n $mount_point ]]; then

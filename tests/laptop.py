@@ -53,9 +53,10 @@ class Laptop:
         self.key = make_key(folder / "id_ed25519")
         self.known_hosts = folder / "known_hosts"
         self.known_hosts.write_text("")
+        self.environment = {**os.environ, "BYZSHIELD_HOME": str(folder / "secrets")}
+        self.state = folder / "secrets" / "clusters" / "cluster"  # after cluster.json
+        self.state.mkdir(parents=True)  # it was launched
         self.settings: dict[str, Any] = {"region": "us-east-1", "workers": {"count": 1}, "deadlines": {}, "node": {}}
-        (folder / "byzshield" / "clusters" / "cluster").mkdir(parents=True)  # the state of a cluster that was launched
-        self.env = {**os.environ, "BYZSHIELD_HOME": str(folder / "byzshield")}
         self.nodes: list[list[Any]] = []
         self.hosts: dict[str, SshServer] = {}
 
@@ -102,14 +103,15 @@ class Laptop:
 
     def run(self, command: str, *words: str, timeout: float = 60.0) -> subprocess.CompletedProcess[bytes]:
         """Runs a command of the launcher to its end."""
-        return subprocess.run(self.command(command, *words), capture_output=True, timeout=timeout, cwd=self.project, env=self.env)
+        line = self.command(command, *words)
+        return subprocess.run(line, capture_output=True, timeout=timeout, cwd=self.project, env=self.environment)
 
     @contextlib.contextmanager
     def start(self, command: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """A command of the launcher while it runs, with its output in files `stdout` and `stderr` of the folder."""
         with open(self.folder / "stdout", "wb") as stdout, open(self.folder / "stderr", "wb") as stderr:
-            command_line = self.command(command, *words)
-            process = subprocess.Popen(command_line, stdout=stdout, stderr=stderr, cwd=self.project, env=self.env)
+            line = self.command(command, *words)
+            process = subprocess.Popen(line, stdout=stdout, stderr=stderr, cwd=self.project, env=self.environment)
             try:
                 yield process
             finally:

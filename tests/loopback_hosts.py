@@ -21,7 +21,7 @@ PYTHON = os.path.realpath(sys.executable)  # that of the virtual environment, ou
 
 def make_wheel(folder: Path, name: str, version: str = "1.0") -> Path:
     """Makes a wheel of one module that holds `VERSION`."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-py3-none-any.whl"
     information = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:

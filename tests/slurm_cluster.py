@@ -31,6 +31,7 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
+GresTypes=gpu
 SchedulerParameters=batch_sched_delay=0,sched_interval=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -60,10 +61,15 @@ class SlurmCluster:
         for name in ADDRESSES:
             (folder / f"tmp-{name}").mkdir()  # both nodes' PMIx servers would meet in /tmp
         nodes = "\n".join(
-            f"NodeName={name} NodeAddr={address} CPUs={cpus} RealMemory={memory_mib}" for name, address in ADDRESSES.items()
+            f"NodeName={name} NodeAddr={address} CPUs={cpus} RealMemory={memory_mib} Gres=gpu:2"
+            for name, address in ADDRESSES.items()
         )
         text = CONFIGURATION.format(server=ADDRESSES["node1"], folder=folder, nodes=nodes)
         (folder / "slurm.conf").write_text(text)
+        # GPUs that can be counted and asked for, and nothing else.
+        (folder / "gres.conf").write_text(f"Name=gpu File={folder}/gpu[0-1]\n")
+        for number in (0, 1):
+            (folder / f"gpu{number}").touch()
 
     def start(self) -> None:
         """Starts the nodes, the network between them and the daemons, and waits until both nodes are idle."""

@@ -23,7 +23,7 @@ from byzshield.wire import SERVER_RANK, Acceptance, ArrayEncoder, Kind, Message,
 
 __all__ = ["Finding", "answer_examination", "examine", "examine_ranks", "facts_of_rank"]
 
-MUST_AGREE: Final = ("byzshield", "torch", "threads", "instruction set", "configuration", "probe gradient")
+MUST_AGREE: Final = ("byzshield", "torch", "numpy", "threads", "instruction set", "configuration", "probe gradient")
 SOFTWARE: Final = ("byzshield", "python", "torch", "numpy", "blosc", "mpi4py", "openmpi")
 PROBE_ELEMENTS: Final = 1 << 20
 PROBE: Final = Acceptance({Kind.PARAMETERS: 4 * PROBE_ELEMENTS, Kind.STOP: 0})

@@ -36,6 +36,7 @@ def facts(config: RunConfig, computer: GradientComputer) -> dict[str, Any]:
     return {
         "byzshield": byzshield.__version__,
         "torch": torch.__version__,
+        "numpy": np.__version__,
         "threads": torch.get_num_threads(),
         "configuration": configuration_hash(config),
         "probe gradient": digest(computer(1, 0)).hex(),

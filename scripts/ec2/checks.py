@@ -83,6 +83,7 @@ SAFE_URL = matching(
     r"https://\S+|http://(127[.]0[.]0[.]1|localhost|\[::1\])(:[0-9]+)?(/\S*)?",
     "a URL that begins with https:// (http:// goes to this machine alone)",
 )
+PACKAGE_INDEX = matching(r"(https://|file:///)\S+", "a URL that begins with https:// or file:///")
 # No component may be empty, "." or "..": code is mirrored into this folder, and what does not belong there is deleted.
 FOLDER = matching(
     "/?[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", "a folder without spaces, dots or tilde in front"

@@ -9,10 +9,12 @@ import cluster
 import hostfile
 import shell
 import tree
+import versions
 from archive import END, EXTRACT, of_bytes
 from errors import OperationFailed, RequestError
 from nodes import PROJECT, push_entries
 from request import limits
+from state import State
 from waiting import progress
 
 WHEELS = ".cluster/wheels"
@@ -29,8 +31,9 @@ def add_setup_arguments(parser):
 
 
 def setup(settings, arguments):
-    """Makes every host ready for training: waits for ssh, pushes the code (and wheels), runs scripts/install_node.sh, and lets
-    the parameter server log in to the workers. Safe to repeat; a host that failed catches up.
+    """Makes every host ready for training: waits for ssh, pushes the code, runs scripts/install_node.sh on the parameter server,
+    lets it log in to the workers, has it send them its packages, and runs install_node.sh there. All hosts get the same versions,
+    those of the first setup. Safe to repeat; a host that failed catches up.
 
     example: python scripts/ec2 setup --config configs/clusters/example.json"""
     return set_up(settings, cluster.hosts_of(settings), arguments.only_mount)
@@ -38,35 +41,71 @@ def setup(settings, arguments):
 
 def set_up(settings, hosts, only_mount, project=PROJECT):
     """Makes the hosts nodes; returns the exit status."""
-    seconds = settings.deadlines.setup
     if only_mount and settings.file_system is None:
         raise RequestError("the cluster's file has no file_system to mount")
-    entries = tree.project(project)
-    wheels = {} if settings.node.wheels is None else tree.folder(os.path.expanduser(settings.node.wheels), WHEELS.encode("ascii"))
-    files = _cluster_files(hosts)
+    entries, files = tree.project(project), _cluster_files(hosts)
+    state = State(settings.name)
+    lock = None if only_mount else versions.of_cluster(settings, state)
 
-    def prepare(connection, node):
+    def bring(connection, node):
         push_entries(connection, settings, entries)
+        connection.output(shell.within_folder(settings.node.directory, EXTRACT), settings.deadlines.command, send=[files])
+        if only_mount:
+            _install(connection, node, settings, only_mount)
+
+    # A few commands on each host, each with that deadline.
+    ready, failures = cluster.visit(hosts, bring, 4 * settings.deadlines.setup, booting=settings.deadlines.ssh)
+    if not only_mount:
+        reached = hosts._replace(nodes=[node for node in hosts.nodes if node.alias in ready])
+        failures += _make_alike(settings, reached, state, lock)
+    if not failures:
+        progress("{} hosts are ready".format(len(hosts.nodes)))
+    return cluster.report(failures)
+
+
+def _make_alike(settings, hosts, state, lock):
+    """Gives all hosts what the lock lists, the parameter server first; returns the failures."""
+    wheels, seconds = settings.node.wheels, 4 * settings.deadlines.setup
+    wheels = {} if wheels is None else tree.folder(os.path.expanduser(wheels), WHEELS.encode("ascii"))
+
+    def install_first(connection, node):
         if wheels:
             push_entries(connection, settings, wheels, "pushed_wheels", " of wheels")
-        connection.output(shell.within_folder(settings.node.directory, EXTRACT), settings.deadlines.command, send=[files])
-        progress("{}: installing".format(node.alias))
-        status = cluster.follow(connection, _install_command(settings, only_mount), seconds, only_error=True)
-        if status != 0:
-            raise OperationFailed(
-                "{}: scripts/install_node.sh ended with status {}; its message is above".format(node.alias, status)
-            )
-        progress("{}: installed".format(node.alias))
-        if not only_mount:
-            _renew_limits(connection, settings)
+        versions.put(connection, settings, lock)
+        _install(connection, node, settings)
+        return versions.learn(connection, settings, state) if lock is None else lock
 
-    # Four commands at most on each host, each with that deadline.
-    ready, failures = cluster.visit(hosts, prepare, 4 * seconds, booting=settings.deadlines.ssh)
+    def install(connection, node):
+        versions.put(connection, settings, known["ps"])
+        _install(connection, node, settings)
+
+    server = hosts._replace(nodes=[node for node in hosts.nodes if node.alias == "ps"])
+    known, failures = cluster.visit(server, install_first, seconds)
+    if "ps" not in known:
+        return failures + [OperationFailed("ps: it is not ready, and the others follow it; mend it and repeat setup")]
+    let_in, more = _exchange_keys(settings, hosts)
+    failures += more
+    workers = [node for node in hosts.nodes if node.alias in let_in]
+    if workers:
+        sent, more = cluster.visit(server, lambda connection, _: versions.send(connection, settings, workers), seconds)
+        failures += more
+        for missed in sent.values():
+            failures += missed.values()
+            alike = hosts._replace(nodes=[node for node in workers if node.alias not in missed])
+            failures += cluster.visit(alike, install, seconds)[1]
+    return failures
+
+
+def _install(connection, node, settings, only_mount=False):
+    progress("{}: installing".format(node.alias))
+    status = cluster.follow(
+        connection, _install_command(settings, only_mount, node.alias == "ps"), settings.deadlines.setup, only_error=True
+    )
+    if status != 0:
+        raise OperationFailed("{}: scripts/install_node.sh ended with status {}; its message is above".format(node.alias, status))
+    progress("{}: installed".format(node.alias))
     if not only_mount:
-        failures += _exchange_keys(settings, hosts, ready)
-    if not failures:
-        progress("{} hosts are ready".format(len(ready)))
-    return cluster.report(failures)
+        _renew_limits(connection, settings)
 
 
 def _cluster_files(hosts):
@@ -78,14 +117,16 @@ def _cluster_files(hosts):
     return b"".join(blocks) + END
 
 
-def _install_command(settings, only_mount):
+def _install_command(settings, only_mount, is_first):
     node, system = settings.node, settings.file_system
     words = ["bash", "scripts/install_node.sh"]
     if only_mount:
         words.append("--only-mount")
     else:
         words += ["--packages", " ".join(node.packages), "--python", node.python, "--requirements", node.requirements]
-        if node.wheels is not None:
+        if node.torch_index is not None:
+            words += ["--torch-index", node.torch_index]
+        if node.wheels is not None and is_first:
             words += ["--wheels", WHEELS]
     if system is not None:
         words += ["--mount-source", system.source, "--mount-point", system.mount_point]
@@ -100,10 +141,12 @@ def _renew_limits(connection, settings):
         progress("{}: does not end by itself: it was not launched with max_hours and idle_minutes".format(connection.alias))
 
 
-def _exchange_keys(settings, hosts, ready):
-    """Lets the parameter server log in to the workers that are ready; returns the failures."""
-    if "ps" not in ready:
-        return [OperationFailed("ps: it is not ready, so no worker lets it in yet; mend it and repeat setup")]
+def _exchange_keys(settings, hosts):
+    """Lets the parameter server, the first of the hosts, log in to the others.
+
+    Returns:
+        ({alias: None} of those that let it in, [LauncherError]).
+    """
     directory, seconds = settings.node.directory, settings.deadlines.command
     server = hosts._replace(nodes=hosts.nodes[:1])
     make = shell.join(["bash", "scripts/node/cluster_key.sh", "make", "--port", "{}".format(server.nodes[0].port)])
@@ -116,12 +159,11 @@ def _exchange_keys(settings, hosts, ready):
 
     made, failures = cluster.visit(server, make_key, seconds)
     if failures:
-        return failures
+        return {}, failures
     authorize = shell.join(["bash", "scripts/node/cluster_key.sh", "authorize", "--from", server.nodes[0].private_address])
 
     def let_in(connection, node):
         connection.output(shell.within_folder(directory, authorize), seconds, send=[made["ps"]])
         progress("{}: lets the parameter server in".format(node.alias))
 
-    workers = hosts._replace(nodes=[node for node in hosts.nodes[1:] if node.alias in ready])
-    return cluster.visit(workers, let_in, seconds)[1]
+    return cluster.visit(hosts._replace(nodes=hosts.nodes[1:]), let_in, seconds)

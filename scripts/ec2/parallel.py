@@ -7,7 +7,7 @@ import collections
 import packages
 from errors import LauncherError, OperationFailed
 
-AT_ONCE = 16
+AT_ONCE = 64
 
 Outcome = collections.namedtuple("Outcome", "item value error")
 

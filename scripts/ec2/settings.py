@@ -66,6 +66,8 @@ SCHEMA = Section(
             ("packages", ["python3-venv", "rsync", "nfs-common"], checks.list_of(checks.PACKAGE)),
             ("python", "python3", checks.WORD),
             ("requirements", "requirements-remote.txt", checks.FOLDER),
+            ("lock", None, checks.optional(checks.LINE)),
+            ("torch_index", None, checks.optional(checks.PACKAGE_INDEX)),
             ("wheels", None, checks.optional(checks.LINE)),
         ),
     ),

@@ -7,6 +7,7 @@ trained                      each run that was trained: its folder, on which ins
 host_keys/INSTANCE.pub       the host key of each instance, made here before the instance was
 known_hosts                  the same, as ssh reads it, under the addresses of now
 pending/SLOT/                what was asked of EC2 for a slot and is not known to exist yet: token, host_key, host_key.pub
+requirements.lock            the versions of all hosts (versions.py)
 lock                         held by the command that changes the cluster
 """
 
@@ -40,6 +41,7 @@ class State(object):
         self.key = os.path.join(self.folder, "id_ed25519")
         self.public_key = self.key + ".pub"
         self.known_hosts = os.path.join(self.folder, "known_hosts")
+        self.requirements_lock = os.path.join(self.folder, "requirements.lock")
         self._host_keys = os.path.join(self.folder, "host_keys")
         self._pending = os.path.join(self.folder, "pending")
 
@@ -180,6 +182,18 @@ class State(object):
         if self.exists() and not any("\n" in line for line in lines):
             _write(self._path(name), "".join(line + "\n" for line in lines))
 
+    def read_lock(self):
+        """The versions of all hosts, as bytes; None before the first setup."""
+        if not os.path.exists(self.requirements_lock):
+            return None
+        with io.open(self.requirements_lock, "rb") as stream:
+            return stream.read()
+
+    def write_lock(self, content):
+        """Makes these bytes the versions of all hosts."""
+        self.make()
+        _write_bytes(self.requirements_lock, content)
+
     def _pending_folder(self, index):
         return os.path.join(self._pending, "{}".format(index))
 
@@ -202,7 +216,11 @@ def _read(path):
 
 def _write(path, text):
     """At once or not at all, readable by the owner alone."""
+    _write_bytes(path, text.encode("utf-8"))
+
+
+def _write_bytes(path, content):
     descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path))
-    with io.open(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
+    with io.open(descriptor, "wb") as stream:
+        stream.write(content)
     os.rename(new, path)

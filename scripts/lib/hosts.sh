@@ -7,7 +7,7 @@
 . "${BASH_SOURCE[0]%/*}/printable.sh"
 hosts_file="" remote_user="" directory=byzshield ssh_config="" terminal=""
 aliases=() addresses=() live=() failed=() ssh_words=() started=()
-AT_ONCE=16
+AT_ONCE=64
 host_seconds=3600 deadline=()
 
 host_options() {

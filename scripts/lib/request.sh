@@ -11,3 +11,4 @@ is_address() { [[ $1 =~ ^[0-9A-Za-z:][0-9A-Za-z.:_-]*$ ]]; }
 is_alias() { [[ $1 =~ ^[0-9A-Za-z][0-9A-Za-z._-]*$ ]]; }
 is_user() { [[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9_.@-]*$ ]]; }
 is_port() { [[ $1 =~ ^[0-9]{1,5}$ ]]; }
+is_package_index() { [[ -z $1 || $1 =~ ^(https://|file:///)[^[:space:]]+$ ]]; }

@@ -14,29 +14,25 @@ ensure_venv() {
     touch ".venv/.installed-$extra-$state"
 }
 
-# ensure_node_venv REQUIREMENTS [WHEELS]: what a node needs, from the package index or from a folder of wheels alone. The project
-# itself is linked, not built: that needs no build tool, which a folder of wheels may lack, and new code is in force at once.
+# ensure_node_venv REQUIREMENTS [WHEELS [TORCH_INDEX]]: what a node needs, exactly as the lock has it (lock.sh). The project itself is
+# linked, not built: that needs no build tool, and new code is in force at once.
 ensure_node_venv() {
-    local requirements=$1 wheels=${2:-} pip=(.venv/bin/python -m pip) from=() stamp
-    # A file of the user's own may include ours.
-    stamp=".venv/.installed-node-$({ pwd && cat "$requirements" requirements-remote.txt && ls "${wheels:-/dev/null}"; } | cksum | cut -d ' ' -f 1)"
-    if [[ -e $stamp ]] && .venv/bin/python -c '' 2>/dev/null; then
+    if [[ -e $LOCK && -e $(node_stamp "$1") ]] && .venv/bin/python -c '' 2>/dev/null; then
         return
     fi
+    local had_lock=""
+    [[ ! -e $LOCK ]] || had_lock=1
     make_venv
-    if [[ -n $wheels ]]; then
-        # This machine's pip may be configured to look elsewhere, too.
-        pip=(env PIP_CONFIG_FILE=/dev/null "${pip[@]}" --isolated)
-        from=(--no-index --find-links "$wheels")
-    fi
-    echo "Installing what $requirements asks for into .venv (a few gigabytes the first time) ..."
-    "${pip[@]}" install --disable-pip-version-check --no-input --progress-bar off \
-        ${from[@]+"${from[@]}"} --requirement "$requirements" || {
-        echo "scripts: pip cannot install what $requirements asks for${wheels:+ from the wheels in $wheels}; its message is above" >&2
-        return 1
-    }
+    lock_wheels "$@" || return
+    install_locked || return
+    [[ -z $had_lock ]] || check_installed "$1" || return
     link_project
-    touch "$stamp"
+    touch "$(node_stamp "$1")"
+}
+
+# node_stamp REQUIREMENTS: the file that says that these are installed. A file of the user's own may include ours.
+node_stamp() {
+    echo ".venv/.installed-node-$({ pwd && cat "$1" requirements-remote.txt "$LOCK"; } | cksum | cut -d ' ' -f 1)"
 }
 
 # link_project: lets .venv import this folder's byzshield, and makes the command.

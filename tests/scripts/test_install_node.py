@@ -3,10 +3,12 @@
 import fcntl
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,42 @@ def project(tmp_path: Path) -> Path:
     return make_project(tmp_path / "a folder with spaces")
 
 
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("venv") / ".venv"
+    subprocess.run([PYTHON, "-m", "venv", made], check=True)
+    return made
+
+
+@pytest.fixture
+def project_with_venv(project: Path, venv: Path) -> Path:
+    """To make a virtual environment takes seconds: where a test is not about that, it is there already."""
+    shutil.copytree(venv, project / ".venv", symlinks=True)
+    return project
+
+
 def install(project: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return run_script(project, "install_node.sh", "--python", PYTHON, "--wheels", str(project.parent / "wheels"), *words, env=env)
+    wheels = str(project.parent / "wheels")
+    return run_script(project, "install_node.sh", "--python", PYTHON, "--wheels", wheels, *words, env=env, timeout=150)
+
+
+def forget(project: Path) -> None:
+    """Makes the next installation do all of its work again, as a new host would."""
+    for stamp in (project / ".venv").glob(".installed-node-*"):
+        stamp.unlink()
+
+
+def version_of(project: Path, module: str) -> str:
+    words = [project / ".venv" / "bin" / "python", "-c", f"import {module}; print({module}.VERSION)"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def make_index(folder: Path, *wheels: tuple[str, str]) -> str:
+    """Makes a package index of small wheels; returns its URL."""
+    for name, version in wheels:
+        page = make_wheel(folder / name, name, version).parent / "index.html"
+        page.write_text("".join(f'<a href="{wheel.name}">{wheel.name}</a>' for wheel in page.parent.glob("*.whl")))
+    return folder.as_uri()
 
 
 def test_the_environment_comes_from_the_wheels_and_a_second_call_changes_nothing(project: Path) -> None:
@@ -50,19 +86,84 @@ def test_the_command_runs_from_any_folder(project: Path, tmp_path: Path) -> None
     assert "mols" in done.stdout
 
 
-def test_new_requirements_are_installed_and_missing_wheels_are_an_error(project: Path) -> None:
+def test_the_first_installation_writes_the_lock_and_every_later_one_obeys_it(project_with_venv: Path) -> None:
+    project = project_with_venv
+    wheel = make_wheel(project.parent / "wheels", "standin")
+    assert install(project).returncode == 0
+    lock, locked = project / ".cluster" / "requirements.lock", project / ".cluster" / "locked"
+    first, line = lock.read_text().splitlines()
+    assert first.startswith(f"# For CPython {platform.python_version()} Linux ")
+    assert line == f"standin==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+
+    make_wheel(wheel.parent, "standin", "2.0")
+    forget(project)
+    shutil.rmtree(locked)
+    assert install(project).returncode == 0, "another host, later"
+    assert version_of(project, "standin") == "1.0"
+    assert sorted(path.name for path in locked.iterdir()) == ["lock", wheel.name]
+
+    with zipfile.ZipFile(locked / wheel.name, "a") as changed:
+        changed.writestr("standin/more.py", "")
+    forget(project)
+    refused = install(project)
+    assert refused.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith("scripts: pip cannot install what .cluster/requirements.lock lists")
+
+    given = project / "given.lock"
+    given.write_text(f"standin==2.0 --hash=sha256:{hashlib.sha256(next(wheel.parent.glob('*2.0*')).read_bytes()).hexdigest()}\n")
+    assert install(project, "--lock", "given.lock").returncode == 0
+    assert version_of(project, "standin") == "2.0"
+    assert lock.read_text() == given.read_text()
+
+
+def test_requirements_that_the_lock_lacks_are_refused_until_it_is_deleted(project_with_venv: Path) -> None:
+    project = project_with_venv
     assert install(project).returncode == 0
     with (project / "requirements-remote.txt").open("a") as file:
         file.write("another\n")
+    make_wheel(project.parent / "wheels", "another")
     failed = install(project)
     assert failed.returncode == 1
     assert "No matching distribution found for another" in failed.stderr
-    assert failed.stderr.splitlines()[-1].startswith(
-        "scripts: pip cannot install what requirements-remote.txt asks for from the wheels in"
+    assert failed.stderr.splitlines()[-1] == (
+        "scripts: .cluster/requirements.lock does not have what requirements-remote.txt asks for; delete the lock "
+        "(of a cluster: HOSTS.lock on your machine), and the next setup makes a new one for all hosts"
     )
-    make_wheel(project.parent / "wheels", "another")
+    (project / ".cluster" / "requirements.lock").unlink()
     assert install(project).returncode == 0
-    subprocess.run([project / ".venv" / "bin" / "python", "-c", "import standin, another"], check=True)
+    assert version_of(project, "another") == "1.0"
+
+
+def test_wheels_that_are_missing_are_an_error(project_with_venv: Path) -> None:
+    project = project_with_venv
+    (project / "requirements-remote.txt").write_text("another\n")
+    failed = install(project)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith(
+        "scripts: pip cannot get what requirements-remote.txt asks for from the wheels in"
+    )
+    assert not (project / ".cluster" / "requirements.lock").exists()
+
+
+def test_a_host_without_a_gpu_takes_torch_from_the_index_of_its_own(project_with_venv: Path, tmp_path: Path) -> None:
+    project = project_with_venv
+    (project / "requirements-remote.txt").write_text("standin\ntorch>=2\n")
+    everything = make_index(tmp_path / "everything", ("standin", "1.0"), ("torch", "3.0"))
+    for_cpus = make_index(tmp_path / "cpu", ("torch", "1.0+cpu"), ("torch", "2.1+cpu"))
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": everything, "PIP_FIND_LINKS": "", "TORCH_INDEX": for_cpus}
+    environment = {**pip, "PATH": f"{tools}:{os.environ['PATH']}"}
+    nvidia_smi = tools / "nvidia-smi"
+    nvidia_smi.touch(0o755)
+    for answer, version in (("exit 9", "2.1+cpu"), ("echo 'GPU 0: H100'", "3.0")):
+        nvidia_smi.write_text(f"#!/bin/sh\n{answer}\n")
+        done = run_script(project, "install_node.sh", "--python", PYTHON, env=environment, timeout=150)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert version_of(project, "torch") == version
+        assert f"torch=={version} --hash" in (project / ".cluster" / "requirements.lock").read_text()
+        (project / ".cluster" / "requirements.lock").unlink()
 
 
 def test_an_environment_that_was_left_half_made_is_completed(project: Path) -> None:
@@ -79,6 +180,8 @@ def test_an_environment_that_was_left_half_made_is_completed(project: Path) -> N
         (["--wheels"], "--wheels is no option, or has no value"),
         (["--requirements", "no.txt"], "has no file no.txt"),
         (["--wheels", "no-folder"], "has no folder no-folder"),
+        (["--lock", "no.lock"], "has no file no.lock"),
+        (["--torch-index", "pytorch"], "--torch-index must begin with https:// or file:///, got 'pytorch'"),
         (["--packages", "--purge"], "'--purge' is not the name of a package"),
         (["--only-mount"], "--only-mount needs --mount-source"),
         (["--mount-point", "/mnt/x"], "--mount-source, --mount-point and --mount-type go together"),

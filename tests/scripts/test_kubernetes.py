@@ -164,6 +164,17 @@ def test_image_user_and_key_fit_together() -> None:
     assert len({container["image"] for container in CONTAINERS.values()}) == 1
 
 
+def test_the_image_is_given_the_files_that_it_installs_by() -> None:
+    image = (FOLDER / "Dockerfile").read_text()
+    before, _, after = image.partition("RUN PIP_NO_CACHE_DIR=1 bash scripts/install_node.sh ")
+    copied = [name for line in re.findall(r"^COPY \S+ (.*) \S+$", before, re.MULTILINE) for name in line.split()]
+    assert all((REPOSITORY / name).exists() for name in copied)
+    assert {"requirements-remote.txt", "requirements-cpu.lock", "scripts/install_node.sh", "scripts/lib"} <= set(copied)
+    sourced = re.findall(r"^\. (\S+)$", (REPOSITORY / "scripts" / "install_node.sh").read_text(), re.MULTILINE)
+    assert all(name.startswith("scripts/lib/") for name in sourced)
+    assert "COPY --chown=byzshield . ." in after
+
+
 @pytest.fixture
 def pods(tmp_path: Path, checkout: Path) -> Iterator[list[Pod]]:
     """A launcher's pod and two workers' pods, not started; the checkout is their /byzshield, and they may write to its runs/."""

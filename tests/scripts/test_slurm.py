@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -208,6 +209,16 @@ def test_a_way_to_start_that_does_not_work_is_named(submit: Callable[..., Job], 
     job = submit("unstartable", **environment)
     job.wait_for(JobState="FAILED", ExitCode="2:0", Restarts="0")
     assert job.log.splitlines()[-1].startswith(f"train.sbatch: {line}")
+
+
+def test_the_documented_requests_for_gpus_are_ones_that_slurm_can_grant(cluster: SlurmCluster) -> None:
+    lines = (REPOSITORY / "docs" / "clusters.md").read_text().splitlines()
+    commands = [shlex.split(line) for line in lines if line.startswith("sbatch ") and "--gres" in line]
+    assert commands
+    for words in commands:
+        cluster.call([words[0], "--test-only", "--mem-per-cpu=500", *words[1:]], cwd=REPOSITORY, env=cluster.environment)
+    with pytest.raises(AssertionError, match="Invalid generic resource"):
+        cluster.call(["sbatch", "--test-only", "--gres=gpus:1", SCRIPT, "run.toml"], cwd=REPOSITORY, env=cluster.environment)
 
 
 def test_outside_slurm_the_script_explains_itself(tmp_path: Path) -> None:

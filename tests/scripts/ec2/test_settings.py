@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from launcher import LAUNCHER, PYTHONS, REPOSITORY, run_launcher
 
+from byzshield.config import load
+
 GOOD: dict[str, Any] = {"region": "us-east-1", "workers": {"count": 3}}
 
 WRONG = {
@@ -43,6 +45,10 @@ WRONG = {
     ),
     "a folder above the home": ({"node": {"directory": "../x"}}, "node.directory must be a folder"),
     "the home itself": ({"node": {"directory": "."}}, "node.directory must be a folder"),
+    "a package index without a scheme": (
+        {"node": {"torch_index": "pytorch/cpu"}},
+        "node.torch_index must be a URL that begins with https:// or file:///, or null",
+    ),
     "a package with a flag": ({"node": {"packages": ["--allow"]}}, "node.packages must be a list"),
     "a file system without source": ({"file_system": {"mount_point": "/mnt"}}, "file_system.source is missing"),
     "a price of nothing": ({"prices": {"c6i.xlarge": 0}}, "prices must be a table"),
@@ -146,17 +152,23 @@ def test_what_is_mounted_elsewhere_than_on_nfs_is_accepted(python: str) -> None:
 
 
 @PYTHONS
-def test_the_example_is_a_good_configuration(python: str) -> None:
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "clusters").glob("*.json")), ids=lambda path: path.stem)
+def test_the_examples_are_good_configurations(python: str, path: Path) -> None:
     lines = (
         "from __future__ import print_function, unicode_literals",
-        "import sys",
+        "import json, sys",
         "sys.path.insert(0, sys.argv[1])",
         "import settings",
-        "example = settings.read('configs/clusters/example.json')",
-        "print(example.name, example.market, example.file_system)",
+        f"example = settings.read('configs/clusters/{path.name}')",
+        "print(json.dumps([example.name, example.job.run_file, example.job.flags, example.image]))",
     )
     result = subprocess.run(
-        [python, "-c", "\n".join(lines), str(LAUNCHER)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [python, "-c", "\n".join(lines), str(LAUNCHER), str(path)], capture_output=True, text=True, check=False
     )
 
-    assert (result.stdout, result.stderr) == ("example spot None\n", "")
+    assert result.stderr == ""
+    name, run_file, flags, image = json.loads(result.stdout)
+    assert name == path.stem
+    assert flags[::2] == ["--set"] * (len(flags) // 2)
+    load(REPOSITORY / run_file, flags[1::2])
+    assert "x86_64" in image or "amd64" in image

@@ -1,11 +1,15 @@
 """Workers that differ from the server are named before training starts."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from byzshield.config import RunConfig
 from byzshield.errors import HandshakeError
 from byzshield.runtime import handshake
+from byzshield.runtime.builder import Builder
+from byzshield.runtime.machine import software_facts
 from byzshield.transport import in_process
 from byzshield.transport.in_process import InProcessEndpoint
 from byzshield.wire import SERVER_RANK, Kind, Message, messages
@@ -33,6 +37,15 @@ def test_those_that_differ_hang_or_send_garbage_are_named() -> None:
     assert set(greet(in_process(6), {**greetings, 4: OWN, 5: b"garbage"})) == {5}
     assert set(greet(in_process(6), {**greetings, 4: OWN, 5: b"x" * 10**6})) == {5}
     assert set(greet(in_process(6), {**greetings, 4: OWN, 5: messages.hello(4, ["no object"]).encoded})) == {5}  # type: ignore[arg-type]
+
+
+def test_the_versions_on_which_the_bits_depend_are_compared(tiny_run: Callable[..., RunConfig]) -> None:
+    builder = Builder(tiny_run())
+    own = handshake.facts(builder.config, builder.computer)
+    found = software_facts()
+    assert {name: own[name] for name in ("byzshield", "torch", "numpy")} == {
+        name: found[name] for name in ("byzshield", "torch", "numpy")
+    }
 
 
 def test_a_server_that_differs_from_most_gives_up() -> None:
