@@ -66,7 +66,7 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
         # A rank that takes nothing must not fill the server's memory; it can catch up later.
         for message in outgoing:
             most = MOST_WAITING if message.tag == Kind.PARAMETERS else most_waiting.get(message.rank, 0)
-            if endpoint.backlog(message.rank) <= most:
+            if endpoint.backlog(message.rank, beyond=most) <= most:
                 endpoint.send(message)
 
     send(server.open_round(time.monotonic()))

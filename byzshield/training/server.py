@@ -241,7 +241,7 @@ class ParameterServer:
         suspects = self._workers_on.get(packet.source, [])
         try:
             frame = self.accepts.open(packet)
-            if frame.worker not in suspects:
+            if frame.worker >= len(self._rank_of) or self._rank_of[frame.worker] != packet.source:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             outgoing = self._dispatch(frame, packet.source, now)
