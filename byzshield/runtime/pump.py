@@ -6,6 +6,7 @@ from typing import Final
 
 from byzshield.errors import TransportError
 from byzshield.runtime.backoff import Backoff
+from byzshield.runtime.breakdown import ExchangeTimes, Stopwatch
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
 from byzshield.wire import SERVER_RANK, Kind, Message, messages
@@ -52,8 +53,9 @@ class Patience:
         return [rank for rank, (_, began) in self._began.items() if self._listened - began > self.seconds]
 
 
-def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -> None:
-    """Plays one round of the server, from the parameters to the last winner."""
+def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -> ExchangeTimes:
+    """Plays one round of the server, from the parameters to the last winner; returns where the time went."""
+    stopwatch = Stopwatch(server)
     patience.resume(time.monotonic())
     most_waiting = {}
     for rank in server.ranks:
@@ -76,7 +78,7 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
         now = time.monotonic()
         if packet is not None:
             backoff.reset()
-            send(server.receive(packet, now))
+            send(stopwatch.receive(packet, now))
         else:
             for rank in patience.exhausted(endpoint.unfinished(), now):
                 endpoint.cut_off(rank, f"a message of it has not come to its end within {patience.seconds:g} s")
@@ -91,6 +93,7 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
             patience.resume(time.monotonic())
         elif packet is None:
             backoff.wait()
+    return stopwatch.read()
 
 
 def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float) -> list[int]:

@@ -192,6 +192,11 @@ class ParameterServer:
         return self._round is not None and self._round.done
 
     @property
+    def decisions(self) -> int:
+        """How often in this step a vote has decided a file, or all files at once; it grows, and need not be their number."""
+        return self._pace.decisions
+
+    @property
     def gradients(self) -> int:
         """How many all ranks have computed in this step, or told late of the step before; no rank more than there are files."""
         told = (count - self._computed_before.get(rank, 0) for rank, count in self._computed.items())
