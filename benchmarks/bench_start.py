@@ -4,7 +4,7 @@
 
 Three jobs that train nothing: each rank goes through the phases of `byzshield train` up to its greeting; each rank imports torch
 and starts MPI; and one process a host imports torch and forks a rank for each process that mpirun has started, which hands over
-its environment and output and waits. The last shows that Open MPI takes a fork of another process for a rank, if MPI has not begun.
+its environment and output and waits. The last shows that Open MPI takes a fork of another process for a rank, before MPI begins.
 """
 
 import argparse

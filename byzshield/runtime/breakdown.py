@@ -26,6 +26,11 @@ class ExchangeTimes:
     fetch: float
     decode: float
 
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.voting + self.digest + self.fetch + self.decode
+
 
 def breakdown(exchange: ExchangeTimes, *, computing: float, aggregate: float, update: float) -> dict[str, float]:
     """Parts of a step that add up to it, in seconds.

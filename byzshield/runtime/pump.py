@@ -7,6 +7,7 @@ from typing import Final
 from byzshield.errors import TransportError
 from byzshield.runtime.backoff import Backoff
 from byzshield.runtime.breakdown import ExchangeTimes, Stopwatch
+from byzshield.runtime.compression_trial import CompressionTrial
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
 from byzshield.wire import SERVER_RANK, Kind, Message, messages
@@ -53,8 +54,12 @@ class Patience:
         return [rank for rank, (_, began) in self._began.items() if self._listened - began > self.seconds]
 
 
-def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -> ExchangeTimes:
+def run_round(
+    server: ParameterServer, endpoint: Endpoint, patience: Patience, trial: CompressionTrial | None = None
+) -> ExchangeTimes:
     """Plays one round of the server, from the parameters to the last winner; returns where the time went."""
+    if trial is not None:
+        server.encoder.any_saving = trial.begin_step()
     stopwatch = Stopwatch(server)
     patience.resume(time.monotonic())
     most_waiting = {}
@@ -93,7 +98,10 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
             patience.resume(time.monotonic())
         elif packet is None:
             backoff.wait()
-    return stopwatch.read()
+    times = stopwatch.read()
+    if trial is not None:
+        trial.end_step(times.total)
+    return times
 
 
 def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float) -> list[int]:

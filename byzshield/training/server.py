@@ -162,7 +162,7 @@ class ParameterServer:
         self._placed, self._turns = assignment.at(1), turns(assignment.at(1), rank_of, on_request=on_request)
         self._pace = Pace(rank_of=rank_of, replication=assignment.replication, ceiling=round_timeout)
         self._not_before = 0.0
-        self._encoder = encoder
+        self.encoder = encoder
         self._quorum = quorum
         self._detection = detection
         self._momentum = momentum
@@ -234,7 +234,7 @@ class ParameterServer:
         parameters = self.state.model.parameter_vector()
         if self._audit is not None and self._audit.idle:
             self._parameters = parameters
-        news = messages.parameters(self._round.step, parameters, self._encoder)
+        news = messages.parameters(self._round.step, parameters, self.encoder)
         outgoing = self._to_every_rank(news)
         for rank in sorted(self._lost):
             outgoing += self._give_up_on(rank, now)
