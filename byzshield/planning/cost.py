@@ -15,9 +15,11 @@ from byzshield.wire import DIGEST_BYTES, ChunkLayout
 __all__ = ["Cluster", "Cost", "cost_of"]
 
 BYTES_PER_PARAMETER: Final = 4
-# Seconds of one core that the server needs, as measured: to receive a byte, check and keep it; and to take in a message.
+# Seconds of one core, as measured: what the server needs to receive a byte, check and keep it, and to take in a message; and what
+# a worker needs, for each byte of the gradients that it computes, to keep, digest and deliver them.
 SECONDS_A_BYTE: Final = 1.7e-9
 SECONDS_A_MESSAGE: Final = 25e-6
+WORKER_SECONDS_A_BYTE: Final = 1.3e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +76,11 @@ class Cost:
 def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
     """Predicts the cost of a step.
 
-    The model is a sum of three phases: parameters out over the server's link; every worker's l of the f files (r' / r of them in
-    digest mode, while nobody fails), or the server's work on as many votes if that takes longer; gradients in over the same link,
-    or the server's work on them if that takes longer. Digests need two round trips, full gradients one. It leaves out
-    aggregation, compression and the requests for gradients (bytes each). Phases do not overlap in it, so that a real step on
-    hosts of its own takes less time; where workers share cores, their time adds up.
+    The model is a sum of three phases: parameters out over the server's link; every worker's l of the f files, and its work on
+    them (r' / r of that in digest mode, while nobody fails), or the server's work on the votes if that takes longer; gradients
+    in over the same link, or the server's work on them if that takes longer. Digests need two round trips, full gradients one.
+    It leaves out aggregation, compression and the requests for gradients (bytes each). Phases do not overlap in it, so that a
+    real step on hosts of its own takes less time; where workers share cores, their time adds up.
     """
     gradient = cluster.num_parameters * BYTES_PER_PARAMETER
     layout = ChunkLayout(cluster.num_parameters, ClusterSection().chunk_elements)
@@ -87,6 +89,7 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
     digest = copies * layout.num_chunks * DIGEST_BYTES + assignment.num_files * gradient
     full = copies * gradient
     compute_seconds = cluster.gradient_seconds * assignment.load / assignment.num_files
+    compute_seconds += assignment.load * gradient * WORKER_SECONDS_A_BYTE
     at_once = 1.0 if assignment.load == 1 else assignment.majority / assignment.replication
     votes = at_once * copies * SECONDS_A_MESSAGE
     out = 8 * sent / cluster.bandwidth

@@ -19,24 +19,27 @@ def test_the_cost_is_what_a_count_by_hand_gives():
     assert cost.server_bytes_received_full == 75 * 4_000_000
     assert cost.server_bytes_received_digest == 25 * 4_000_000 + 75 * 4 * 32
     # The server works for 1.7 ns on each byte, and for 25 us on each chunk, which is longer than a byte's 1 ns on the link.
-    assert cost.step_seconds_full == pytest.approx(2.0 + 0.06 + 0.3 * 1.7 + 300 * 25e-6)
-    assert cost.step_seconds_digest == pytest.approx(2.0 * 2 / 3 + 0.06 + 0.1 * 1.7 + 100 * 25e-6)  # two of three copies decide
+    worker = 2.0 + 5 * 0.004 * 1.3  # and a worker for 1.3 ns on each byte of its gradients
+    assert cost.step_seconds_full == pytest.approx(worker + 0.06 + 0.3 * 1.7 + 300 * 25e-6)
+    assert cost.step_seconds_digest == pytest.approx(
+        worker * 2 / 3 + 0.06 + 0.1 * 1.7 + 100 * 25e-6
+    )  # two of three copies decide
 
 
 def test_where_each_worker_holds_one_file_all_copies_are_computed_at_once():
     cost = cost_of(frc(num_workers=15, replication=3), CLUSTER)
-    assert cost.step_seconds_digest == pytest.approx(2.0 + 0.06 + 5 * 0.004 * 1.7 + 20 * 25e-6)
+    assert cost.step_seconds_digest == pytest.approx(2.0 + 0.0052 + 0.06 + 5 * 0.004 * 1.7 + 20 * 25e-6)
 
 
 def test_the_baseline_divides_the_batch_evenly():
-    assert cost_of(baseline(num_workers=5), CLUSTER).step_seconds_full == pytest.approx(2.0 + 0.02 + 0.02 * 1.7 + 20 * 25e-6)
+    assert cost_of(baseline(num_workers=5), CLUSTER).step_seconds_full == pytest.approx(2.0052 + 0.02 + 0.02 * 1.7 + 20 * 25e-6)
 
 
 def test_on_a_slow_link_its_bandwidth_and_latency_decide():
     cluster = replace(CLUSTER, bandwidth=1e9, latency=0.1)
     cost = cost_of(mols(load=5, replication=3), cluster)
-    assert cost.step_seconds_full == pytest.approx(0.1 + 2.0 + 8 * (0.06 + 0.3))
-    assert cost.step_seconds_digest == pytest.approx(2 * 0.1 + 2.0 * 2 / 3 + 8 * (0.06 + 0.1))
+    assert cost.step_seconds_full == pytest.approx(0.1 + 2.026 + 8 * (0.06 + 0.3))
+    assert cost.step_seconds_digest == pytest.approx(2 * 0.1 + 2.026 * 2 / 3 + 8 * (0.06 + 0.1))
 
 
 def test_with_a_thousand_workers_and_nothing_to_compute_the_votes_decide():
