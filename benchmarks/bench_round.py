@@ -108,7 +108,7 @@ def _job(config: RunConfig, ranks: int, folder: Path, bound: float, interpreter:
     return {
         "seconds": medians["seconds"],
         "ratio": medians["seconds"] / bound,
-        "breakdown": {key: value for key, value in medians.items() if key.endswith(("_seconds", "_max", "_median"))},
+        "breakdown": {key: statistics.median(line["breakdown"][key] for line in lines) for key in lines[0]["breakdown"]},
         "gradients": medians.get("gradients"),
         "server_cpu_seconds": usage.cpu_seconds.get(0, 0.0) / max(1, usage.steps),
         "workers_cpu_seconds": sum(workers) / max(1, usage.steps),
@@ -256,6 +256,10 @@ def _table(document: dict[str, Any]) -> str:
         "worker": lambda row: row["worker_mib"],
     }
     cells = [list(columns), *([str(value(row)) for value in columns.values()] for row in document["rows"])]
+    parts = list(document["rows"][0]["breakdown"])
+    cells[0] += parts
+    for words, row in zip(cells[1:], document["rows"], strict=True):
+        words += [f"{row['breakdown'][part]:.3f}" for part in parts]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
 

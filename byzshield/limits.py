@@ -7,7 +7,7 @@ from typing import Final
 
 from byzshield.errors import RequestError
 
-__all__ = ["FILES_A_RANK", "GIB", "available_memory", "raise_open_files", "require_open_files"]
+__all__ = ["FILES_A_RANK", "GIB", "available_memory", "lacking_open_files", "raise_open_files", "require_open_files"]
 
 GIB: Final = 1 << 30
 # Of control groups, version 2 and 1: the limit, what is in use, and the part of it that is files which can be dropped.
@@ -45,12 +45,19 @@ def require_open_files(num_ranks: int) -> None:
     Raises:
         RequestError: the limit cannot be raised so far.
     """
+    if lacking := lacking_open_files(num_ranks):
+        raise RequestError(lacking)
+
+
+def lacking_open_files(num_ranks: int) -> str:
+    """Raises the limit of open files as far as needed; what to change if a job's server would run out of them, or nothing."""
     needed, limit = FILES_A_RANK * num_ranks, raise_open_files()
-    if 0 <= limit < needed:
-        raise RequestError(
-            f"the server needs about {needed} open files for {num_ranks} ranks, and may have {limit}: raise the limit "
-            f"(ulimit -Hn {needed}, or LimitNOFILE or nofile of the service that starts it), or take fewer ranks"
-        )
+    if not 0 <= limit < needed:
+        return ""
+    return (
+        f"the server needs about {needed} open files for {num_ranks} ranks, and may have {limit}: raise the limit "
+        f"(ulimit -Hn {needed}, or LimitNOFILE or nofile of the service that starts it), or take fewer ranks"
+    )
 
 
 def _in_all() -> int | None:

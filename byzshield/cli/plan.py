@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from byzshield.errors import ParameterError, StorageError
-from byzshield.limits import available_memory
+from byzshield.limits import available_memory, lacking_open_files
 from byzshield.storage import named_errors, write_text
 from byzshield.strict_json import dumps
 
@@ -47,7 +47,7 @@ Workers send a digest of each gradient and the PS fetches one copy of each file
 (cluster.exchange = "digest"). The prediction adds up three phases (parameters
 out, gradients, gradients in) and lets nothing overlap; it is meant for
 comparing placements, and a real step takes another time. docs/planning.md says
-more."""
+more, docs/performance.md has it beside measurements."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -88,6 +88,9 @@ def add_parser(subparsers: Any) -> None:
         "--bandwidth", type=float, default=10.0, metavar="GBIT", help="the PS's link, each way, in Gbit/s (default: 10)"
     )
     parser.add_argument(
+        "--latency", type=float, default=0.0, metavar="MS", help="a round trip between the PS and a worker, in ms (default: 0)"
+    )
+    parser.add_argument(
         "--gradient-time",
         type=float,
         default=10.0,
@@ -121,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
             num_parameters=arguments.parameters,
             bandwidth=arguments.bandwidth * GIGABIT,
             gradient_seconds=arguments.gradient_time,
+            latency=arguments.latency / 1000,
         ),
         most_copies=arguments.max_replication,
         slack=arguments.slack,
@@ -177,6 +181,8 @@ def _print(result: "Plan") -> None:
         _paragraph(
             f"Its parameter server holds {needed} in a step, and this machine has {_size(free)} free: run it on a larger one."
         )
+    if result.recommended is not None and (lacking := lacking_open_files(result.recommended.assignment.num_workers + 1)):
+        _paragraph(f"With a rank for each worker, {lacking}.")
 
 
 def _line(option: "Option", *, recommended: bool) -> str:

@@ -1,14 +1,25 @@
-"""What a placement costs: computation, traffic of the parameter server, and time of a step."""
+"""What a placement costs: computation, traffic and work of the parameter server, and time of a step.
+
+docs/performance.md explains the model, and shows it against measurements.
+"""
 
 from dataclasses import dataclass
+from math import isfinite
+from typing import Final
 
 from byzshield.config.schema import ClusterSection
+from byzshield.errors import ParameterError
 from byzshield.placement import Assignment
 from byzshield.wire import DIGEST_BYTES, ChunkLayout
 
 __all__ = ["Cluster", "Cost", "cost_of"]
 
-BYTES_PER_PARAMETER = 4
+BYTES_PER_PARAMETER: Final = 4
+# Seconds of one core, as measured: what the server needs to receive a byte, check and keep it, and to take in a message; and what
+# a worker needs, for each byte of the gradients that it computes, to keep, digest and deliver them.
+SECONDS_A_BYTE: Final = 1.7e-9
+SECONDS_A_MESSAGE: Final = 25e-6
+WORKER_SECONDS_A_BYTE: Final = 1.3e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +30,20 @@ class Cluster:
         num_parameters: d, float32 parameters of the model; by default those of ResNet-18 for ten classes.
         bandwidth: bits per second of the parameter server's link, each way.
         gradient_seconds: time that one worker would need for the gradient of the whole batch.
+        latency: seconds of a round trip between the parameter server and a worker.
+
+    Raises:
+        ParameterError: the latency is negative or not finite.
     """
 
     num_parameters: int = 11_173_962
     bandwidth: float = 10e9
     gradient_seconds: float = 10.0
+    latency: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.latency) and self.latency >= 0):
+            raise ParameterError(f"a plan needs a finite latency of at least 0 seconds; got {self.latency}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +76,11 @@ class Cost:
 def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
     """Predicts the cost of a step.
 
-    The model is a sum of three phases: parameters out over the server's link, every worker's l of the f files (r' / r of them in
-    digest mode, while nobody fails), gradients in over the same link. It leaves out aggregation, compression, latency and the
-    requests for gradients (bytes each), and it lets nothing overlap: it is meant for comparing placements, and a real step takes
-    another time.
+    The model is a sum of three phases: parameters out over the server's link; every worker's l of the f files, and its work on
+    them (r' / r of that in digest mode, while nobody fails), or the server's work on the votes if that takes longer; gradients
+    in over the same link, or the server's work on them if that takes longer. Digests need two round trips, full gradients one.
+    It leaves out aggregation, compression and the requests for gradients (bytes each). Phases do not overlap in it, so that a
+    real step on hosts of its own takes less time; where workers share cores, their time adds up.
     """
     gradient = cluster.num_parameters * BYTES_PER_PARAMETER
     layout = ChunkLayout(cluster.num_parameters, ClusterSection().chunk_elements)
@@ -68,7 +89,16 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
     digest = copies * layout.num_chunks * DIGEST_BYTES + assignment.num_files * gradient
     full = copies * gradient
     compute_seconds = cluster.gradient_seconds * assignment.load / assignment.num_files
+    compute_seconds += assignment.load * gradient * WORKER_SECONDS_A_BYTE
     at_once = 1.0 if assignment.load == 1 else assignment.majority / assignment.replication
+    votes = at_once * copies * SECONDS_A_MESSAGE
+    out = 8 * sent / cluster.bandwidth
+
+    def taking_in(gradients: int) -> float:
+        """Seconds for so many gradients on the link, or for the server's work on them."""
+        work = gradients * (gradient * SECONDS_A_BYTE + layout.num_chunks * SECONDS_A_MESSAGE)
+        return max(8 * gradients * gradient / cluster.bandwidth, work)
+
     return Cost(
         compute=assignment.replication,
         server_bytes_sent=sent,
@@ -76,6 +106,6 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
         server_bytes_received_full=full,
         server_memory_bytes=(assignment.num_files + 4) * gradient,
         worker_memory_bytes=assignment.load * gradient,
-        step_seconds_digest=at_once * compute_seconds + 8 * (sent + digest) / cluster.bandwidth,
-        step_seconds_full=compute_seconds + 8 * (sent + full) / cluster.bandwidth,
+        step_seconds_digest=2 * cluster.latency + out + max(at_once * compute_seconds, votes) + taking_in(assignment.num_files),
+        step_seconds_full=cluster.latency + out + compute_seconds + taking_in(copies),
     )

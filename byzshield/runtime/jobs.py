@@ -13,6 +13,7 @@ from byzshield.limits import require_open_files
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.builder import Builder
+from byzshield.runtime.compression_trial import CompressionTrial
 from byzshield.runtime.objects import Objects
 from byzshield.runtime.run_directory import RunDirectory, open_run
 from byzshield.runtime.simulation import Simulation
@@ -149,11 +150,18 @@ def run_rank(
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
     patience = pump.Patience(config.cluster.round_timeout)
+    tries = config.cluster.compression == "auto" and config.cluster.exchange != "coded"  # of which nothing is compressed
+    trial = CompressionTrial() if tries else None
     early: ByzShieldError | None = None
     try:
         handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
         metrics = loop.train(
-            builder, server, partial(pump.run_round, server, endpoint, patience), directory, progress or loop.Silent(), stop
+            builder,
+            server,
+            partial(pump.run_round, server, endpoint, patience, trial),
+            directory,
+            progress or loop.Silent(),
+            stop,
         )
     except (RunStopped, StalledError, DivergedError) as error:
         early = error  # the job itself is sound, and ends in order

@@ -10,6 +10,7 @@ from byzshield.config import RunConfig, resume_hash
 from byzshield.errors import ByzShieldError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime.auditing import Auditing, GoBack
+from byzshield.runtime.breakdown import ExchangeTimes, breakdown
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.checkpoint import newest_sound, save_checkpoint
 from byzshield.runtime.evidence import EvidenceLog
@@ -48,7 +49,7 @@ def resume(server: ParameterServer, directory: RunDirectory, config: RunConfig) 
 def train(
     builder: Builder,
     server: ParameterServer,
-    run_round: Callable[[], None],
+    run_round: Callable[[], ExchangeTimes],
     directory: RunDirectory,
     progress: Progress,
     stop: Callable[[], bool],
@@ -61,7 +62,7 @@ def train(
     Args:
         builder: the run.
         server: at the step to go on from.
-        run_round: plays one round until the server has all winners.
+        run_round: plays one round until the server has all winners; returns where the time went.
         directory: where the results go.
         progress: is told of every step.
         stop: whether to end after the step that is under way; asked once a step.
@@ -95,7 +96,7 @@ def train(
 def _train(
     builder: Builder,
     server: ParameterServer,
-    run_round: Callable[[], None],
+    run_round: Callable[[], ExchangeTimes],
     directory: RunDirectory,
     metrics: MetricsLog,
     auditing: Auditing,
@@ -159,13 +160,13 @@ def _save(
 
 
 def _step(
-    builder: Builder, server: ParameterServer, run_round: Callable[[], None], metrics: MetricsLog, auditing: Auditing
+    builder: Builder, server: ParameterServer, run_round: Callable[[], ExchangeTimes], metrics: MetricsLog, auditing: Auditing
 ) -> dict[str, Any]:
     """Plays and records one step; a signal ends it before the weights move, or after their line is written."""
     config = builder.config
     received, sent, learning_rate = server.bytes_received, server.bytes_sent, server.state.learning_rate
     began = time.perf_counter()
-    run_round()
+    exchange = run_round()
     exchanged = time.perf_counter()
     auditing.after_votes()
     gradients = server.gradients
@@ -176,15 +177,19 @@ def _step(
     with postpone_signals() as postponed:
         outcome = server.close_round(aggregate)
         auditing.after_step(outcome, aggregate)
+        ended = time.perf_counter()
         line: dict[str, Any] = {
             "step": outcome.step,
             "epoch": 1 + (outcome.step - 1) // builder.sampler.steps_per_epoch,
-            "seconds": time.perf_counter() - began,
+            "seconds": ended - began,
             "exchange_seconds": exchanged - began,
             "aggregation_seconds": aggregated - exchanged,
             "compute_seconds_median": statistics.median(computing),
             "compute_seconds_max": max(computing),
             "communication_seconds": exchanged - began - max(computing),
+            "breakdown": breakdown(
+                exchange, computing=max(computing), aggregate=aggregated - exchanged, update=ended - aggregated
+            ),
             "gradients": gradients,
             "bytes_received": server.bytes_received - received,
             "bytes_sent": server.bytes_sent - sent,

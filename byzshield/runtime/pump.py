@@ -6,6 +6,8 @@ from typing import Final
 
 from byzshield.errors import TransportError
 from byzshield.runtime.backoff import Backoff
+from byzshield.runtime.breakdown import ExchangeTimes, Stopwatch
+from byzshield.runtime.compression_trial import CompressionTrial
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
 from byzshield.wire import SERVER_RANK, Kind, Message, messages
@@ -52,8 +54,13 @@ class Patience:
         return [rank for rank, (_, began) in self._began.items() if self._listened - began > self.seconds]
 
 
-def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -> None:
-    """Plays one round of the server, from the parameters to the last winner."""
+def run_round(
+    server: ParameterServer, endpoint: Endpoint, patience: Patience, trial: CompressionTrial | None = None
+) -> ExchangeTimes:
+    """Plays one round of the server, from the parameters to the last winner; returns where the time went."""
+    if trial is not None:
+        server.encoder.any_saving = trial.begin_step()
+    stopwatch = Stopwatch(server)
     patience.resume(time.monotonic())
     most_waiting = {}
     for rank in server.ranks:
@@ -66,7 +73,7 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
         # A rank that takes nothing must not fill the server's memory; it can catch up later.
         for message in outgoing:
             most = MOST_WAITING if message.tag == Kind.PARAMETERS else most_waiting.get(message.rank, 0)
-            if endpoint.backlog(message.rank) <= most:
+            if endpoint.backlog(message.rank, beyond=most) <= most:
                 endpoint.send(message)
 
     send(server.open_round(time.monotonic()))
@@ -76,7 +83,7 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
         now = time.monotonic()
         if packet is not None:
             backoff.reset()
-            send(server.receive(packet, now))
+            send(stopwatch.receive(packet, now))
         else:
             for rank in patience.exhausted(endpoint.unfinished(), now):
                 endpoint.cut_off(rank, f"a message of it has not come to its end within {patience.seconds:g} s")
@@ -91,6 +98,10 @@ def run_round(server: ParameterServer, endpoint: Endpoint, patience: Patience) -
             patience.resume(time.monotonic())
         elif packet is None:
             backoff.wait()
+    times = stopwatch.read()
+    if trial is not None:
+        trial.end_step(times.total)
+    return times
 
 
 def stop_workers(server: ParameterServer, endpoint: Endpoint, *, timeout: float) -> list[int]:

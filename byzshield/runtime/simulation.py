@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from byzshield.errors import TransportError
+from byzshield.runtime.breakdown import ExchangeTimes, Stopwatch
 from byzshield.runtime.pump import take_turn
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import in_process
@@ -29,20 +30,21 @@ class Simulation:
         self._endpoints = in_process(len(workers) + 1)
         self._channels = in_process(len(workers) + 1)
 
-    def run_round(self) -> None:
-        """Plays one round of the server, from the parameters to the last winner.
+    def run_round(self) -> ExchangeTimes:
+        """Plays one round of the server, from the parameters to the last winner; returns where the time went.
 
         Raises:
             TransportError: the round cannot end, which no peer can bring about.
         """
         server, inbox = self._server, self._endpoints[SERVER_RANK]
+        stopwatch = Stopwatch(server)
         if server.idle_checks:  # nobody waits here, and before the workers load other parameters, one check costs nothing
             self._deliver(server.check_past(self.now))
         self._deliver(server.open_round(self.now))
         while not server.round_done:
             turns = [take_turn(worker, self._endpoints[rank], self._channels[rank]) for rank, worker in self._workers.items()]
             while (packet := inbox.receive(server.accepts.message_bytes)) is not None:
-                self._deliver(server.receive(packet, self.now))
+                self._deliver(stopwatch.receive(packet, self.now))
             if server.busy:
                 self._deliver(server.work(self.now))
                 continue
@@ -53,6 +55,7 @@ class Simulation:
                 raise TransportError("nothing is left to wait for, and yet the round is not over")
             self.now = max(self.now, deadline)
             self._deliver(server.tick(self.now))
+        return stopwatch.read()
 
     def _deliver(self, outgoing: list[Message]) -> None:
         for message in outgoing:

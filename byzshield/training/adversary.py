@@ -6,6 +6,7 @@ from byzshield.arrays import Float32
 from byzshield.attacks import Attack, Selection, Situation
 from byzshield.choices import Knowledge, require_choice
 from byzshield.errors import FrameError
+from byzshield.placement import Assignment
 from byzshield.seeding import generator
 from byzshield.wire import ChunkLayout, Frame, Kind, Message, Packet, messages
 
@@ -76,6 +77,8 @@ class Adversary:
         self._taken_on: set[int] = set()  # those that no accomplice was given
         self._unforged: dict[int, Float32 | None] = {}  # those of them that are sent as they are
         self._early: list[tuple[int, Frame]] = []
+        self._fresh: set[int] = set()
+        self._split_before: tuple[Assignment, tuple[int, ...], dict[int, int]] | None = None
         self.accepts = messages.accepted_by_adversary(
             gradient=self._size, forged=self._forged_size(selection.assignment.num_files)
         )
@@ -89,6 +92,7 @@ class Adversary:
         self._rows = {}
         self._forged = None
         self._true = {}
+        self._fresh = set()
         files_of, targets = self._selection.assignment.at(step).files_of, self._selection.forged_at(step)
         self._held = {file for worker in self.members_here for file in files_of[worker].tolist()}
         self._unforged = dict.fromkeys(sorted(self._held - set(targets)))
@@ -123,11 +127,14 @@ class Adversary:
             return
         if file in self._unforged:
             self._unforged[file] = gradient
+            self._fresh.add(file)
         elif file in self._taken_on:
             self._true[file] = gradient[self._num_forged :]
+            self._fresh.add(file)
         elif not self.attack.collusive and file in self._held:
             forged = self._forge(gradient[: self._num_forged], file)
             self._rows[file] = np.concatenate([forged, gradient[self._num_forged :]])
+            self._fresh.add(file)
         if self._owners.get(file) in self.members_here:
             if self._rank == self._ranks[0]:
                 self._gather(file, gradient)
@@ -144,6 +151,11 @@ class Adversary:
             return self._forged
         return np.concatenate([self._forged, self._true[file]]) if file in self._true else None
 
+    def take_fresh(self) -> set[int]:
+        """The files of which it has become known since the last call what the members here send."""
+        fresh, self._fresh = self._fresh, set()
+        return fresh
+
     def receive(self, packet: Packet) -> None:
         """Takes a message from an accomplice; nonsense is dropped."""
         try:
@@ -154,6 +166,8 @@ class Adversary:
     def _split(self, members: tuple[int, ...]) -> dict[int, int]:
         """Gives each known file to the member with the least to do, if possible one that holds it."""
         assignment = self._selection.assignment.at(self._step)
+        if self._split_before is not None and self._split_before[0] is assignment and self._split_before[1] == members:
+            return self._split_before[2]
         share = dict.fromkeys(members, 0)
         owners: dict[int, int] = {}
         held = {
@@ -165,6 +179,7 @@ class Adversary:
                 continue
             owners[file] = min(holders or members, key=lambda worker: (share[worker], worker))
             share[owners[file]] += 1
+        self._split_before = assignment, members, owners
         return owners
 
     def _take(self, source: int, frame: Frame) -> None:
@@ -203,6 +218,7 @@ class Adversary:
         self._forged = news[: self._num_forged]
         rest = news[self._num_forged :].reshape(len(self._owners), -1)
         self._true |= zip(sorted(self._owners), rest, strict=True)
+        self._fresh |= self._held - self._unforged.keys()
 
     def _honest_copies(self) -> tuple[int, ...]:
         """How many honest workers hold each known file, in the order of the files."""

@@ -52,6 +52,7 @@ class DigestRound(Round):
         super().__init__(**arguments)
         self._fetches: dict[int, _Fetch] = {}
         self._due: list[tuple[float, int]] = []  # a heap of deadlines and files, which may have changed since
+        self._stranded: set[int] = set()  # files that nobody is left to deliver, unless somebody is to vote yet
 
     def receive(self, frame: Frame, now: float) -> list[Frame]:
         if not 0 <= frame.file < len(self.ballots):
@@ -69,7 +70,7 @@ class DigestRound(Round):
             self._fetches[file].deadline = inf
             self._count_late(file, now)
             requests += self._ask_next(file, now)
-        for file in self._fetches:
+        for file in [file for file in self._fetches if file in self._stranded] if self._stranded else ():
             requests += self._abandon_if_hopeless(file, now)
         return requests
 
@@ -199,10 +200,13 @@ class DigestRound(Round):
     def _abandon_if_hopeless(self, file: int, now: float) -> list[Frame]:
         """Gives a file up if nobody is left to deliver it, or to vote for it and deliver then; asks for such a vote."""
         fetch = self._fetches[file]
+        self._stranded.discard(file)
         if not fetch.missing or fetch.awaited or self.ballots[file].winner != fetch.winner:
             return []
         if not self.ballots[file].silent:
             self._lose(file)
+        elif file not in self.undecided:
+            self._stranded.add(file)
         return self._ask_further(file, now)
 
     def _schedule(self, file: int, deadline: float) -> None:

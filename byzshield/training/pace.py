@@ -92,6 +92,7 @@ class Pace:
         self._payload_seconds = [inf] * len(rank_of)
         self._payloads_now: dict[int, float] = {}
         self._deciding_seconds = 0.0
+        self.decisions = 0  # in this step
         self._step = 0
         self._asked_now = [0] * len(rank_of)
         self._asked_at = [0] * len(rank_of)
@@ -108,6 +109,7 @@ class Pace:
         self._credit = min(MOST_CREDIT, max(0.0, self._credit - self._spent) + EARNED)
         self._payloads_now, self._spent = {}, False
         self._deciding_seconds = 0.0
+        self.decisions = 0
         self._step += 1
         self._asked_now = [0] * len(self.rank_of)
 
@@ -142,8 +144,9 @@ class Pace:
         self._spent = True
 
     def decided(self, seconds: float) -> None:
-        """Notes that a file was decided so long after the parameters were sent."""
+        """Notes that a file was decided so long after the parameters were sent, or all of them at once."""
         self._deciding_seconds = seconds
+        self.decisions += 1
 
     def delivered(self, worker: int, seconds: float) -> None:
         """Notes that a part of a payload came, or was overdue, so long after it was asked for; the longest of a step counts."""

@@ -89,7 +89,6 @@ class Round(ABC):
         self._slow: set[int] = set()
         self._files_of = assignment.files_of
         self._spare = [set(workers) for workers in turns.spare]  # those who have not been asked to vote on each file
-        self._disputed: set[int] = set()  # files of which not all votes are equal
         self._requested = [0] * assignment.num_workers
         self._unreliable = set(filter(pace.is_doubted, range(assignment.num_workers))) if any(turns.spare) else set()
         self._detection = detection
@@ -164,14 +163,8 @@ class Round(ABC):
         """Acts on deadlines that have passed; returns what to send."""
         requests: list[Frame] = []
         if expired := self._votes.expire(now):
-            waited_for = {
-                worker
-                for file, ballot in enumerate(self.ballots)
-                if ballot.winner is None and file not in self.undecided
-                for worker in ballot.silent
-                if worker not in self._spare[file]
-            }.union(self._witnesses.values())
-            for worker in waited_for.intersection(expired):
+            witnesses = set(self._witnesses.values())
+            for worker in [one for one in expired if one in witnesses or self._is_waited_for(one)]:
                 self._count_late_votes(worker, "timeout")
             for worker in expired:
                 requests += self._expect_no_vote_of(worker, now)
@@ -229,11 +222,9 @@ class Round(ABC):
                 self._blame_dissenter(worker)
         else:
             self._check_still_open(file)
-            if value != next(iter(ballot.votes.values())):
-                self._disputed.add(file)
-                if self._audit is not None and self._audit.arbitrate and ballot.winner is None:
-                    self._checks.setdefault(file, "arbitration")
-            if ballot.winner is None and (file in self._disputed or not self._unreliable.isdisjoint(ballot.voters)):
+            if ballot.disputed and self._audit is not None and self._audit.arbitrate and ballot.winner is None:
+                self._checks.setdefault(file, "arbitration")
+            if ballot.winner is None and (ballot.disputed or not self._unreliable.isdisjoint(ballot.voters)):
                 requests += self._ask_further(file, now)
         if worker == self._witnesses.get(file):
             del self._witnesses[file]
@@ -251,9 +242,11 @@ class Round(ABC):
         if not spare or file in self.undecided or file in self.complete:
             return []
         missing = ballot.majority - ballot.most if ballot.winner is None else 1
-        missing -= sum(worker not in spare and worker not in self._unreliable for worker in ballot.silent)
+        missing -= len(ballot.silent - spare - self._unreliable)
+        if missing <= 0:
+            return []
         requests = []
-        candidates = spare.intersection(ballot.silent)
+        candidates = spare & ballot.silent
         for worker in sorted(candidates, key=lambda one: (one in self._unreliable, self._requested[one], one)):
             if missing <= 0:
                 break
@@ -283,13 +276,22 @@ class Round(ABC):
         self._blame.add(worker, cause)
         self._pace.late(worker)
 
+    def _is_waited_for(self, worker: int) -> bool:
+        """Whether a vote that it was asked for is missing of a file that is open."""
+        return any(
+            self.ballots[file].winner is None
+            and file not in self.undecided
+            and worker in self.ballots[file].silent
+            and worker not in self._spare[file]
+            for file in self._held_by(worker)
+        )
+
     def _expect_no_vote_of(self, worker: int, now: float) -> list[Frame]:
         if self._audit is not None:
             return self._replace_everywhere(worker, now)
-        for file, ballot in enumerate(self.ballots):
-            if worker in ballot.voters:
-                ballot.give_up_on(worker)
-                self._check_still_open(file)
+        for file in self._held_by(worker):
+            self.ballots[file].give_up_on(worker)
+            self._check_still_open(file)
         return []
 
     def _held_by(self, worker: int) -> list[int]:
@@ -314,8 +316,6 @@ class Round(ABC):
             if self._witnesses.get(file) == worker:
                 del self._witnesses[file]
                 self._checks[file] = "audit"
-            if not ballot.disputed:
-                self._disputed.discard(file)
             if ballot.winner is None:
                 requests += self._ask_further(file, now)
                 self._check_still_open(file)

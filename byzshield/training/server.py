@@ -162,7 +162,7 @@ class ParameterServer:
         self._placed, self._turns = assignment.at(1), turns(assignment.at(1), rank_of, on_request=on_request)
         self._pace = Pace(rank_of=rank_of, replication=assignment.replication, ceiling=round_timeout)
         self._not_before = 0.0
-        self._encoder = encoder
+        self.encoder = encoder
         self._quorum = quorum
         self._detection = detection
         self._momentum = momentum
@@ -190,6 +190,11 @@ class ParameterServer:
     def round_done(self) -> bool:
         """Whether `close_round` may be called."""
         return self._round is not None and self._round.done
+
+    @property
+    def decisions(self) -> int:
+        """How often in this step a vote has decided a file, or all files at once; it grows, and need not be their number."""
+        return self._pace.decisions
 
     @property
     def gradients(self) -> int:
@@ -229,7 +234,7 @@ class ParameterServer:
         parameters = self.state.model.parameter_vector()
         if self._audit is not None and self._audit.idle:
             self._parameters = parameters
-        news = messages.parameters(self._round.step, parameters, self._encoder)
+        news = messages.parameters(self._round.step, parameters, self.encoder)
         outgoing = self._to_every_rank(news)
         for rank in sorted(self._lost):
             outgoing += self._give_up_on(rank, now)
@@ -241,7 +246,7 @@ class ParameterServer:
         suspects = self._workers_on.get(packet.source, [])
         try:
             frame = self.accepts.open(packet)
-            if frame.worker not in suspects:
+            if frame.worker >= len(self._rank_of) or self._rank_of[frame.worker] != packet.source:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             outgoing = self._dispatch(frame, packet.source, now)

@@ -1,8 +1,7 @@
 """The logical workers of one process as a state machine: frames in, one file of work at a time, frames out."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence, Set
 
 import numpy as np
 
@@ -65,7 +64,7 @@ class Worker:
         self.adversary = adversary
         self._parameters = np.empty(computer.num_parameters, dtype=np.float32)
         self._byzantine: tuple[int, ...] = ()
-        self._queue: deque[int] = deque()
+        self._queue: OrderedDict[int, None] = OrderedDict()  # files to compute
         self._gradients: dict[int, Float32] = {}
         self._unsent: dict[int, list[int]] = {}  # files that Byzantine workers have still to vote on, and who of them
         self._requested: dict[int, list[int]] = {}  # files on which honest workers were asked to vote after all
@@ -103,11 +102,11 @@ class Worker:
         if self.adversary is None:
             return []
         self.adversary.receive(packet)
-        return self._send_forged()
+        return self._send_forged(self.adversary.take_fresh())
 
     def work(self) -> list[Message]:
         """Computes one file; returns what to send to the server."""
-        file = self._queue.popleft()
+        file, _ = self._queue.popitem(last=False)
         before = self._computer.seconds  # of all ranks that share the model
         gradient = self._computer(self.step, file)
         self._seconds += self._computer.seconds - before
@@ -124,13 +123,14 @@ class Worker:
                     messages_out += self._to_server(self._combination(worker, self._code, self._gradients.get))
         if self.adversary is not None and file not in self._known:
             self.adversary.learn(file, gradient)
-            messages_out += self._send_forged(None if self.adversary.attack.collusive else [file])
+            messages_out += self._send_forged(self.adversary.take_fresh())
         self._known.add(file)
         return messages_out
 
     def _begin(self, frame: Frame) -> None:
         messages.read_vector(frame, self._parameters)
         self._computer.load(self._parameters)
+        self._encoder.any_saving = frame.chunk == 1
         self._seconds = 0.0
         self.step, self._attempt = frame.step, frame.attempt
         self._gradients.clear()
@@ -144,7 +144,7 @@ class Worker:
         self._unsent = {file: list(workers) for file, workers in self._forged_first.items()}
         if self.adversary is not None:
             for_the_adversary = sorted({*for_the_adversary, *filter(self.adversary.computes, self._unsent)})
-        self._queue = deque(dict.fromkeys([*for_the_adversary, *self._order]))
+        self._queue = OrderedDict.fromkeys([*for_the_adversary, *self._order])
 
     def _take_places(self, assignment: Assignment, byzantine: tuple[int, ...]) -> None:
         """Works out what changes only with the assignment and with who is Byzantine: who votes on which file, in which order."""
@@ -172,8 +172,7 @@ class Worker:
             return self._to_server(self._vote(worker, file, vector, self._layout.digests(vector)))
         else:
             self._requested.setdefault(file, []).append(worker)
-        if file not in self._queue:
-            self._queue.append(file)
+        self._queue.setdefault(file)
         return []
 
     def _is_current(self, frame: Frame) -> bool:
@@ -207,20 +206,20 @@ class Worker:
         combined = code.encode(worker, vectors).view(np.float64)
         return messages.gradient_chunks(worker, self.step, worker, combined, layout=self._layout, encoder=self._encoder)
 
-    def _send_forged(self, files: Iterable[int] | None = None) -> list[Message]:
-        """Votes for every forged vector that has become known, of these files or of all."""
+    def _send_forged(self, files: Collection[int]) -> list[Message]:
+        """Votes for what has become known of these files, of which what is sent may be forged."""
         if self.adversary is None:
             return []
         messages_out: list[Message] = []
         if self._code is not None:
-            for worker in sorted({worker for workers in self._unsent.values() for worker in workers}):
+            for worker in sorted({worker for file in files for worker in self._unsent.get(file, ())}):
                 if frames := self._combination(worker, self._code, self.adversary.forged):
-                    for workers in self._unsent.values():
-                        workers[:] = [other for other in workers if other != worker]
+                    for file in self._assignment.files_of[worker].tolist():
+                        self._unsent[file].remove(worker)
                     messages_out += self._tampered(worker, frames)
             return messages_out
         before, joined = None, b""
-        for file in sorted(self._unsent if files is None else self._unsent.keys() & files):
+        for file in sorted(self._unsent.keys() & files):
             vector = self.adversary.forged(file)
             if vector is None:
                 continue
@@ -238,7 +237,7 @@ class Worker:
         """Addresses what is sent, and says in each frame how long this rank has computed in this step, and how much in all."""
         compute_us, gradients, attempt = round(1e6 * self._seconds), self._computed, self._attempt
         return [
-            replace(each, compute_us=compute_us, gradients=gradients, attempt=attempt).to(SERVER_RANK)
+            each.telling(SERVER_RANK, compute_us=compute_us, gradients=gradients, attempt=attempt)
             if isinstance(each, Frame)
             else each
             for each in outgoing

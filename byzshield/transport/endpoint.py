@@ -40,8 +40,8 @@ class Endpoint(Protocol):
     def unfinished(self) -> Mapping[int, int]:
         """The ranks whose next message has begun to arrive, and how many each had sent before."""
 
-    def backlog(self, rank: int) -> int:
-        """Messages to `rank` that it has not taken yet."""
+    def backlog(self, rank: int, *, beyond: int = 0) -> int:
+        """Messages to `rank` that it has not taken yet; if there may be no more than `beyond`, perhaps some that it has."""
 
     def lost(self) -> Mapping[int, str]:
         """Ranks that are dead or cut off, each with the reason."""

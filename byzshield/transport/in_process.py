@@ -37,7 +37,7 @@ class InProcessEndpoint:
             return Packet(source=source, tag=message.tag, data=message.data if accepted else None, num_bytes=num_bytes)
         return None
 
-    def backlog(self, rank: int) -> int:
+    def backlog(self, rank: int, *, beyond: int = 0) -> int:
         """Messages that wait in the inbox of `rank` and came from here."""
         return sum(source == self.rank for source, _ in self._queues[rank])
 

@@ -38,6 +38,7 @@ class Ballot(Generic[V]):
         self.majority = len(self.voters) // 2 + 1 if threshold is None else threshold
         self.winner: V | None = None
         self.votes: dict[int, V] = {}
+        self._counts: dict[V, int] = {}  # equal votes
         self._silent: set[int] = set(self.voters)
         self._counted_at_end = counted_at_end
 
@@ -52,8 +53,9 @@ class Ballot(Generic[V]):
         if worker in self.votes:
             raise FrameError(f"worker {worker} voted twice on a file")
         self.votes[worker] = value
+        self._counts[value] = self._counts.get(value, 0) + 1
         self._silent.discard(worker)
-        if self.winner is None and not self._counted_at_end and len(self.supporters_of(value)) >= self.majority:
+        if self.winner is None and not self._counted_at_end and self._counts[value] >= self.majority:
             self.winner = value
             return True
         return False
@@ -64,7 +66,7 @@ class Ballot(Generic[V]):
         Holders that have not voted count as so many different votes.
         """
         majority = len(self.voters - discarded) // 2 + 1
-        for value in dict.fromkeys(self.votes.values()):
+        for value in self._counts:
             if sum(worker not in discarded for worker in self.supporters_of(value)) >= majority:
                 self.winner = value
                 return True
@@ -90,8 +92,11 @@ class Ballot(Generic[V]):
         self._silent.discard(worker)
         if by is not None:
             self.admit(by)
-        self.votes.pop(worker, None)
-        if self.winner is None or len(self.supporters) >= self.majority:
+        if (vote := self.votes.pop(worker, None)) is not None:
+            self._counts[vote] -= 1
+            if not self._counts[vote]:
+                del self._counts[vote]
+        if self.winner is None or self._counts.get(self.winner, 0) >= self.majority:
             return False
         self.winner = None
         return True
@@ -102,9 +107,9 @@ class Ballot(Generic[V]):
         self.majority = 0
 
     @property
-    def silent(self) -> list[int]:
-        """Workers that have not voted and may yet do so, ascending."""
-        return sorted(self._silent)
+    def silent(self) -> Set[int]:
+        """Workers that have not voted and may yet do so."""
+        return self._silent
 
     @property
     def open(self) -> bool:
@@ -114,12 +119,12 @@ class Ballot(Generic[V]):
     @property
     def disputed(self) -> bool:
         """Whether not all votes are equal."""
-        return len(set(self.votes.values())) > 1
+        return len(self._counts) > 1
 
     @property
     def most(self) -> int:
         """The largest number of equal votes."""
-        return max((len(self.supporters_of(value)) for value in set(self.votes.values())), default=0)
+        return max(self._counts.values(), default=0)
 
     def supporters_of(self, value: V) -> list[int]:
         """Workers that voted for `value`, ascending."""

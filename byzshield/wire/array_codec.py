@@ -29,7 +29,11 @@ class ArrayEncoder:
 
     Args:
         compression: "on" keeps any saving; "auto" keeps a saving of at least 1/8 and, while chunks do not reach it, tries
-            ever fewer of them (float32 noise shrinks by 5 to 15 % and costs more than it saves on one host); "off" never.
+            ever fewer of them (float32 noise shrinks by 5 to 15 % and costs more than it saves on one host), unless it is told
+            that any saving is worth it; "off" never.
+
+    Attributes:
+        any_saving: whether "auto" keeps any saving for now.
 
     Raises:
         ParameterError: another word.
@@ -37,6 +41,7 @@ class ArrayEncoder:
 
     def __init__(self, compression: Compression) -> None:
         require_choice("compression", compression, Compression)
+        self.any_saving = False
         self._compression = compression
         self._misses = 0
         self._to_skip = 0
@@ -46,12 +51,12 @@ class ArrayEncoder:
         values = np.ascontiguousarray(values, dtype="<f4")
         if self._compression == "off" or values.size == 0:
             return False, values.tobytes()
-        if self._to_skip > 0:
+        if self._to_skip > 0 and not self.any_saving:
             self._to_skip -= 1
             return False, values.tobytes()
         packed: bytes = blosc.compress_ptr(values.ctypes.data, values.size, 4, 1, blosc.SHUFFLE, "lz4")
         saving = 1 - len(packed) / values.nbytes
-        if saving >= WORTH_KEEPING or (self._compression == "on" and saving > 0):
+        if saving >= WORTH_KEEPING or (saving > 0 and (self._compression == "on" or self.any_saving)):
             self._misses = 0
             return True, packed
         if self._compression == "auto":

@@ -49,7 +49,13 @@ class DType(IntEnum):
     @property
     def itemsize(self) -> int:
         """Bytes an element."""
-        return {DType.UINT8: 1, DType.FLOAT32: 4, DType.FLOAT64: 8}[self]
+        return _ITEMSIZE[self]
+
+
+# Ways to a member that cost a look-up and no call of the class: a server with a thousand workers decodes 16,000 frames a step.
+_ITEMSIZE: Final = {DType.UINT8: 1, DType.FLOAT32: 4, DType.FLOAT64: 8}
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_DTYPES: Final = {int(dtype): dtype for dtype in DType}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +98,9 @@ class Frame:
     @cached_property
     def encoded(self) -> bytes:
         """Header and payload, as they travel."""
+        return self._encode(self.attempt, self.compute_us, self.gradients)
+
+    def _encode(self, attempt: int, compute_us: int, gradients: int) -> bytes:
         header = _HEADER.pack(
             MAGIC,
             VERSION,
@@ -100,20 +109,24 @@ class Frame:
             self.dtype,
             self.worker,
             self.step,
-            self.attempt,
+            attempt,
             self.file,
             self.chunk,
             self.count,
             self.raw_bytes,
             len(self.payload),
-            self.compute_us,
-            self.gradients,
+            compute_us,
+            gradients,
         )
         return b"".join((header, self.payload))
 
     def to(self, rank: int) -> Message:
         """The message that carries this frame to `rank`."""
         return Message(rank=rank, tag=self.kind, data=self.encoded)
+
+    def telling(self, rank: int, *, attempt: int, compute_us: int, gradients: int) -> Message:
+        """The same message, but for what it tells of the sending rank."""
+        return Message(rank=rank, tag=self.kind, data=self._encode(attempt, compute_us, gradients))
 
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview, *, bounds: Mapping[int, int]) -> "Frame":
@@ -137,26 +150,26 @@ class Frame:
             raise FrameError(f"a frame of kind {kind} is not accepted here")
         if flags & ~FLAG_BLOSC:
             raise FrameError(f"unknown flags {flags:#x}")
-        if dtype not in DType._value2member_map_:
+        if dtype not in _DTYPES:
             raise FrameError(f"unknown dtype {dtype}")
         payload = view[HEADER_BYTES:]
         if payload_bytes != len(payload):
             raise FrameError(f"the header announces {payload_bytes} payload bytes; got {len(payload)}")
         if raw_bytes > bounds[kind]:
             raise FrameError(f"{raw_bytes} bytes are over the bound of {bounds[kind]} for this kind")
-        if raw_bytes != count * DType(dtype).itemsize:
+        if raw_bytes != count * _ITEMSIZE[_DTYPES[dtype]]:
             raise FrameError(f"{count} elements do not make {raw_bytes} bytes")
         compressed = bool(flags & FLAG_BLOSC)
         if payload_bytes >= raw_bytes if compressed else payload_bytes != raw_bytes:
             raise FrameError(f"a payload of {payload_bytes} bytes does not fit a raw length of {raw_bytes}")
         return cls(
-            kind=Kind(kind),
+            kind=_KINDS[kind],
             worker=worker,
             step=step,
             attempt=attempt,
             file=file,
             chunk=chunk,
-            dtype=DType(dtype),
+            dtype=_DTYPES[dtype],
             count=count,
             compressed=compressed,
             payload=payload,

@@ -32,6 +32,7 @@ COLUMNS: Final = (
     "loss",
     "reason",
     "blamed",
+    "breakdown",
 )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from byzshield.runtime.writers.writer import Line
+from byzshield.runtime.writers.writer import Line, numbers_of
 from byzshield.storage import RecordFile, named_errors
 
 __all__ = ["EventFile", "stored_events"]
@@ -70,7 +70,7 @@ class EventFile:
         self._file.close()
 
     def _event(self, line: Line) -> bytes:
-        numbers = {name: float(value) for name, value in line.items() if name != "step" and isinstance(value, int | float)}
+        numbers = {name: float(value) for name, value in numbers_of(line).items() if name != "step"}
         values = b"".join(
             VALUE + _sized(TAG + _sized(name.encode()) + SIMPLE_VALUE + struct.pack("<f", min(max(number, -LARGEST), LARGEST)))
             for name, number in numbers.items()

@@ -9,7 +9,7 @@ from typing import Final
 
 from byzshield.causes import CAUSES
 from byzshield.runtime.standing import Standing
-from byzshield.runtime.writers.writer import Line
+from byzshield.runtime.writers.writer import Line, numbers_of
 from byzshield.storage import parts_of, write_text
 
 __all__ = ["PrometheusFile"]
@@ -67,9 +67,7 @@ class PrometheusFile:
     def _take(self, lines: Sequence[Line]) -> None:
         for line in lines[self._taken :]:
             self._standing.add(line)
-            numbers = {
-                name: value for name, value in line.items() if isinstance(value, int | float) and not isinstance(value, bool)
-            }
+            numbers = {name: value for name, value in numbers_of(line).items() if not isinstance(value, bool)}
             self._newest.update(numbers)
             self._sums.update({name: numbers[name] for name in COUNTED if name in numbers})
             self._sums["skipped_steps"] += not line.get("applied", True)

@@ -3,10 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["Line", "Writer"]
+__all__ = ["Line", "Writer", "numbers_of"]
 
 Line = Mapping[str, Any]
 """A line of metrics.jsonl; its numbers are finite or None."""
+
+
+def numbers_of(line: Line) -> dict[str, float | bool]:
+    """The numbers of a line; one in a table has the table's name before its own.
+
+    >>> numbers_of({"step": 3, "breakdown": {"wait": 0.5}, "reason": "none"})
+    {'step': 3, 'breakdown/wait': 0.5}
+    """
+    numbers: dict[str, float | bool] = {}
+    for name, value in line.items():
+        entries = {f"{name}/{key}": entry for key, entry in value.items()} if isinstance(value, Mapping) else {name: value}
+        numbers.update((key, entry) for key, entry in entries.items() if isinstance(entry, int | float))
+    return numbers
 
 
 class Writer(Protocol):

@@ -33,7 +33,7 @@ class MPIEndpoint:
         self.size: int = self._comm.Get_size()
         # At the server, a message is sent when its rank has taken it, so that none gathers in a buffer on the way.
         self._start = self._comm.Issend if self.rank == SERVER_RANK else self._comm.Isend
-        self._sending: dict[int, list[tuple[Any, bytes]]] = {}
+        self._sending: dict[int, deque[tuple[Any, bytes]]] = {}
         self._lost: dict[int, str] = {}
         self._credit: dict[int, tuple[int, int]] = {}
         self._drain = Drain()
@@ -69,14 +69,16 @@ class MPIEndpoint:
         except MPI.Exception as error:
             self._note_failure(error, rank)
             return
-        self._sending.setdefault(rank, []).append((request, message.data))
-        self._reap(rank)
+        self._sending.setdefault(rank, deque()).append((request, message.data))
 
     def receive(self, bounds: Mapping[int, int]) -> Packet | None:
         """Polls one rank after the other, so that none keeps another waiting; looks now and then for what nobody wants."""
         self._drain.go_on()
         if (packet := self._next(self._wanted, bounds)) is not None:
             return packet
+        # Not after each message that is sent: a test that finds nothing gives the core away, for as long as others want it.
+        for rank in list(self._sending):
+            self._reap(rank)
         self._idle = (self._idle + 1) % UNWANTED_EVERY
         if self._idle != 0:
             return None
@@ -110,9 +112,10 @@ class MPIEndpoint:
         """The ranks that are heard whose next message has begun to arrive, and how many each had sent before."""
         return {lane.rank: lane.taken for lane in self._lanes if lane.heard and lane.unfinished}
 
-    def backlog(self, rank: int) -> int:
+    def backlog(self, rank: int, *, beyond: int = 0) -> int:
         """Messages to `rank` that it has not taken, at the server; elsewhere, that MPI has not handed over yet."""
-        self._reap(rank)
+        if len(self._sending.get(rank, ())) > beyond:
+            self._reap(rank)
         return len(self._sending.get(rank, ()))
 
     def lost(self) -> Mapping[int, str]:
@@ -172,8 +175,14 @@ class MPIEndpoint:
             return None
 
     def _reap(self, rank: int) -> None:
+        """Forgets what the rank has taken; it takes one message after the other, so that one test tells most of the time."""
+        waiting = self._sending[rank]
         try:
-            self._sending[rank] = [entry for entry in self._sending.get(rank, ()) if not entry[0].Test()]
+            while waiting[0][0].Test():
+                waiting.popleft()
+                if not waiting:
+                    del self._sending[rank]
+                    return
         except MPI.Exception as error:
             self._note_failure(error, rank)
 

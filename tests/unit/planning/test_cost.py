@@ -1,7 +1,10 @@
 """The predicted cost of a step, against counts by hand."""
 
+from dataclasses import replace
+
 import pytest
 
+from byzshield.errors import ParameterError
 from byzshield.placement import baseline, frc, mols
 from byzshield.planning import Cluster, cost_of
 
@@ -15,14 +18,39 @@ def test_the_cost_is_what_a_count_by_hand_gives():
     assert cost.server_bytes_sent == 15 * 4_000_000
     assert cost.server_bytes_received_full == 75 * 4_000_000
     assert cost.server_bytes_received_digest == 25 * 4_000_000 + 75 * 4 * 32
-    assert cost.step_seconds_full == pytest.approx(2.0 + 0.06 + 0.3)
-    assert cost.step_seconds_digest == pytest.approx(2.0 * 2 / 3 + 0.06 + 0.1 + 9.6e-6)  # two of three copies decide
+    # The server works for 1.7 ns on each byte, and for 25 us on each chunk, which is longer than a byte's 1 ns on the link.
+    worker = 2.0 + 5 * 0.004 * 1.3  # and a worker for 1.3 ns on each byte of its gradients
+    assert cost.step_seconds_full == pytest.approx(worker + 0.06 + 0.3 * 1.7 + 300 * 25e-6)
+    assert cost.step_seconds_digest == pytest.approx(
+        worker * 2 / 3 + 0.06 + 0.1 * 1.7 + 100 * 25e-6
+    )  # two of three copies decide
 
 
 def test_where_each_worker_holds_one_file_all_copies_are_computed_at_once():
     cost = cost_of(frc(num_workers=15, replication=3), CLUSTER)
-    assert cost.step_seconds_digest == pytest.approx(2.0 + 0.06 + 5 * 0.004 + 15 * 4 * 32 / 1e9)
+    assert cost.step_seconds_digest == pytest.approx(2.0 + 0.0052 + 0.06 + 5 * 0.004 * 1.7 + 20 * 25e-6)
 
 
 def test_the_baseline_divides_the_batch_evenly():
-    assert cost_of(baseline(num_workers=5), CLUSTER).step_seconds_full == pytest.approx(2.0 + 2 * 5 * 0.004)
+    assert cost_of(baseline(num_workers=5), CLUSTER).step_seconds_full == pytest.approx(2.0052 + 0.02 + 0.02 * 1.7 + 20 * 25e-6)
+
+
+def test_on_a_slow_link_its_bandwidth_and_latency_decide():
+    cluster = replace(CLUSTER, bandwidth=1e9, latency=0.1)
+    cost = cost_of(mols(load=5, replication=3), cluster)
+    assert cost.step_seconds_full == pytest.approx(0.1 + 2.026 + 8 * (0.06 + 0.3))
+    assert cost.step_seconds_digest == pytest.approx(2 * 0.1 + 2.026 * 2 / 3 + 8 * (0.06 + 0.1))
+
+
+def test_with_a_thousand_workers_and_nothing_to_compute_the_votes_decide():
+    cluster = Cluster(num_parameters=610, bandwidth=1e12, gradient_seconds=0.0)
+    votes, payloads = 992 * 32 * 16 / 31, 1024
+    assert cost_of(mols(load=32, replication=31), cluster).step_seconds_digest == pytest.approx(
+        (votes + payloads) * 25e-6, rel=0.02
+    )
+
+
+@pytest.mark.parametrize("latency", [-1.0, float("nan"), float("inf")])
+def test_a_latency_that_is_none_is_refused(latency: float):
+    with pytest.raises(ParameterError, match="finite latency of at least 0"):
+        Cluster(latency=latency)

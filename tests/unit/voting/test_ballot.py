@@ -13,7 +13,7 @@ def test_two_of_three_decide_before_the_third_has_voted() -> None:
     assert ballot.cast(2, "a") is False
     assert ballot.open
     assert ballot.cast(9, "a") is True
-    assert (ballot.winner, ballot.supporters, ballot.silent, ballot.open) == ("a", [2, 9], [7], False)
+    assert (ballot.winner, ballot.supporters, ballot.silent, ballot.open) == ("a", [2, 9], {7}, False)
 
 
 def test_a_late_vote_changes_nothing_but_shows_dissent() -> None:
