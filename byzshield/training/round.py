@@ -103,7 +103,6 @@ class Round(ABC):
         self._standing_in: dict[int, list[int]] = {}  # files of workers that stand in for others
         self._checks: dict[int, Evidence] = {}  # files that the server is to compute, in this order
         self._witnesses: dict[int, int] = {}  # further workers that were asked to compute a decided file
-        self._drawn: dict[int, bool] = {}
         self._lost: set[int] = set()  # files that no worker can decide or deliver any more
 
     @property
@@ -341,12 +340,12 @@ class Round(ABC):
         return min(left, key=self._pace.is_slow, default=None)
 
     def _draw(self, file: int, now: float) -> list[Frame]:
-        """Has a decided file checked if it is drawn, by the server or by one more worker."""
-        if self._audit is None or file in self.settled:
-            return []
-        if file not in self._drawn:
-            self._drawn[file] = self._audit.draws(self.step, file)
-        if not self._drawn[file]:
+        """Has a decided file checked if it is drawn, by the server or by one more worker.
+
+        A file that is decided again, without somebody who was convicted, is drawn anew: who stands in may be an accomplice, and
+        can tell that it was not drawn before, or the server would have settled it.
+        """
+        if self._audit is None or file in self.settled or not self._audit.draws(self.step, file):
             return []
         ballot = self.ballots[file]
         candidates = [one for one in range(self._num_workers) if one not in ballot.voters | ballot.former | self._absent]
