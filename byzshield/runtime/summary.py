@@ -4,7 +4,9 @@ import resource
 import statistics
 from typing import Any, Literal
 
+from byzshield.config.schema import AuditSection
 from byzshield.errors import RunStopped
+from byzshield.guarantee import guarantee_in_words
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.components import one_line
 from byzshield.runtime.metrics import MetricsLog
@@ -57,7 +59,7 @@ def summarize(
         "communication_seconds_median": _median(lines, "communication_seconds"),
         "corrupted_files_max": max((line.get("corrupted_files", 0) for line in lines), default=0),
         "num_files": builder.assignment.num_files,
-        **_audits(server, lines),
+        **_audits(config.audit, server, lines),
         "undecided_files": sum(line.get("undecided_files", 0) for line in lines),
         "skipped_steps": sum(not line.get("applied", True) for line in lines),
         "blamed": server.blame.report(),
@@ -72,8 +74,8 @@ def summarize(
     }
 
 
-def _audits(server: ParameterServer, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Who is expelled and what was checked; nothing in a run without audits."""
+def _audits(section: AuditSection, server: ParameterServer, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Who is expelled, what was checked and what that promises; nothing in a run without audits."""
     if not lines or "audited" not in lines[-1]:
         return {}
     proofs = server.convictions.proofs.items()
@@ -82,6 +84,7 @@ def _audits(server: ParameterServer, lines: list[dict[str, Any]]) -> dict[str, A
         "audited_files": server.checked["audited"],
         "arbitrations": server.checked["arbitrated"],
         "rolled_back_steps": lines[-1]["rolled_back_steps"],
+        "guarantee": guarantee_in_words(section.rate, arbitrated=section.arbitrate, witnessed=section.by == "workers"),
     }
 
 
