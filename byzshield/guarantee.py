@@ -24,7 +24,7 @@ def escape_probability(rate: float, lies: int) -> float:
     return float((1 - rate) ** lies)
 
 
-def wrong_files_expected(rate: float) -> float:
+def wrong_files_expected(rate: float, *, idle: bool = False) -> float:
     """(1 - p) / p: the mean number of wrong files that a worker brings about before it is convicted, however it spreads them.
 
     The lie that convicts it is replaced in its own step, as are its others in that step, so this is an upper bound where it votes
@@ -32,11 +32,12 @@ def wrong_files_expected(rate: float) -> float:
 
     Args:
         rate: p, 0 to 1; infinite for 0.
+        idle: whether files of the step before are checked; then the lie that convicts it has counted as well: 1 / p.
 
-    >>> wrong_files_expected(0.2)
-    4.0
+    >>> wrong_files_expected(0.2), wrong_files_expected(0.2, idle=True)
+    (4.0, 5.0)
     """
-    return (1 - rate) / rate if rate else inf
+    return (1 - rate * (not idle)) / rate if rate else inf
 
 
 def effective_rate(rate: float, *, honest: int, candidates: int) -> float:
@@ -68,22 +69,24 @@ def lies_until(rate: float, probability: float) -> float:
     return ceil(log1p(-probability) / log1p(-rate))
 
 
-def guarantee_in_words(rate: float, *, arbitrated: bool, witnessed: bool = False) -> str:
+def guarantee_in_words(rate: float, *, arbitrated: bool, witnessed: bool = False, idle: bool = False) -> str:
     """What a run's audits promise, in one line; empty if there are none.
 
     Args:
-        rate: p, 0 to 1.
+        rate: p, 0 to 1; with `idle` the share of all files that was checked.
         arbitrated: whether the server settles every disagreement.
         witnessed: whether workers check workers.
+        idle: whether as many files are checked as the server has time for.
 
     >>> guarantee_in_words(0.2, arbitrated=False)
     'who lies in k files escapes with probability 0.8^k (10 files: 11%), and 4 files are wrong on average before'
     """
     words = ["a file is wrong only if all its holders collude"] if arbitrated else []
-    if rate:
+    if rate or idle:
         example = f"{SAMPLE} files: {escape_probability(rate, SAMPLE):.0%}"
+        condition = ", if witnesses are honest" if witnessed else ", unless it knows when the server has no time" if idle else ""
         words.append(
-            f"who lies in k files escapes with probability {1 - rate:g}^k ({example}), and {wrong_files_expected(rate):.3g} "
-            f"files are wrong on average before{', if witnesses are honest' if witnessed else ''}"
+            f"who lies in k files escapes with probability {1 - rate:.3g}^k ({example}), and "
+            f"{wrong_files_expected(rate, idle=idle):.3g} files are wrong on average before{condition}"
         )
     return "; ".join(words)

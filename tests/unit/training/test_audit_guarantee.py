@@ -5,6 +5,7 @@ from math import inf, sqrt
 
 import numpy as np
 import pytest
+from event_driven_server import Peers, gradient, make_server
 
 from byzshield.guarantee import effective_rate, escape_probability, guarantee_in_words, lies_until, wrong_files_expected
 from byzshield.placement import Assignment, baseline, cyclic, permuted
@@ -179,6 +180,32 @@ def test_witnesses_who_are_accomplices_make_checks_as_much_rarer_as_stated() -> 
     rate = effective_rate(RATE, honest=5, candidates=8)
     for lies_told in (1, 2, 5):
         assert_binomial(sum(count >= lies_told for count in counts), RUNS, escape_probability(rate, lies_told))
+
+
+def test_in_idle_time_a_lie_is_found_a_step_later_as_often_as_files_are_checked() -> None:
+    num_workers, runs = 3, 80
+    true, false = gradient(1, 2, 3), gradient(-100, 2, 3)
+    counts = []
+    for seed in range(runs):
+        audit = Audit(computer=lambda *_: true, arbitrate=False, rate=0.0, idle=True, seed=seed)
+        server = make_server(baseline(num_workers=num_workers), audit=audit)
+        while LIAR not in server.convictions.expelled:
+            peers = Peers(server)
+            server.open_round(0.0)
+            for worker in range(num_workers):
+                values = false if worker == LIAR else true
+                peers.vote(worker, worker, values, step=server.step + 1)
+                peers.pay(worker, worker, values, step=server.step + 1)
+            server.close_round(server.aggregate())
+            assert server.idle_checks == 1  # as many as others compute
+            server.check_past(0.0)
+        assert server.convictions.expelled == {LIAR}
+        counts.append(server.step)
+    rate = 1 / num_workers
+    for lies_told in (2, 3, 5):  # the first always counts
+        assert_binomial(sum(count >= lies_told for count in counts), runs, escape_probability(rate, lies_told - 1))
+    deviation = sqrt(1 - rate) / rate
+    assert abs(sum(counts) / runs - wrong_files_expected(rate, idle=True)) <= DEVIATIONS * deviation / sqrt(runs)
 
 
 def test_nobody_is_convicted_where_nobody_lies() -> None:
