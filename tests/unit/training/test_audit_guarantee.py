@@ -170,6 +170,17 @@ def test_where_all_but_one_lie_each_does_what_it_could_do_alone_at_most_and_the_
     assert sum(counts) / len(counts) <= wrong_files_expected(RATE)
 
 
+def test_of_accomplices_who_lie_once_and_at_the_same_time_all_escape_or_none() -> None:
+    rate, num_workers, escaped = 0.1, 15, 0
+    for seed in range(RUNS):
+        play = Play(baseline(num_workers=num_workers), lambda play, worker, file: worker > 0 and play.step == 1, seed, rate=rate)
+        play.play()
+        play.play()
+        assert (len(play.convicted), len(play.wrong)) in ((0, num_workers - 1), (num_workers - 1, 0))
+        escaped += not play.convicted
+    assert_binomial(escaped, RUNS, escape_probability(rate, num_workers - 1))
+
+
 def test_witnesses_who_are_accomplices_make_checks_as_much_rarer_as_stated() -> None:
     num_workers, colluders = 9, range(4)
 
