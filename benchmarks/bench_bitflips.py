@@ -43,7 +43,7 @@ DEFENSES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "r = 3, vote alone": {"placement": {"scheme": "cyclic", "replication": 3}},
 }
-PRESETS = {"smoke": {"trials": 2, "steps": 3}, "full": {"trials": 60, "steps": 15}}
+PRESETS = {"smoke": {"trials": 2, "steps": 3}, "full": {"trials": 40, "steps": 12}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def audits_in_words(summary: Mapping[str, Any]) -> list[str]:
     if "guarantee" not in summary:
         return []
     expelled = ", ".join(summary["expelled"]) or "nobody"
-    checked = f"{summary['audited_files']} files drawn and checked, {summary['arbitrations']} arbitrated"
+    checked = f"{summary['audited_files']} files checked, {summary['arbitrations']} arbitrated"
     return [
         f"audits     {checked}; expelled: {expelled}; {summary['rolled_back_steps']} steps done again",
         f"guarantee  {summary['guarantee']}",
