@@ -2,10 +2,11 @@
 
     python benchmarks/bench_audit.py --preset smoke|full [--json] [--convictions N]
 
-K = 15 workers, the same network, data, batch and initial weights everywhere. Four parts, all but the third real mpirun jobs:
-seconds a step without liars, each job as often as `repeats` says, by turns; under liars who reverse all their gradients; the
-accuracy under each of three attacks, of which the worst counts, in the simulator, whose weights are those of the jobs; and N
-steps with audits and no liar, in which nobody may be convicted. All of a preset runs on one machine; nothing else should.
+The same network, data, batch and initial weights everywhere, for K = 15 workers (smoke: 2). Four parts, all but the third real
+mpirun jobs: seconds a step without liars, each job as often as `repeats` says, by turns; under liars who reverse all their
+gradients; the accuracy under each of three attacks, of which the worst counts, in the simulator, whose weights are those of the
+jobs; and N steps with audits and no liar, in which nobody may be convicted. All of a preset runs on one machine; nothing else
+should.
 """
 
 import argparse
@@ -29,42 +30,46 @@ from byzshield.config import RunConfig, dump, from_table, load
 from byzshield.errors import DivergedError
 from byzshield.runtime.metrics import read_metrics
 
-NUM_WORKERS = 15
 RATE = 0.1
 SCALE = 100.0  # of reversed gradients
+CHANCE = 0.1  # the accuracy of a guess
 DDP = "DDP"
 Tables = dict[str, dict[str, Any]]
 ROLLBACK = {"rollback": True, "clean_steps": 20}
 BASELINE, CYCLIC, MOLS = {"scheme": "baseline"}, {"scheme": "cyclic", "replication": 2}, {"scheme": "mols", "replication": 3}
 MEAN, MEDIAN = {"rule": "mean"}, {"rule": "median"}
+BORNE = f"r = 1, rate {RATE:g}, median"  # which bears what slips through
 DEFENSES: dict[str, Tables] = {
     "r = 1": {"placement": BASELINE, "aggregation": MEAN},
     f"r = 1, rate {RATE:g}": {"placement": BASELINE, "aggregation": MEAN, "audit": {"rate": RATE, **ROLLBACK}},
     "r = 1, idle": {"placement": BASELINE, "aggregation": MEAN, "audit": {"rate": "idle", **ROLLBACK}},
-    f"r = 1, rate {RATE:g}, median": {"placement": BASELINE, "aggregation": MEDIAN, "audit": {"rate": RATE, **ROLLBACK}},
+    BORNE: {"placement": BASELINE, "aggregation": MEDIAN, "audit": {"rate": RATE, **ROLLBACK}},
     "r = 2, arbitration": {"placement": CYCLIC, "aggregation": MEAN, "audit": {"arbitrate": True, **ROLLBACK}},
     "r = 3, vote": {"placement": MOLS, "aggregation": MEDIAN},
 }
-MOST_ROWS = {15: 7, 25: 12}  # wrong files that a median bears, by files
 TIMED: Tables = {"model": {"name": "lenet"}}
 TRAINED: Tables = {"model": {"name": "mlp"}}
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
+        "num_workers": 2,
         "defenses": ["r = 1", f"r = 1, rate {RATE:g}"],
-        "ranks": 3,
-        "attacked_ranks": 3,
+        "simulated": ["r = 1", f"r = 1, rate {RATE:g}"],
+        "ranks": 2,
+        "attacked_ranks": 2,
         "repeats": 1,
         "timed_steps": 5,
         "steps": 12,
         "liars": [],
-        "simulated_liars": [14],
+        "simulated_liars": [1],
         "convictions": 0,
     },
     "full": {
-        "defenses": list(DEFENSES),
+        "num_workers": 15,
+        "defenses": [name for name in DEFENSES if name != BORNE],
+        "simulated": list(DEFENSES),
         "ranks": 16,
-        "attacked_ranks": 4,
-        "repeats": 2,
+        "attacked_ranks": 3,
+        "repeats": 1,
         "timed_steps": 40,
         "steps": 60,
         "liars": [3, 7, 14],
@@ -86,6 +91,11 @@ class Bench:
     chosen: dict[str, Any]
     folder: Path
 
+    @property
+    def num_workers(self) -> int:
+        """K."""
+        return int(self.chosen["num_workers"])
+
     def config(
         self, defense: str, num_byzantine: int, attack: dict[str, Any] | None = None, *, tables: Tables = TRAINED
     ) -> RunConfig:
@@ -99,7 +109,7 @@ class Bench:
                 "output_dir": str(self.folder),
                 "module_dir": str(Path(__file__).parent),
             },
-            "cluster": {"num_workers": NUM_WORKERS},
+            "cluster": {"num_workers": self.num_workers},
             "data": {"name": "mnist5k", "batch_size": 300},
             "attack": {**(attack or attacks(steps)["reversed"]), "num_byzantine": num_byzantine, "selection": "first"},
             "optimizer": {"name": "SGD", "lr": 0.1, "momentum": 0.9},
@@ -108,10 +118,9 @@ class Bench:
         for table in (base, DEFENSES[defense], tables):
             for section, values in table.items():
                 merged[section] = {**merged.get(section, {}), **values}
-        if num_byzantine > 3 or merged["placement"] is not MOLS:
-            # Some would be refused, since no rule bears what so many can do; it is to be seen.
-            files = 25 if merged["placement"]["scheme"] == "mols" else 15
-            merged["aggregation"]["num_corrupted"] = min(MOST_ROWS[files], num_byzantine * files // NUM_WORKERS)
+        # Where more files can be wrong than a median bears, the run would be refused; it is to be seen.
+        files = 25 if merged["placement"] == MOLS else self.num_workers
+        merged["aggregation"]["num_corrupted"] = min((files - 1) // 2, num_byzantine * files // self.num_workers)
         return from_table(merged)
 
     def job(self, config: RunConfig, ranks: int) -> dict[str, Any]:
@@ -140,7 +149,7 @@ class Bench:
         run_file.write_text(dump(config))
         script = str(Path(__file__).resolve())
         words = [script, "--ddp", str(run_file), "--output", str(output), "--liars", *map(str, liars)]
-        bench_round._run(NUM_WORKERS, words, None)
+        bench_round._run(self.num_workers, words, None)
         found: dict[str, dict[str, Any]] = json.loads(output.with_suffix(".json").read_text())
         return {int(count): row for count, row in found.items()}
 
@@ -171,21 +180,31 @@ class Bench:
         for name in self.chosen["defenses"]:
             for count in [0, *self.chosen["liars"]] if self.chosen["liars"] else []:
                 rows.append({"defense": name, "num_byzantine": count, **self.job(self.config(name, count), ranks)})
-                _tell(f"{name}, {count} of {NUM_WORKERS} reverse all gradients: accuracy {rows[-1]['accuracy']}")
+                _tell(f"{name}, {count} of {self.num_workers} reverse all gradients: accuracy {rows[-1]['accuracy']}")
         liars = self.chosen["liars"]
         found = self.ddp(self.config("r = 1", 0), [0, *liars]) if liars else {}
         return rows + [{"defense": DDP, "num_byzantine": count, **row} for count, row in found.items()]
 
-    def worst(self) -> list[dict[str, Any]]:
-        """Accuracy under each attack, and the worst; chance is 0.1, and so is what a model that diverged counts."""
+    def worst(self, attacked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Accuracy under each attack, and the worst; chance is 0.1, and so is what a model that diverged counts.
+
+        Args:
+            attacked: what jobs have shown already, under gradients that are all reversed.
+        """
+        known = {(row["defense"], row["num_byzantine"]): row for row in attacked}
         rows = []
-        for name in self.chosen["defenses"]:
+        for name in self.chosen["simulated"]:
             for count in self.chosen["simulated_liars"]:
-                found = {label: self._simulated(name, count, attack) for label, attack in attacks(self.chosen["steps"]).items()}
+                found = {}
+                for label, attack in attacks(self.chosen["steps"]).items():
+                    if label == "reversed" and (row := known.get((name, count))) is not None:
+                        found[label] = {"accuracy": row["accuracy"] or CHANCE, "expelled": len(row["expelled"])}
+                    else:
+                        found[label] = self._simulated(name, count, attack)
                 worst = min(found, key=lambda label: found[label]["accuracy"])
                 row = {"defense": name, "num_byzantine": count, "attack": worst, "accuracy": found[worst]["accuracy"]}
                 rows.append({**row, "by_attack": found})
-                _tell(f"{name}, {count} of {NUM_WORKERS}, in the simulator: {row['accuracy']:.3f} ({worst})")
+                _tell(f"{name}, {count} of {self.num_workers}, in the simulator: {row['accuracy']:.3f} ({worst})")
         return rows
 
     def _simulated(self, defense: str, num_byzantine: int, attack: dict[str, Any]) -> dict[str, Any]:
@@ -194,18 +213,19 @@ class Bench:
         with contextlib.suppress(DivergedError):
             _, summary = simulate(self.config(defense, num_byzantine, attack), overwrite=True)
             return {"accuracy": summary["test_accuracy"], "expelled": len(summary.get("expelled", {}))}
-        return {"accuracy": 0.1, "expelled": len(_summary(self.folder / "bench").get("expelled", {}))}
+        return {"accuracy": CHANCE, "expelled": len(_summary(self.folder / "bench").get("expelled", {}))}
 
     def convictions(self, steps: int) -> dict[str, Any]:
         """Trains honest workers with audits; nobody may be convicted."""
         tables: Tables = {
             "run": {"steps": steps, "checkpoint_every": 0},
-            "data": {"batch_size": 2 * NUM_WORKERS},
+            "cluster": {"num_workers": 5},
+            "data": {"batch_size": 10},
             "model": {"name": "mlp", "hidden": [8]},
             "optimizer": {"lr": 0.01, "momentum": 0.0},
             "audit": {"rollback": False},
         }
-        row = self.job(self.config(f"r = 1, rate {RATE:g}", 0, tables=tables), 3)
+        row = self.job(self.config(f"r = 1, rate {RATE:g}", 0, tables=tables), 2)
         _tell(f"{steps} steps without liars: {row['audited_files']} files checked, {len(row['expelled'])} workers expelled")
         return {"steps": steps, **row}
 
@@ -269,11 +289,15 @@ def _train_with_ddp(config: RunConfig, output: Path, liars: list[int]) -> None:
 
 def _measure(preset: str, convictions: int | None) -> dict[str, Any]:
     chosen = PRESETS[preset]
-    document: dict[str, Any] = {"preset": preset, "num_workers": NUM_WORKERS, **chosen}
+    document: dict[str, Any] = {"preset": preset, **chosen}
     began = time.time()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(chosen, Path(folder))
-        document |= {"undisturbed": bench.undisturbed(), "attacked": bench.attacked(), "worst": bench.worst()}
+        document |= {
+            "undisturbed": bench.undisturbed(),
+            "attacked": (attacked := bench.attacked()),
+            "worst": bench.worst(attacked),
+        }
         if steps := chosen["convictions"] if convictions is None else convictions:
             document["without_liars"] = bench.convictions(steps)
     machine = {"cores": os.cpu_count(), "load_at_the_end": os.getloadavg()[0]}
