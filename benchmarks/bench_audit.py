@@ -28,11 +28,13 @@ import bench_round
 
 from byzshield.config import RunConfig, dump, from_table, load
 from byzshield.errors import DivergedError
+from byzshield.guarantee import escape_probability
 from byzshield.runtime.metrics import read_metrics
 
 RATE = 0.1
 SCALE = 100.0  # of reversed gradients
 CHANCE = 0.1  # the accuracy of a guess
+ONCE = "reversed once"
 DDP = "DDP"
 Tables = dict[str, dict[str, Any]]
 ROLLBACK = {"rollback": True, "clean_steps": 20}
@@ -71,9 +73,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "attacked_ranks": 3,
         "repeats": 1,
         "timed_steps": 40,
-        "steps": 60,
+        "steps": 40,
         "liars": [3, 7, 14],
-        "simulated_liars": [3, 7, 14],
+        "simulated_liars": [7, 14],
         "convictions": 10_000,
     },
 }
@@ -200,20 +202,26 @@ class Bench:
                     if label == "reversed" and (row := known.get((name, count))) is not None:
                         found[label] = {"accuracy": row["accuracy"] or CHANCE, "expelled": len(row["expelled"])}
                     else:
-                        found[label] = self._simulated(name, count, attack)
+                        found[label] = self._simulated(name, count, attack, escapes=label == ONCE)
                 worst = min(found, key=lambda label: found[label]["accuracy"])
                 row = {"defense": name, "num_byzantine": count, "attack": worst, "accuracy": found[worst]["accuracy"]}
                 rows.append({**row, "by_attack": found})
                 _tell(f"{name}, {count} of {self.num_workers}, in the simulator: {row['accuracy']:.3f} ({worst})")
         return rows
 
-    def _simulated(self, defense: str, num_byzantine: int, attack: dict[str, Any]) -> dict[str, Any]:
+    def _simulated(self, defense: str, num_byzantine: int, attack: dict[str, Any], *, escapes: bool) -> dict[str, Any]:
+        """The accuracy, if liars who lie once `escape` that of a run without draws, which has the same weights as if none was."""
         from byzshield.runtime import simulate
 
+        tables, rate = TRAINED, DEFENSES[defense].get("audit", {}).get("rate")
+        found: dict[str, Any] = {"accuracy": CHANCE}
+        if escapes and rate is not None:
+            tables = {**TRAINED, "audit": {"rate": 0.0, "rollback": False}}
+            found["escapes"] = None if rate == "idle" else escape_probability(rate, num_byzantine)
         with contextlib.suppress(DivergedError):
-            _, summary = simulate(self.config(defense, num_byzantine, attack), overwrite=True)
-            return {"accuracy": summary["test_accuracy"], "expelled": len(summary.get("expelled", {}))}
-        return {"accuracy": CHANCE, "expelled": len(_summary(self.folder / "bench").get("expelled", {}))}
+            _, summary = simulate(self.config(defense, num_byzantine, attack, tables=tables), overwrite=True)
+            found |= {"accuracy": summary["test_accuracy"], "expelled": len(summary.get("expelled", {}))}
+        return found
 
     def convictions(self, steps: int) -> dict[str, Any]:
         """Trains honest workers with audits; nobody may be convicted."""
@@ -235,7 +243,7 @@ def attacks(steps: int) -> dict[str, dict[str, Any]]:
     return {
         "reversed": {"name": "reversed_gradient", "scale": SCALE},
         "alie": {"name": "alie", "z": 1.5},
-        "reversed once": {"name": "lie_once:LieOnce", "at": steps * 3 // 4, "scale": SCALE},
+        ONCE: {"name": "lie_once:LieOnce", "at": steps * 3 // 4, "scale": SCALE},
     }
 
 
@@ -312,6 +320,10 @@ def _tables(document: dict[str, Any]) -> str:
     def number(value: float | None, digits: int) -> str:
         return "diverged" if value is None else f"{value:.{digits}f}"
 
+    def attacked(found: dict[str, Any]) -> str:
+        chance = found.get("escapes")
+        return number(found["accuracy"], 3) + ("" if chance is None else f" (with probability {chance:.2f}, or as if honest)")
+
     parts = [["| no liars | s a step | of r = 1 | files checked |", "|---|---|---|---|"]]
     for row in document["undisturbed"]:
         words = [row["defense"], number(row["seconds"], 3), f"{row['ratio']:.2f}", str(row.get("audited_files", "-"))]
@@ -329,7 +341,7 @@ def _tables(document: dict[str, Any]) -> str:
     names = list(document["worst"][0]["by_attack"]) if document["worst"] else []
     parts.append([f"| accuracy | q | {' | '.join(names)} | worst |", "|---" * (3 + len(names)) + "|"])
     for row in document["worst"]:
-        words = [row["defense"], str(row["num_byzantine"]), *(number(row["by_attack"][name]["accuracy"], 3) for name in names)]
+        words = [row["defense"], str(row["num_byzantine"]), *(attacked(row["by_attack"][name]) for name in names)]
         parts[-1].append(f"| {' | '.join(words)} | {number(row['accuracy'], 3)} |")
     if honest := document.get("without_liars"):
         parts.append(

@@ -32,7 +32,7 @@ def test_every_defense_can_be_run_against_every_number_of_liars(bench: ModuleTyp
 
 
 def test_who_lies_once_is_honest_in_all_other_steps(bench: ModuleType, tmp_path: Path) -> None:
-    attack = Builder(bench.Bench(bench.PRESETS["full"], tmp_path).config("r = 1", 3, bench.attacks(60)["reversed once"])).attack
+    attack = Builder(bench.Bench(bench.PRESETS["full"], tmp_path).config("r = 1", 3, bench.attacks(60)[bench.ONCE])).attack
     gradient = np.ones(3, dtype=np.float32)
     sent = {
         step: attack.forge(gradient, Situation(step=step, num_rows=15, num_corrupted=3, rng=generator(0, "test"))).tolist()
