@@ -69,7 +69,7 @@ def lies_until(rate: float, probability: float) -> float:
     return ceil(log1p(-probability) / log1p(-rate))
 
 
-def guarantee_in_words(rate: float, *, arbitrated: bool, witnessed: bool = False, idle: bool = False) -> str:
+def guarantee_in_words(rate: float, *, arbitrated: bool, witnessed: bool = False, idle: bool = False, expels: bool = True) -> str:
     """What a run's audits promise, in one line; empty if there are none.
 
     Args:
@@ -77,6 +77,7 @@ def guarantee_in_words(rate: float, *, arbitrated: bool, witnessed: bool = False
         arbitrated: whether the server settles every disagreement.
         witnessed: whether workers check workers.
         idle: whether as many files are checked as the server has time for.
+        expels: whether who is convicted has no vote any more.
 
     >>> guarantee_in_words(0.2, arbitrated=False)
     'who lies in k files escapes with probability 0.8^k (10 files: 11%), and 4 files are wrong on average before'
@@ -85,8 +86,6 @@ def guarantee_in_words(rate: float, *, arbitrated: bool, witnessed: bool = False
     if rate or idle:
         example = f"{SAMPLE} files: {escape_probability(rate, SAMPLE):.0%}"
         condition = ", if witnesses are honest" if witnessed else ", unless it knows when the server has no time" if idle else ""
-        words.append(
-            f"who lies in k files escapes with probability {1 - rate:.3g}^k ({example}), and "
-            f"{wrong_files_expected(rate, idle=idle):.3g} files are wrong on average before{condition}"
-        )
+        before = f", and {wrong_files_expected(rate, idle=idle):.3g} files are wrong on average before" if expels else ""
+        words.append(f"who lies in k files escapes with probability {1 - rate:.3g}^k ({example}){before}{condition}")
     return "; ".join(words)

@@ -89,6 +89,7 @@ def _audits(builder: Builder, server: ParameterServer, lines: list[dict[str, Any
             arbitrated=section.arbitrate,
             witnessed=section.by == "workers",
             idle=section.rate == "idle",
+            expels=section.expel == "proof",
         ),
     }
 

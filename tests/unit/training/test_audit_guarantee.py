@@ -20,7 +20,7 @@ LAYOUT, ENCODER = ChunkLayout(2, 2), ArrayEncoder("off")
 TRUE, FALSE = np.array([1, 0.5], dtype=np.float32), np.array([-100, 0.5], dtype=np.float32)
 WON_BY_LIES = LAYOUT.digests(FALSE)
 RATE = 0.2
-RUNS = 200
+RUNS = 150
 DEVIATIONS = 4.0  # of the binomial distribution
 LIAR = 0
 
@@ -194,7 +194,7 @@ def test_witnesses_who_are_accomplices_make_checks_as_much_rarer_as_stated() -> 
 
 
 def test_in_idle_time_a_lie_is_found_a_step_later_as_often_as_files_are_checked() -> None:
-    num_workers, runs = 3, 80
+    num_workers, runs = 3, 50
     true, false = gradient(1, 2, 3), gradient(-100, 2, 3)
     counts = []
     for seed in range(runs):
@@ -254,3 +254,15 @@ def test_the_formulas_agree_with_each_other_and_hold_at_both_ends() -> None:
     assert (escape_probability(0, 9), wrong_files_expected(0), lies_until(0, 0.99)) == (1, inf, inf)
     assert guarantee_in_words(0, arbitrated=False) == ""
     assert guarantee_in_words(0, arbitrated=True) == "a file is wrong only if all its holders collude"
+
+
+def test_what_is_said_depends_on_who_checks_when_and_what_comes_of_it() -> None:
+    escapes = "who lies in k files escapes with probability 0.5^k (10 files: 0%)"
+    assert guarantee_in_words(0.5, arbitrated=False, expels=False) == escapes
+    assert guarantee_in_words(0.5, arbitrated=True) == (
+        f"a file is wrong only if all its holders collude; {escapes}, and 1 files are wrong on average before"
+    )
+    assert guarantee_in_words(0.5, arbitrated=False, idle=True) == (
+        f"{escapes}, and 2 files are wrong on average before, unless it knows when the server has no time"
+    )
+    assert guarantee_in_words(0.5, arbitrated=False, witnessed=True).endswith("before, if witnesses are honest")
