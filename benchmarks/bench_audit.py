@@ -141,7 +141,11 @@ class Bench:
             "seconds": statistics.median(line["seconds"] for line in lines[bench_round.WARM_UP :]) if lines[3:] else None,
             "job_seconds": time.time() - began,
             "accuracy": None if summary["status"] == "failed" else summary["test_accuracy"],
-            **{key: summary[key] for key in ("audited_files", "arbitrations", "rolled_back_steps") if key in summary},
+            **{
+                key: summary[key]
+                for key in ("undecided_files", "audited_files", "arbitrations", "rolled_back_steps")
+                if key in summary
+            },
             "expelled": sorted(map(int, summary.get("expelled", {}))),
         }
 
