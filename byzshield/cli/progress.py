@@ -43,7 +43,9 @@ def audits_in_words(summary: Mapping[str, Any]) -> list[str]:
     """What was checked, who is expelled for it, and what that promises, in two lines; none without audits."""
     if "guarantee" not in summary:
         return []
-    expelled = ", ".join(summary["expelled"]) or "nobody"
+    workers = list(summary["expelled"])
+    expelled = ", ".join(workers[:MOST_SHOWN]) or "nobody"
+    expelled += f" and {len(workers) - MOST_SHOWN} more" if len(workers) > MOST_SHOWN else ""
     checked = f"{summary['audited_files']} files checked, {summary['arbitrations']} arbitrated"
     return [
         f"audits     {checked}; expelled: {expelled}; {summary['rolled_back_steps']} steps done again",

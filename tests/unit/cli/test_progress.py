@@ -16,6 +16,7 @@ def test_audits_say_what_was_checked_who_is_expelled_and_what_that_promises() ->
         "guarantee  words",
     ]
     assert "expelled: nobody;" in audits_in_words({**summary, "expelled": {}})[0]
+    assert " 10, 11 and 3 more;" in audits_in_words({**summary, "expelled": dict.fromkeys(map(str, range(15)))})[0]
 
 
 def test_without_audits_nothing_is_said_of_them() -> None:
