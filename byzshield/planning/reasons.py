@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from byzshield.distortion.bounds import epsilon_baseline, epsilon_frc
+from byzshield.guarantee import wrong_files_expected
 from byzshield.planning.option import Option
 from byzshield.planning.rules import most_wrong
 
@@ -73,7 +74,7 @@ def _price(option: Option) -> str:
         return (
             f"Each file is computed once, and {100 * option.audit_rate:g} % of them again by the server: a wrong file is found "
             f"before it counts with that probability, and who sent it is expelled, so that each of them gets "
-            f"{(1 - option.audit_rate) / option.audit_rate:.0f} wrong files past it on average, in the whole run."
+            f"{wrong_files_expected(option.audit_rate):.0f} wrong files past it on average, in the whole run."
         )
     if option.audit == "arbitrate":
         return (

@@ -5,6 +5,7 @@ import statistics
 from typing import Any, Literal
 
 from byzshield.errors import RunStopped
+from byzshield.guarantee import guarantee_in_words
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.components import one_line
 from byzshield.runtime.metrics import MetricsLog
@@ -57,7 +58,7 @@ def summarize(
         "communication_seconds_median": _median(lines, "communication_seconds"),
         "corrupted_files_max": max((line.get("corrupted_files", 0) for line in lines), default=0),
         "num_files": builder.assignment.num_files,
-        **_audits(server, lines),
+        **_audits(builder, server, lines),
         "undecided_files": sum(line.get("undecided_files", 0) for line in lines),
         "skipped_steps": sum(not line.get("applied", True) for line in lines),
         "blamed": server.blame.report(),
@@ -72,16 +73,24 @@ def summarize(
     }
 
 
-def _audits(server: ParameterServer, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Who is expelled and what was checked; nothing in a run without audits."""
+def _audits(builder: Builder, server: ParameterServer, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Who is expelled, what was checked and what that promises; nothing in a run without audits."""
     if not lines or "audited" not in lines[-1]:
         return {}
-    proofs = server.convictions.proofs.items()
+    proofs, section, undone = server.convictions.proofs.items(), builder.config.audit, lines[-1]["rolled_back_steps"]
+    share = server.checked["audited"] / (builder.assignment.num_files * max(1, server.step + undone))
     return {
         "expelled": {str(worker): {"step": each.step, "file": each.file, "evidence": each.evidence} for worker, each in proofs},
         "audited_files": server.checked["audited"],
         "arbitrations": server.checked["arbitrated"],
-        "rolled_back_steps": lines[-1]["rolled_back_steps"],
+        "rolled_back_steps": undone,
+        "guarantee": guarantee_in_words(
+            share if section.rate == "idle" else section.rate,
+            arbitrated=section.arbitrate,
+            witnessed=section.by == "workers",
+            idle=section.rate == "idle",
+            expels=section.expel == "proof",
+        ),
     }
 
 

@@ -97,7 +97,7 @@ class Audit:
         self._system = random.SystemRandom()
 
     def draws(self, step: int, file: int) -> bool:
-        """Whether a file is checked; to be asked once, after its vote is decided."""
+        """Whether a file is checked; to be asked whenever it is decided. With a seed, the answer is the same each time."""
         if not 0 < self.rate < 1:
             return self.rate >= 1
         return self._uniform("draw", step, file) < self.rate

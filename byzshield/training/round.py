@@ -34,7 +34,8 @@ class Round(ABC):
     With an `audit`, a worker that is expelled, lost or given up is replaced, in each file that it holds, by the next worker in
     an order that depends on the step and the file alone, and no file stays undecided: what workers cannot decide, the server
     computes (`work`), which settles the file and convicts whoever voted otherwise. Votes of those who are expelled are void,
-    also those of this step, so what they had decided is voted on again.
+    also those of this step, so what they had decided is voted on again. Where files are drawn, a conviction has all of the step
+    checked.
 
     Args:
         step: the training step, from 1.
@@ -102,7 +103,7 @@ class Round(ABC):
         self._standing_in: dict[int, list[int]] = {}  # files of workers that stand in for others
         self._checks: dict[int, Evidence] = {}  # files that the server is to compute, in this order
         self._witnesses: dict[int, int] = {}  # further workers that were asked to compute a decided file
-        self._drawn: dict[int, bool] = {}
+        self._alarmed = False  # whether somebody was convicted in this step, so that all its files are checked
         self._lost: set[int] = set()  # files that no worker can decide or deliver any more
 
     @property
@@ -341,12 +342,12 @@ class Round(ABC):
         return min(left, key=self._pace.is_slow, default=None)
 
     def _draw(self, file: int, now: float) -> list[Frame]:
-        """Has a decided file checked if it is drawn, by the server or by one more worker."""
-        if self._audit is None or file in self.settled:
-            return []
-        if file not in self._drawn:
-            self._drawn[file] = self._audit.draws(self.step, file)
-        if not self._drawn[file]:
+        """Has a decided file checked if it is drawn, by the server or by one more worker.
+
+        A file that is decided again, without somebody who was convicted, is drawn anew: who stands in may be an accomplice, and
+        can tell that it was not drawn before, or the server would have settled it.
+        """
+        if self._audit is None or file in self.settled or not (self._alarmed or self._audit.draws(self.step, file)):
             return []
         ballot = self.ballots[file]
         candidates = [one for one in range(self._num_workers) if one not in ballot.voters | ballot.former | self._absent]
@@ -369,7 +370,16 @@ class Round(ABC):
             Conviction(step=self.step, file=file, worker=worker, evidence=evidence, committed=vote, recomputed=true)
         )
         assert self._audit is not None
-        return self.expel(worker, now) if self._audit.expel else []
+        return self.expel(worker, now) + self._check_all(now) if self._audit.expel else []
+
+    def _check_all(self, now: float) -> list[Frame]:
+        """Has every file of the step checked in which somebody was convicted, since accomplices lie at the same time."""
+        assert self._audit is not None
+        if not self._audit.rate or self._alarmed:
+            return []
+        self._alarmed = True  # what is decided later is drawn as well
+        decided = [file for file, ballot in enumerate(self.ballots) if ballot.winner is not None and file not in self._witnesses]
+        return [request for file in decided if file not in self.audited for request in self._draw(file, now)]
 
     def _needs_arbitration(self, file: int) -> bool:
         """Whether votes differ or are too few for a decision, or nobody is left to deliver what they decided."""

@@ -143,7 +143,9 @@ class TestAConvictedWorker:
         assert {file, computer.asked[-1][1]} | set(drawn) >= {2 * liar, 2 * liar + 1}
         assert not peers.server.round_done
         deliver(peers, stand_in, file, TRUE)
+        work(peers)
         assert peers.server.round_done
+        assert {file for _, file in computer.asked} == set(range(8))  # all of the step, since accomplices lie at the same time
         assert [worker for worker, _, _ in convicted(peers.server)] == [liar]
         assert close(peers.server).tolist() == [1, 2, 3]
 
