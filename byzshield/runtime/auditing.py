@@ -70,7 +70,7 @@ class Auditing:
         Raises:
             GoBack: what they did before is to be done again.
         """
-        if not self._section.enabled:
+        if not self._section.enabled or not self._server.ballots:
             return
         found = self._server.take_convictions()
         for proof in found:
@@ -78,6 +78,16 @@ class Auditing:
             LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
         if found and self._section.rollback:
             self._go_back(min(proof.step for proof in found), undoing=self._server.step)
+
+    def after_last_step(self) -> None:
+        """Checks all files of the last step, where files are checked in the idle time of the step behind them.
+
+        Raises:
+            GoBack: what somebody did in it is to be done again.
+        """
+        while self._server.unchecked:
+            self._server.check_past(0.0)
+        self.after_votes()
 
     def after_step(self, outcome: StepOutcome, aggregate: Aggregate) -> None:
         """Records a step that is done.

@@ -126,6 +126,8 @@ def _train(
                 LOG.info("step %d of %d: %s", server.step, run.steps, in_words(line))
             if run.checkpoint_every and server.step % run.checkpoint_every == 0:
                 saved = _save(directory, metrics, auditing, server.state_before_skips(), config, saved)
+        if server.step == builder.steps:
+            auditing.after_last_step()
     except GoBack as back:
         state_to_keep = None
         return back.step

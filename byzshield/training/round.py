@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from math import inf
+from zlib import crc32
 
 from byzshield.arrays import Float32, Float64
 from byzshield.choices import Evidence
@@ -337,9 +338,10 @@ class Round(ABC):
         ballot = self.ballots[file]
         if len(ballot.former - self._expelled) > 1:
             return None
-        order = [(self.step + file + place) % self._num_workers for place in range(self._num_workers)]
-        left = [one for one in order if one not in ballot.voters | ballot.former | self._absent]
-        return min(left, key=self._pace.is_slow, default=None)
+        left = set(range(self._num_workers)) - ballot.voters - ballot.former - self._absent
+        # An order at random spreads the files of those who are expelled over all others, wherever these stand.
+        order = {one: crc32(f"{self.step} {file} {one}".encode()) for one in left}
+        return min(sorted(left), key=lambda one: (self._pace.is_slow(one), order[one]), default=None)
 
     def _draw(self, file: int, now: float) -> list[Frame]:
         """Has a decided file checked if it is drawn, by the server or by one more worker.

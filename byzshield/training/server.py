@@ -171,6 +171,7 @@ class ParameterServer:
         self._parameters: Float32 | None = None  # of the step under way, if its files may be checked later
         self._proofs: list[Conviction] = []  # from files of the step before
         self._checked_past: list[int] = []  # these files
+        self._tallied = Counter[str]()  # of the checks of the newest round, those that are in `checked`
         self._lost: set[int] = set()
         self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
@@ -208,6 +209,7 @@ class ParameterServer:
         self._pace.begin_step()
         self.compute_seconds = {}
         self._computed_before = dict(self._computed)
+        self._tallied = Counter()
         expelled = self.convictions.expelled
         assignment = self._assignment.at(self.step + 1)
         if assignment is not self._placed:
@@ -282,6 +284,16 @@ class ParameterServer:
         most = max(self._turns.work.values(), default=0)
         return min(len(self._past.left), max(0, most - (len(self._past.votes) - len(self._past.left))))
 
+    def _checks_seen(self) -> Counter[str]:
+        """How many files have been checked since the newest round began, or since it was closed."""
+        assert self._round is not None
+        return Counter(audited=len(self._round.audited) + len(self._checked_past), arbitrated=len(self._round.arbitrated))
+
+    @property
+    def unchecked(self) -> int:
+        """Files of the step before that have not been checked, where that is done in idle time."""
+        return 0 if self._past is None else len(self._past.left)
+
     def check_past(self, now: float) -> list[Message]:
         """Checks a file of the step before; returns what to send.
 
@@ -316,7 +328,9 @@ class ParameterServer:
         new, self._round.convictions = self._round.convictions, []
         for conviction in new if self._audit.expel else []:
             self.convictions.add(conviction)
-        self.checked.update(audited=len(self._round.audited) + len(self._checked_past), arbitrated=len(self._round.arbitrated))
+        seen = self._checks_seen()
+        self.checked.update(seen - self._tallied)
+        self._tallied = seen
         found, self._proofs = self._proofs + new, []
         return found
 
@@ -537,6 +551,7 @@ class ParameterServer:
     def _end_audits(self) -> None:
         """Keeps what may be checked in the next step."""
         self._checked_past = []
+        self._tallied = self._checks_seen()
         if self._parameters is not None:
             assert self._audit is not None
             assert self._round is not None

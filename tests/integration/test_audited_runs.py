@@ -157,6 +157,16 @@ def _first_drawn(seed: int, lies: tuple[int, ...]) -> int | None:
     return next((step for step in lies if drawn.draws(step, 0)), None)
 
 
+def test_a_lie_in_the_last_step_is_found_in_idle_time_as_well(
+    tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+) -> None:
+    attack = {"name": "reversed_gradient", "num_byzantine": 3, "selection": "first"}
+    config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": {**ROLLBACK, "rate": "idle"}}))
+    outcome = run_here(config, objects=Objects(attack=LiesAt(12)))
+    assert sorted(outcome.summary["expelled"]) == ["0", "1", "2"]
+    assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
+
+
 class Interrupt:
     """Progress that presses Ctrl-C after some steps were done."""
 
