@@ -12,6 +12,7 @@ from byzshield.errors import STOPPED, ByzShieldError, DivergedError, HandshakeEr
 from byzshield.limits import require_open_files
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
+from byzshield.runtime.allocator import keep_freed_memory
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.compression_trial import CompressionTrial
 from byzshield.runtime.objects import Objects
@@ -84,6 +85,7 @@ def run_here(
     """
     builder = Builder(config, num_ranks=num_ranks, objects=objects or Objects())
     builder.set_threads()
+    keep_freed_memory()
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
     with open_run(builder.resolved, resume=resume, overwrite=overwrite) as directory:
@@ -132,6 +134,7 @@ def run_rank(
 
     builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects(), local_rank=mpi.local_rank())
     builder.set_threads()
+    keep_freed_memory()
     builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
     if mpi.world_rank() == SERVER_RANK:
         require_open_files(mpi.world_size())
