@@ -14,6 +14,7 @@ from byzshield.arrays import Float32
 from byzshield.errors import ParameterError
 from byzshield.placement import baseline, frc, mols
 from byzshield.training import ParameterServer
+from byzshield.training.audit import Audit
 from byzshield.training.windowed_round import WindowedRound
 from byzshield.wire import ALL_CHUNKS, SERVER_RANK, ChunkLayout, Frame, Kind, Message, Packet, messages
 
@@ -25,22 +26,36 @@ WINDOWS = (None, 1, 2, 3, 4)
 class Workers:
     """All workers of a job, each on a rank of its own, with the same vector of each file."""
 
-    def __init__(self, server: ParameterServer, vectors: Float32, *, withheld: Collection[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self,
+        server: ParameterServer,
+        vectors: Float32,
+        *,
+        withheld: Collection[tuple[int, int]] = (),
+        liars: Collection[int] = (),
+    ) -> None:
         self.server = server
         self.vectors = vectors
         self.withheld = withheld  # (file, chunk) that nobody delivers
+        self.liars = liars  # workers that have another vector of each file
         self.served: Counter[tuple[int, int]] = Counter()
         self.now = 0.0
         self.inbox: deque[Message] = deque()
 
-    def vote(self, *, without: Collection[int] = ()) -> None:
-        """Opens a round, in which all vote."""
+    def begin(self) -> None:
+        """Opens a round, in which all who are to vote do so."""
         self.inbox.extend(self.server.open_round(self.now))
-        step = self.server.step + 1
+        spare = [set(workers) for workers in self.server._turns.spare]
         for file, workers in enumerate(self.server._assignment.workers_of.tolist()):
             for worker in workers:
-                if worker not in without:
-                    self.send(messages.digests(worker, step, file, LAYOUT.digests(self.vectors[file])))
+                if worker not in spare[file]:
+                    self.vote(worker, file)
+
+    def vote(self, worker: int, file: int) -> None:
+        self.send(messages.digests(worker, self.server.step + 1, file, LAYOUT.digests(self.vector(worker, file))))
+
+    def vector(self, worker: int, file: int) -> Float32:
+        return self.vectors[file] + np.float32(worker in self.liars)
 
     def send(self, frame: Frame) -> None:
         message = frame.to(SERVER_RANK)
@@ -55,6 +70,12 @@ class Workers:
                 if message.tag == Kind.FETCH:
                     self._answer(Frame.decode(message.data, bounds={Kind.FETCH: 0}))
                     most -= 1
+                elif message.tag == Kind.COMPUTE:
+                    request = Frame.decode(message.data, bounds={Kind.COMPUTE: 0})
+                    self.vote(request.worker, request.file)
+                continue
+            if self.server.busy:
+                self.inbox.extend(self.server.work(self.now))
                 continue
             deadline = self.server.next_deadline()
             assert deadline is not None
@@ -68,7 +89,7 @@ class Workers:
                 self.deliver(request.worker, request.file, chunk, step=request.step)
 
     def deliver(self, worker: int, file: int, chunk: int, *, step: int = 1) -> None:
-        vector = self.vectors[file]
+        vector = self.vector(worker, file)
         for frame in messages.gradient_chunks(worker, step, file, vector, layout=LAYOUT, encoder=ENCODER, chunk=chunk):
             self.send(frame)
 
@@ -85,15 +106,19 @@ def vectors_of(seed: int, *, files: int = 16, bad: Mapping[tuple[int, int], floa
     return vectors
 
 
-def step_of(window: int | None, vectors: Float32, *, rule: Aggregator | None = None, **options: Any) -> tuple[Any, ...]:
+def step_of(
+    window: int | None, vectors: Float32, *, rule: Aggregator | None = None, options: Mapping[str, Any] = {}, **peers: Any
+) -> tuple[Any, ...]:
     """What comes of a step: the outcome, less what depends on how often somebody is asked, and the parameters' bytes."""
-    server = server_of(window, rule)
-    workers = Workers(server, vectors, **options)
-    workers.vote()
+    server = server_of(window, rule, **options)
+    workers = Workers(server, vectors, **peers)
+    workers.begin()
     workers.serve()
+    proofs = server.take_convictions() if "audit" in options else []
+    convicted = sorted((proof.worker, proof.file, proof.evidence) for proof in proofs)
     outcome = server.close_round(server.aggregate())
     said = (outcome.applied, outcome.undecided, outcome.non_finite, outcome.loss, outcome.reason)
-    return (*said, server.state.model.parameter_vector().tobytes())
+    return (*said, convicted, server.state.model.parameter_vector().tobytes())
 
 
 class TestTheSameStep:
@@ -141,14 +166,14 @@ class TestTheSameStep:
 class TestWhatTravels:
     def test_each_chunk_once_if_nobody_fails(self) -> None:
         workers = Workers(server_of(2), vectors_of(0))
-        workers.vote()
+        workers.begin()
         workers.serve()
         assert set(workers.served.values()) == {1}
         assert len(workers.served) == 64
 
     def test_the_windows_before_once_more_if_a_row_turns_out_not_to_be_finite(self) -> None:
         workers = Workers(server_of(1), vectors_of(0, bad={(4, 2): np.nan}))
-        workers.vote()
+        workers.begin()
         workers.serve()
         assert {chunk: workers.served[0, chunk] for chunk in range(4)} == {0: 2, 1: 2, 2: 1, 3: 1}
 
@@ -159,7 +184,7 @@ class TestWhatTravels:
     def test_requests_for_a_window_are_spread_like_those_for_files(self) -> None:
         server = server_of(1)
         workers = Workers(server, vectors_of(0))
-        workers.vote()
+        workers.begin()
         workers.serve()
         asked = [report["payloads"] for report in server.blame.asked().values()]
         assert (sum(asked), max(asked)) == (64, 6)
@@ -169,7 +194,7 @@ class TestFaults:
     def test_a_chunk_of_a_window_that_is_over_is_late_and_no_proof(self) -> None:
         server = server_of(1, Mean(0), assignment=frc(num_workers=3, replication=3))
         workers = Workers(server, vectors_of(0, files=1))
-        workers.vote()
+        workers.begin()
         workers.inbox.clear()
         (first,) = [worker for worker, asked in server.blame.asked().items() if asked["payloads"]]
         while not any(asked["payloads"] for worker, asked in server.blame.asked().items() if worker != first):
@@ -184,7 +209,7 @@ class TestFaults:
     def test_a_chunk_that_nobody_asked_for_is_malformed(self) -> None:
         server = server_of(1)
         workers = Workers(server, vectors_of(0))
-        workers.vote()
+        workers.begin()
         holders = SIXTEEN_FILES.workers_of[0].tolist()
         for worker in holders:
             workers.deliver(worker, 0, 3)
@@ -193,7 +218,7 @@ class TestFaults:
     def test_a_lost_worker_is_not_asked_for_later_windows(self) -> None:
         server = server_of(1)
         workers = Workers(server, vectors_of(0))
-        workers.vote()
+        workers.begin()
         workers.serve(most=3)
         workers.inbox = deque(message for message in workers.inbox if message.rank != 1)
         workers.inbox.extend(server.lose(1, workers.now))
@@ -205,7 +230,7 @@ class TestFaults:
     def test_a_provider_that_lies_in_one_window_is_replaced(self) -> None:
         server = server_of(2)
         workers = Workers(server, vectors_of(0))
-        workers.vote()
+        workers.begin()
         workers.serve(most=16 * 2)  # the first window
         request = Frame.decode(workers.inbox.popleft().data, bounds={Kind.FETCH: 0})
         workers.vectors = workers.vectors + 1
@@ -216,36 +241,60 @@ class TestFaults:
         assert server.close_round(server.aggregate()).undecided == ()
 
 
-class TestARowOfTheServersOwn:
+class TestFilesThatTheServerComputes:
+    @staticmethod
+    def audit(vectors: Float32, **options: Any) -> Audit:
+        return Audit(computer=lambda _, step, file: vectors[file].copy(), seed=1, **{"arbitrate": False, "rate": 0.0, **options})
+
+    @pytest.mark.parametrize(
+        ("liars", "options"),
+        [
+            ([], {"rate": 1.0}),
+            ([3], {"rate": 0.3}),
+            ([0, 4, 8], {"rate": 0.3}),  # the holders of file 0, of which each has other files
+            ([0, 4, 8], {"arbitrate": True}),
+            ([0, 4], {"arbitrate": True, "expel": False}),
+        ],
+    )
+    def test_take_their_places_in_all_windows(self, liars: list[int], options: dict[str, Any]) -> None:
+        vectors = vectors_of(0)
+        whole, *windowed = (
+            step_of(window, vectors, liars=liars, options={"audit": self.audit(vectors, **options)}) for window in WINDOWS
+        )
+        assert whole[0]
+        assert windowed == [whole] * 4
+
     @pytest.mark.parametrize("requests", [0, 16, 40, 10**6])
-    def test_takes_the_place_of_what_workers_delivered_in_all_windows(self, requests: int) -> None:
+    def test_take_the_place_of_what_workers_have_delivered(self, requests: int) -> None:
         vectors = vectors_of(0)
         own = np.array([8, -8, 8, 0.5], dtype=np.float32)
         expected = step_of(None, np.concatenate([vectors[:2], own[None], vectors[3:]]))
         server = server_of(1)
         workers = Workers(server, vectors)
-        workers.vote()
+        workers.begin()
         workers.serve(most=requests)
         round_ = server._round
         assert isinstance(round_, WindowedRound)
-        workers.inbox.extend(server._addressed(round_.provide(2, own, workers.now)))
+        workers.inbox.extend(server._addressed(round_._provide(2, own, workers.now) + round_._go_on(workers.now)))
         workers.serve()
         outcome = server.close_round(server.aggregate())
         assert (outcome.loss, server.state.model.parameter_vector().tobytes()) == (expected[3], expected[-1])
 
-    def test_brings_back_a_file_that_was_undecided(self) -> None:
+    def test_a_worker_that_is_expelled_at_the_end_is_taken_out_of_all_windows(self) -> None:
         vectors = vectors_of(0)
-        server = server_of(1)
-        workers = Workers(server, vectors, withheld={(3, 1)})
-        workers.vote()
-        workers.serve()
-        round_ = server._round
-        assert isinstance(round_, WindowedRound)
-        workers.inbox.extend(server._addressed(round_.provide(3, vectors[3], workers.now)))
-        workers.serve()
-        outcome = server.close_round(server.aggregate())
-        assert outcome.undecided == ()
-        assert server.state.model.parameter_vector().tobytes() == step_of(None, vectors)[-1]
+        parameters = []
+        for window in (None, 1):
+            server = server_of(window, audit=self.audit(vectors, rate=1e-9))
+            workers = Workers(server, vectors, liars=[0, 4])
+            workers.begin()
+            workers.serve()
+            for worker in (0, 4):
+                assert server._round is not None
+                workers.inbox.extend(server._addressed(server._round.expel(worker, workers.now)))
+            workers.serve()
+            server.close_round(server.aggregate())
+            parameters.append(server.state.model.parameter_vector().tobytes())
+        assert parameters[0] == parameters[1] == step_of(None, vectors)[-1]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +324,6 @@ def test_files_of_one_worker_have_windows_too() -> None:
     assert step_of(1, vectors_of(0))[0]
     server = server_of(1, Mean(0), assignment=baseline(num_workers=3))
     workers = Workers(server, vectors_of(0, files=3))
-    workers.vote()
+    workers.begin()
     workers.serve()
     assert server.close_round(server.aggregate()).applied
