@@ -87,20 +87,16 @@ class WindowedAggregate:
         self._made_of[window] = self._rows()
         self._go_on()
 
-    def confirm(self, files: Sequence[int]) -> None:
-        """Does the windows again that were not made of just these files."""
-        self._files = list(files)
-        self._go_on()
-
     def forget(self, file: int) -> None:
         """Does all windows again, since a file has another row from now on, or one at last."""
         self._non_finite.discard(file)
         self._made_of.clear()
         self._go_on()
 
-    def result(self) -> Aggregate:
-        """What the pipeline would have made of the files of the last window, once all are done."""
-        files, dropped = self._files, self._dropped()
+    def result(self, files: Sequence[int]) -> Aggregate:
+        """What the pipeline would have made of these files, of which all windows are made; ascending."""
+        assert self._files == list(files)
+        dropped = self._dropped()
         try:
             self._pipeline.check_rows(len(files), numbers=files, dropped=dropped)
         except TooFewRowsError as error:

@@ -54,8 +54,8 @@ class WindowedRound(DigestRound):
         return super().give_up_on(workers, now) + self._go_on(now)
 
     def result(self) -> Aggregate:
-        """The aggregate of the finished round."""
-        return self._aggregate.result()
+        """The aggregate of the finished round, of which nothing was left out since."""
+        return self._aggregate.result(sorted(self.complete))
 
     def _provide(self, file: int, vector: Float32, now: float) -> list[Frame]:
         self._provided[file] = vector
@@ -96,15 +96,10 @@ class WindowedRound(DigestRound):
     def _go_on(self, now: float) -> list[Frame]:
         """Combines the window once all files have come, and asks for the next."""
         requests: list[Frame] = []
-        while super().done:
-            files = sorted(self.complete)
-            if self._aggregate.done:
-                self._aggregate.confirm(files)  # some may have been taken out since
-            else:
-                self._aggregate.combine(self._matrix, files)
-            if self._aggregate.done:
-                break
-            requests += self._open_window(now)
+        while super().done and not self._aggregate.done:
+            self._aggregate.combine(self._matrix, sorted(self.complete))
+            if not self._aggregate.done:
+                requests += self._open_window(now)
         return requests
 
     def _begin_again(self, file: int, now: float) -> list[Frame]:
