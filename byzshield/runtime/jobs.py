@@ -134,7 +134,6 @@ def run_rank(
 
     builder = Builder(config, num_ranks=mpi.world_size(), objects=objects or Objects(), local_rank=mpi.local_rank())
     builder.set_threads()
-    keep_freed_memory()
     builder.assignment  # noqa: B018 - refuses what is impossible before anybody waits for anybody
     if mpi.world_rank() == SERVER_RANK:
         require_open_files(mpi.world_size())
@@ -200,6 +199,7 @@ def _status(error: BaseException) -> int:
 def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once: bool) -> None:
     from byzshield.transport import mpi
 
+    keep_freed_memory()  # the server uses its buffers again, and would grow by what it evaluates with
     cluster = builder.config.cluster
     first = builder.rank_of.index(endpoint.rank)
     welcome = handshake.greet_server(
