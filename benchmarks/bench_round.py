@@ -1,6 +1,6 @@
 """Measures a step of real mpirun jobs beside the same gradients computed by the same ranks with nothing exchanged.
 
-    python benchmarks/bench_round.py --preset smoke|lenet|resnet18 [--json]
+    python benchmarks/bench_round.py --preset smoke|lenet|resnet18 [--winners-mib MIB] [--json]
 
 K = 15 workers, MOLS l = 5, r = 3, on 16, 4 and 3 ranks; digest and full exchange, with and without an attack (ALIE, q = 3, worst
 set). The bound computes only the gradients that decide all files, 50 a step, one rank's as the other's without waiting for each
@@ -57,18 +57,19 @@ def main() -> None:
     """Runs a preset and prints its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="smoke")
+    parser.add_argument("--winners-mib", type=int, metavar="MIB", help="as in a run file; by default all winners are held")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--bound", type=Path, metavar="RUN.toml", help=argparse.SUPPRESS)  # one rank of a job that only computes
     arguments = parser.parse_args()
     if arguments.bound is not None:
         _compute_only(load(arguments.bound))
         return
-    document = _measure(arguments.preset)
+    document = _measure(arguments.preset, arguments.winners_mib)
     print(json.dumps(document) if arguments.json else _table(document))
 
 
-def _measure(preset: str) -> dict[str, Any]:
-    chosen = PRESETS[preset]
+def _measure(preset: str, winners_mib: int | None) -> dict[str, Any]:
+    chosen = {**PRESETS[preset], "winners_mib": winners_mib or "auto"}
     interpreter = _interpreter_bytes()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +93,8 @@ def _config(chosen: dict[str, Any], folder: str, *, num_byzantine: int, exchange
     run = {"name": "bench", "steps": chosen["steps"], "output_dir": folder}
     placement = {"scheme": "mols", "load": 5, "replication": 3}
     attack = {"name": "alie", "num_byzantine": num_byzantine}
-    tables = {"run": run, "placement": placement, "attack": attack, "aggregation": {"rule": "median"}}
+    aggregation = {"rule": "median", "winners_mib": chosen["winners_mib"]}
+    tables = {"run": run, "placement": placement, "attack": attack, "aggregation": aggregation}
     return from_table({**tables, **chosen["tables"], "cluster": {"exchange": exchange}})
 
 
@@ -137,12 +139,14 @@ def _compute_only(config: RunConfig) -> None:
     from mpi4py import MPI
 
     from byzshield.runtime import Builder
+    from byzshield.runtime.allocator import keep_freed_memory
     from byzshield.training.turns import postponed
 
     rank, ranks = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
     if rank:
         builder = Builder(config, num_ranks=ranks)
         builder.set_threads()
+        keep_freed_memory()
         late, here = postponed(builder.assignment), [worker for worker, host in enumerate(builder.rank_of) if host == rank]
         held = {(worker, int(file)) for worker in here for file in builder.assignment.files_of[worker]}
         files = sorted({file for _, file in held - late})

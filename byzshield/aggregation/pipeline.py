@@ -72,9 +72,10 @@ class Pipeline:
         """How many rows may be wrong."""
         return self.rule.num_corrupted
 
-    def check_rows(self, num_rows: int, *, numbers: Sequence[int] | None = None) -> None:
-        """Raises TooFewRowsError if `num_rows` finite rows, with these numbers, would not suffice for the whole chain."""
-        self._chain(num_rows, (), numbers, step=0)
+    def check_rows(self, num_rows: int, *, numbers: Sequence[int] | None = None, dropped: tuple[int, ...] = ()) -> None:
+        """Raises TooFewRowsError if `num_rows` rows, with these numbers and finite but for those at the positions `dropped`,
+        would not suffice for the whole chain."""
+        self._chain(num_rows, dropped, numbers, step=0)
 
     def __call__(
         self,
@@ -112,6 +113,38 @@ class Pipeline:
             return Aggregate(vector=None, non_finite=dropped, reason=str(error))
         return Aggregate(vector=vector, statistics=self._combined(statistics, dropped), non_finite=dropped)
 
+    @property
+    def works_by_columns(self) -> bool:
+        """Whether what becomes of a column depends on it alone, once it is known which rows are finite in all columns."""
+        return self.rule.coordinate_wise and not self.rule.remembers and not self.pre and self._device == "cpu"
+
+    def combine_columns(
+        self, rows: Matrix, dropped: tuple[int, ...], *, numbers: Sequence[int] | None = None, step: int = 0
+    ) -> Matrix:
+        """Combines some columns, [n, w], of a chain that `works_by_columns`, as a call would with all of them; [w].
+
+        Args:
+            rows: [n, w], never written to.
+            dropped: the rows that are left out since they are not finite, in these columns or in others; ascending.
+            numbers: [n], as of a call.
+            step: as of a call.
+
+        Raises:
+            NonFiniteFound: another row is not finite in these columns.
+            TooFewRowsError: too few rows are left.
+        """
+        if not self.rule.finds_non_finite and set(non_finite_rows(rows)).difference(dropped):
+            raise NonFiniteFound
+        return self._run(rows, dropped, numbers, step=step)
+
+    def combine_statistics(self, statistics: Float32, dropped: tuple[int, ...]) -> Float32:
+        """Combines statistics [n, s] without the rows `dropped`, of which one is left at least, as a call would; [s]."""
+        rows = keep_rows(statistics, dropped) if dropped else statistics
+        trim = min(max(0, self.rule.num_corrupted - len(dropped)), (len(rows) - 1) // 2)
+        kept = np.sort(rows, axis=0)[trim : len(rows) - trim]
+        combined: Float32 = kept.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return combined
+
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers between steps, for a checkpoint."""
         return self.rule.state_dict()
@@ -129,13 +162,7 @@ class Pipeline:
         return rule._combine(rows)
 
     def _combined(self, statistics: Float32 | None, dropped: tuple[int, ...]) -> Float32 | None:
-        if statistics is None:
-            return None
-        rows = keep_rows(statistics, dropped) if dropped else statistics
-        trim = min(max(0, self.rule.num_corrupted - len(dropped)), (len(rows) - 1) // 2)
-        kept = np.sort(rows, axis=0)[trim : len(rows) - trim]
-        combined: Float32 = kept.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return combined
+        return None if statistics is None else self.combine_statistics(statistics, dropped)
 
     def _chain(
         self, num_rows: int, dropped: tuple[int, ...], numbers: Sequence[int] | None, *, step: int

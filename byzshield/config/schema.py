@@ -334,6 +334,11 @@ class AggregationSection(Section):
         momentum_form: "ema" (m = beta m + (1 - beta) g) or "sum" (m = beta m + g).
         device: where the server combines gradients, as `cluster.device` has it; a GPU needs room for those of all files. Not
             used in the coded exchange.
+        winners_mib: MiB for the winners of all files at the server. Where they take more, it fetches and combines some columns of
+            all files after the others, for which the workers keep what they have computed. That needs the digest exchange, a
+            coordinate-wise rule without `pre` and `momentum`, and a CPU to combine; results stay the same, bit for bit. Only the
+            first columns travel while workers compute, so a step takes longer where the network is slow. "auto" takes room for
+            all winners or, if that is more than half of the memory that is free and such a rule can do without, an eighth of it.
 
     Example:
         [aggregation]
@@ -349,6 +354,7 @@ class AggregationSection(Section):
     momentum: float = key(0.0, least=0, most=0.9999)
     momentum_form: MomentumForm = "ema"
     device: str = key("cpu", form=DEVICE)
+    winners_mib: int | Literal["auto"] = key("auto", least=1, most=1 << 30, hashed=False)
     options: Options = field(default_factory=dict)
 
 

@@ -9,20 +9,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError
+from byzshield.reuse import Reused
 
 __all__ = ["FlatModel"]
 
 LossOf = Callable[[nn.Module], torch.Tensor]
+MOST_KEPT = 1024  # vectors
 
 
 class FlatModel:
     """A view of a module's trainable parameters, their gradients and BatchNorm statistics as flat float32 vectors.
 
-    The parameters and their gradients become slices of two contiguous tensors, so neither loading nor reading copies
-    parameter by parameter. A gradient vector has d = p + s elements: the gradients of the p trainable parameters, then the
-    statistics of the pass: the batch mean and variance of each BatchNorm layer in order, which a training forward pass leaves in
-    that layer's running buffers, and last the loss. Parameters with requires_grad=False are in no vector, so that nothing moves
-    them.
+    The parameters become slices of one contiguous tensor, and their gradients are added up in slices of the vector that is
+    returned, so neither loading nor reading copies parameter by parameter. A gradient vector has d = p + s elements: the
+    gradients of the p trainable parameters, then the statistics of the pass: the batch mean and variance of each BatchNorm layer
+    in order, which a training forward pass leaves in that layer's running buffers, and last the loss. Parameters with
+    requires_grad=False are in no vector, so that nothing moves them.
 
     Args:
         module: the network; it is changed in place.
@@ -41,13 +43,13 @@ class FlatModel:
         self.num_parameters = sum(tensor.numel() for tensor in tensors.values())
         self.slices: dict[str, slice] = {}  # where each trainable parameter is, by its name and in this order
         self.parameters = torch.empty(self.num_parameters, device=self._device)
-        self.gradients = torch.zeros(self.num_parameters, device=self._device)
+        self._trained = list(tensors.values())
+        self._vectors: Reused[Float32] = Reused(lambda size: np.empty(size, dtype=np.float32), most=MOST_KEPT)
         start = 0
         for name, tensor in tensors.items():
             part = self.slices[name] = slice(start, start + tensor.numel())
             self.parameters[part] = tensor.detach().reshape(-1)
             tensor.data = self.parameters[part].view(tensor.shape)
-            tensor.grad = self.gradients[part].view(tensor.shape)
             start = part.stop
         self._norms = [
             layer for layer in self.module.modules() if isinstance(layer, _BatchNorm) and layer.running_mean is not None
@@ -76,16 +78,23 @@ class FlatModel:
             loss_of: maps the module to a scalar loss.
 
         Returns:
-            [gradients | batch statistics | loss], float32 [d], a new array.
+            [gradients | batch statistics | loss], float32 [d], an array that nobody else refers to.
         """
         self.module.train()
         for layer in self._norms:
             layer.momentum = 1.0  # the running buffers then hold this batch's statistics, nothing else
-        self.gradients.zero_()
+        vector = self._vectors.take(self.size)
+        target = torch.from_numpy(vector)[: self.num_parameters]
+        gradients = target if self._device.type == "cpu" else torch.empty_like(self.parameters)
+        gradients.zero_()
+        for tensor, part in zip(self._trained, self.slices.values(), strict=True):
+            tensor.grad = gradients[part].view(tensor.shape)
         loss = loss_of(self.module)
         loss.backward()  # type: ignore[no-untyped-call]
-        vector = np.empty(self.size, dtype=np.float32)
-        vector[: self.num_parameters] = self.gradients.cpu().numpy()
+        for tensor in self._trained:
+            tensor.grad = None  # or the vector would stay in use
+        if gradients is not target:
+            target.copy_(gradients)
         if self._norms:
             vector[self.num_parameters : -1] = torch.cat([buffer.reshape(-1) for buffer in self._running()]).cpu().numpy()
         vector[-1] = loss.detach().cpu()

@@ -20,6 +20,7 @@ from byzshield.config.schema import LAST_STEP
 from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, partition
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
+from byzshield.limits import available_memory
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, seeded
 from byzshield.objectives import Objective
@@ -47,6 +48,7 @@ __all__ = ["Builder"]
 
 LOG = get_logger(__name__)
 SEARCH_SECONDS = 60.0
+MIB = 1 << 20
 WORTH_A_WARNING = 1e-3  # of a combination, by which unseen lies can move a sum
 
 
@@ -344,6 +346,30 @@ class Builder:
             raise ConfigError(f"aggregation: {error}") from error
         return pipeline
 
+    @cached_property
+    def window(self) -> int | None:
+        """Chunks of all winners that the server holds at a time; None for the whole winners."""
+        section, cluster = self.config.aggregation, self.config.cluster
+        chunk = 4 * cluster.chunk_elements * self.assignment.num_files
+        whole = 4 * self.computer.size * self.assignment.num_files
+        free = available_memory()
+        if section.winners_mib != "auto":
+            room = least = section.winners_mib * MIB
+        elif free is not None:
+            least, room = free // 2, free // 8
+        else:
+            return None
+        if whole <= least:
+            return None
+        works = cluster.exchange == "digest" and not section.momentum and self.pipeline().works_by_columns
+        if not works and section.winners_mib != "auto":
+            raise ConfigError(
+                f"aggregation.winners_mib: the winners take {whole // MIB} MiB and can be combined in parts only in the digest "
+                "exchange, by a coordinate-wise rule without aggregation.pre and aggregation.momentum, on a CPU; use "
+                f"winners_mib = {-(-whole // MIB)} or more"
+            )
+        return max(1, room // chunk) if works else None
+
     def _momentum(self, num_parameters: int) -> ShardMomentum | None:
         """The momenta of the files' shards; None without."""
         section = self.config.aggregation
@@ -464,6 +490,7 @@ class Builder:
             momentum=self._momentum(model.num_parameters),
             audit=self._audit(),
             convictions=Convictions(probation=self.config.audit.probation),
+            window=self.window,
         )
         server.begin_behind(run.start_step)
         self._warn_of_small_shards()

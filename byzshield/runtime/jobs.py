@@ -12,6 +12,7 @@ from byzshield.errors import STOPPED, ByzShieldError, DivergedError, HandshakeEr
 from byzshield.limits import require_open_files
 from byzshield.log import get_logger
 from byzshield.runtime import handshake, loop, pump
+from byzshield.runtime.allocator import keep_freed_memory
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.compression_trial import CompressionTrial
 from byzshield.runtime.objects import Objects
@@ -84,6 +85,7 @@ def run_here(
     """
     builder = Builder(config, num_ranks=num_ranks, objects=objects or Objects())
     builder.set_threads()
+    keep_freed_memory()
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
     with open_run(builder.resolved, resume=resume, overwrite=overwrite) as directory:
@@ -197,6 +199,7 @@ def _status(error: BaseException) -> int:
 def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once: bool) -> None:
     from byzshield.transport import mpi
 
+    keep_freed_memory()  # the server uses its buffers again, and would grow by what it evaluates with
     cluster = builder.config.cluster
     first = builder.rank_of.index(endpoint.rank)
     welcome = handshake.greet_server(

@@ -17,13 +17,15 @@ __all__ = ["bytes_needed", "require_memory"]
 def bytes_needed(builder: "Builder", rank: int) -> int:
     """Bytes that a rank takes in a step on top of a loaded model and data set, if nobody fails.
 
-    The server holds the winners of all files [f, d], or all combinations [K, 2 d] in float64, the momenta of all shards [f, p] if
-    the run has them, and four vectors of parameters (its own, the optimizer's, the aggregate, what it sends); a worker's rank
-    holds the gradients of the files that it computes.
+    The server holds the winners of all files [f, d], or a window of their columns, or all combinations [K, 2 d] in float64, the
+    momenta of all shards [f, p] if the run has them, and four vectors of parameters (its own, the optimizer's, the aggregate,
+    what it sends); a worker's rank holds the gradients of the files that it computes.
     """
     computer = builder.computer
     if rank == SERVER_RANK:
         row = 4 * computer.size if builder.code is None else 2 * 8 * computer.size
+        if (window := builder.window) is not None:
+            row = 4 * (window * builder.config.cluster.chunk_elements + computer.size - computer.num_parameters)
         momentum = 4 * computer.num_parameters if builder.config.aggregation.momentum else 0
         return builder.assignment.num_files * (row + momentum) + 4 * 4 * computer.num_parameters
     return 4 * computer.size * _work(builder)[rank]

@@ -22,6 +22,7 @@ from byzshield.wire import digest
 __all__ = ["Finding", "Verification", "Verifier", "first_difference"]
 
 HONEST_RANKS: Final = 2
+EVERYTHING: Final = 1 << 30  # MiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,10 @@ class Verifier:
         if min(self._lines) == config.run.start_step:
             self._starts[config.run.start_step] = None
         honest = replace(config.audit, rate=0.0, rollback=False, probation=0)
-        self._builder = Builder(replace(config, audit=honest), num_ranks=HONEST_RANKS, objects=objects or Objects())
+        at_once = replace(config.aggregation, winners_mib=EVERYTHING)  # files can then be left out at the end
+        self._builder = Builder(
+            replace(config, audit=honest, aggregation=at_once), num_ranks=HONEST_RANKS, objects=objects or Objects()
+        )
 
     @property
     def recorded_steps(self) -> list[int]:

@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Any
 
+from byzshield.arrays import Float32, Float64
 from byzshield.errors import FrameError
 from byzshield.training.round import Round
 from byzshield.wire import ALL_CHUNKS, DIGEST_BYTES, Frame, Kind, digest, messages
@@ -95,13 +96,22 @@ class DigestRound(Round):
 
     def _complete(self, file: int, now: float) -> list[Frame]:
         winner, before = self.ballots[file].winner, self._fetches.get(file)
-        assert winner is not None
         if before is None or before.winner != winner:
-            asked = frozenset() if before is None else before.before.union(before.asked)
-            self._fetches[file] = _Fetch(winner=winner, missing=set(range(self._layout.num_chunks)), before=asked)
+            self._fetches[file] = self._new_fetch(file)
         elif not before.missing:  # it has come, and was only voted on again
             self.complete.add(file)
         return self._ask_next(file, now)
+
+    def _new_fetch(self, file: int) -> _Fetch:
+        """What is to be fetched of a file that has been decided."""
+        winner, before = self.ballots[file].winner, self._fetches.get(file)
+        assert winner is not None
+        asked = frozenset() if before is None else before.before.union(before.asked)
+        return _Fetch(winner=winner, missing=set(range(self._layout.num_chunks)), before=asked)
+
+    def _place(self, file: int, chunk: int) -> Float32 | Float64:
+        """Where a chunk belongs."""
+        return self._matrix[file, self._layout.slice(chunk)]
 
     def work(self, now: float) -> list[Frame]:
         requests = super().work(now)
@@ -124,7 +134,7 @@ class DigestRound(Round):
         fetch.awaited[worker].discard(frame.chunk)
         if frame.chunk not in fetch.missing:
             return []  # somebody else was faster
-        place = self._matrix[frame.file, self._layout.slice(frame.chunk)]
+        place = self._place(frame.file, frame.chunk)
         try:
             messages.read_vector(frame, place)
         except FrameError:

@@ -146,13 +146,18 @@ class Round(ABC):
         (self.audited if evidence == "audit" else self.arbitrated).add(file)
         ballot.settle(true)
         self.settled |= {file}
-        self._matrix[file] = vector
+        requests = self._provide(file, vector, now)
         self.complete.add(file)
         self.undecided.discard(file)
         self._witnesses.pop(file, None)
-        return [
-            request for worker, vote in liars.items() for request in self._convict(worker, file, vote, evidence, now, true=true)
-        ]
+        for worker, vote in liars.items():
+            requests += self._convict(worker, file, vote, evidence, now, true=true)
+        return requests
+
+    def _provide(self, file: int, vector: Float32, now: float) -> list[Frame]:
+        """Takes a file's vector from the server itself in place of what workers deliver; returns what to send."""
+        self._matrix[file] = vector
+        return []
 
     def expel(self, worker: int, now: float) -> list[Frame]:
         """Lets others vote in the place of a worker that was convicted of something else; returns what to send."""

@@ -26,6 +26,8 @@ from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import Change, TrainingState
 from byzshield.training.turns import turns
+from byzshield.training.windowed_aggregate import WindowedAggregate
+from byzshield.training.windowed_round import WindowedRound
 from byzshield.voting import Ballot, Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
@@ -108,9 +110,12 @@ class ParameterServer:
         momentum: what the pipeline gets in place of gradients; None for the gradients.
         audit: which files the server computes itself, and what comes of it; None for none.
         convictions: who is convicted; with an audit.
+        window: chunks of all winners that are held at a time, where the pipeline `works_by_columns` in the digest exchange and
+            there is no momentum; None holds the whole winners.
 
     Raises:
-        ParameterError: another exchange, votes on request where all votes count, or an audit where there is no plain vote.
+        ParameterError: another exchange, votes on request where all votes count, an audit where there is no plain vote, or
+            windows where they do not work.
     """
 
     def __init__(
@@ -130,6 +135,7 @@ class ParameterServer:
         momentum: ShardMomentum | None = None,
         audit: Audit | None = None,
         convictions: Convictions | None = None,
+        window: int | None = None,
     ) -> None:
         require_choice("exchange", exchange, Exchange)
         if on_request and (exchange != "digest" or detection is not None):
@@ -177,7 +183,14 @@ class ParameterServer:
         self._before_skips: dict[str, Any] | None = None
         self._coded = exchange == "coded"
         dtype = np.dtype(np.float64 if self._coded else np.float32)
-        self._matrix: NDArray[Any] = np.zeros((assignment.num_files, layout.size), dtype=dtype)
+        self._window = window
+        if window is not None:
+            by_columns = isinstance(pipeline, Pipeline) and pipeline.works_by_columns
+            if exchange != "digest" or momentum is not None or not by_columns:
+                raise ParameterError("windows need the digest exchange, a coordinate-wise rule alone, and no momentum")
+            self._round_type = WindowedRound
+        columns = layout.size if window is None else min(layout.size, window * layout.chunk_elements)
+        self._matrix: NDArray[Any] = np.zeros((assignment.num_files, columns), dtype=dtype)
         self._round: Round | None = None
         self._last_round: Round | None = None
         self.accepts = messages.accepted_by_server(layout, itemsize=dtype.itemsize)
@@ -227,6 +240,7 @@ class ParameterServer:
             audit=self._audit,
             recompute=self._recompute,
             expelled=expelled,
+            **self._windowed(),
         )
         for rank in self.ranks:
             for worker in self._workers_on[rank]:
@@ -391,13 +405,7 @@ class ParameterServer:
         files = sorted(self._round.complete)
         if reason := self._quorum_missed(len(files)):
             return Aggregate(vector=None, non_finite=(), reason=reason)
-        rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
-        if self._coded:
-            rows = rows.view(np.complex128)
-        p = self.state.model.num_parameters
-        if self._momentum is not None:
-            self._momentum.blend(rows[:, :p], files)
-        aggregate = self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=self._round.step)
+        aggregate = self._round.result() if isinstance(self._round, WindowedRound) else self._combined(files, self._round.step)
         if len(aggregate.non_finite) > self._pipeline.num_corrupted:
             raise self._diverged(
                 f"{len(aggregate.non_finite)} of {len(files)} files have a gradient that is not finite, and at most "
@@ -406,6 +414,30 @@ class ParameterServer:
         if aggregate.vector is not None and non_finite_rows(aggregate.vector[None]):
             raise self._diverged("the combined gradient is not finite")
         return aggregate
+
+    def _combined(self, files: list[int], step: int) -> Aggregate:
+        rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
+        if self._coded:
+            rows = rows.view(np.complex128)
+        p = self.state.model.num_parameters
+        if self._momentum is not None:
+            self._momentum.blend(rows[:, :p], files)
+        return self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=step)
+
+    def _windowed(self) -> dict[str, Any]:
+        """What a round needs that combines the winners itself."""
+        if self._window is None:
+            return {}
+        assert isinstance(self._pipeline, Pipeline)
+        aggregate = WindowedAggregate(
+            self._pipeline,
+            layout=self._layout,
+            num_files=self._assignment.num_files,
+            num_parameters=self.state.model.num_parameters,
+            chunks=self._window,
+            step=self.step + 1,
+        )
+        return {"aggregate": aggregate}
 
     def close_round(self, aggregate: Aggregate) -> StepOutcome:
         """Applies an aggregate of the finished round, and counts the step.

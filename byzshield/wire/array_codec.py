@@ -46,14 +46,15 @@ class ArrayEncoder:
         self._misses = 0
         self._to_skip = 0
 
-    def encode(self, values: Float32) -> tuple[bool, bytes]:
-        """Returns (compressed, payload) of a contiguous float32 array."""
+    def encode(self, values: Float32) -> tuple[bool, bytes | memoryview]:
+        """Returns (compressed, payload) of a contiguous float32 array; what is not compressed is a view of it."""
         values = np.ascontiguousarray(values, dtype="<f4")
+        raw = values.view(np.uint8).data
         if self._compression == "off" or values.size == 0:
-            return False, values.tobytes()
+            return False, raw
         if self._to_skip > 0 and not self.any_saving:
             self._to_skip -= 1
-            return False, values.tobytes()
+            return False, raw
         packed: bytes = blosc.compress_ptr(values.ctypes.data, values.size, 4, 1, blosc.SHUFFLE, "lz4")
         saving = 1 - len(packed) / values.nbytes
         if saving >= WORTH_KEEPING or (saving > 0 and (self._compression == "on" or self.any_saving)):
@@ -62,7 +63,7 @@ class ArrayEncoder:
         if self._compression == "auto":
             self._misses += 1
             self._to_skip = min(2**self._misses, MOST_SKIPPED)
-        return False, values.tobytes()
+        return False, raw
 
 
 def decode_into(payload: bytes | memoryview, *, compressed: bool, out: Float32) -> None:

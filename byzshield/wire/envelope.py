@@ -30,11 +30,12 @@ class Packet:
     Args:
         source: the rank that sent it, as the transport knows it (not as the message claims).
         tag: the kind that the sender put on the envelope.
-        data: its bytes; None if it was longer than the bound of its kind and was refused unread.
+        data: its bytes, in memory that is used again once nobody refers to it; None if it was longer than the bound of its kind
+            and was refused unread.
         num_bytes: its length.
     """
 
     source: int
     tag: int
-    data: bytes | bytearray | None
+    data: bytes | bytearray | memoryview | None
     num_bytes: int

@@ -200,10 +200,11 @@ def _array(
     chunk: int = 0,
 ) -> Frame:
     dtype = DType.FLOAT64 if values.dtype == np.float64 else DType.FLOAT32
+    payload: bytes | memoryview
     if dtype is DType.FLOAT32:
         compressed, payload = encoder.encode(values.view(np.float32))
     else:  # the noise of its lower bits does not compress
-        compressed, payload = False, np.ascontiguousarray(values, dtype="<f8").tobytes()
+        compressed, payload = False, np.ascontiguousarray(values, dtype="<f8").view(np.uint8).data
     return Frame(
         kind=kind,
         worker=worker,

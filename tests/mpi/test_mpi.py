@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,15 @@ def train(config: RunConfig, tmp_path: Path, num_ranks: int, environment: dict[s
 @pytest.mark.parametrize(
     ("num_ranks", "sections"),
     [
-        (3, {"attack": {"name": "fall_of_empires", "num_byzantine": 4, "selection": "random", "knowledge": "own"}}),
+        (
+            3,
+            {
+                "attack": {"name": "fall_of_empires", "num_byzantine": 4, "selection": "random", "knowledge": "own"},
+                "model": {"hidden": [400]},
+                "cluster": {"chunk_elements": 20_000},  # long enough for buffers that are used again
+                "aggregation": {"winners_mib": 1},  # a window is one of two chunks
+            },
+        ),
         (4, {"attack": ALIE, "cluster": {"exchange": "full"}}),
     ],  # with 16 processes: the quickstart, in scripts/test_readme.py
 )
@@ -61,7 +70,8 @@ def test_an_mpi_job_trains_the_same_bits_as_the_simulator(
 ) -> None:
     config = tiny_run(run={"name": "mpi", "steps": 6}, **sections)
     summary = train(config, tmp_path, num_ranks, mpi_environment)
-    simulated, in_simulation = simulate(tiny_run(run={"name": "simulated", "steps": 6}, **sections))
+    at_once = replace(config, aggregation=replace(config.aggregation, winners_mib="auto"))
+    simulated, in_simulation = simulate(replace(at_once, run=replace(config.run, name="simulated")))
     assert same_weights(weights_of(tmp_path / "runs" / "mpi"), weights_of(simulated.path))
     assert summary["corrupted_files_max"] == in_simulation["corrupted_files_max"] > 0
     assert summary["undecided_files"] == 0

@@ -7,6 +7,7 @@ from typing import Any, Final
 from mpi4py import MPI
 
 from byzshield.errors import TransportError
+from byzshield.reuse import Reused
 from byzshield.transport.mpi.drain import Drain
 from byzshield.transport.mpi.job import kill
 from byzshield.transport.mpi.lane import Lane
@@ -17,6 +18,7 @@ __all__ = ["MPIEndpoint"]
 
 _DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
 UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
+MOST_BUFFERS: Final = 8  # of long messages that are kept for the next
 MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched, beyond those there were when it was lost
 
 
@@ -37,6 +39,7 @@ class MPIEndpoint:
         self._lost: dict[int, str] = {}
         self._credit: dict[int, tuple[int, int]] = {}
         self._drain = Drain()
+        self._buffers = Reused(bytearray, most=MOST_BUFFERS)
         self._own = self._over(self._comm)
         self._lanes = list(self._own)
         self._wanted: deque[Lane] = deque()
@@ -129,7 +132,7 @@ class MPIEndpoint:
 
     def _over(self, comm: MPI.Comm) -> list[Lane]:
         others = [rank for rank in range(self.size) if rank != self.rank]
-        return [Lane(comm, rank, self._drain, self._charge) for rank in others]
+        return [Lane(comm, rank, self._drain, self._charge, self._buffers) for rank in others]
 
     def _sort(self) -> None:
         self._wanted = deque(lane for lane in self._lanes if lane.heard and not lane.dead)

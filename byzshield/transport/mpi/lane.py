@@ -2,14 +2,17 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from mpi4py import MPI
 
+from byzshield.reuse import Reused
 from byzshield.transport.mpi.drain import Drain
 from byzshield.wire import Packet
 
 __all__ = ["Lane"]
+
+REUSED_BYTES: Final = range(1 << 16, 1 << 23)  # lengths of messages for which a buffer is worth keeping
 
 
 class Lane:
@@ -25,6 +28,7 @@ class Lane:
         rank: the sender.
         drain: takes what is not wanted.
         charge: is told the size of each message as soon as it is matched; returns whether anybody shall hear of it.
+        buffers: where messages go that are long, one after the other.
 
     Attributes:
         heard: whether messages are wanted; at first they are not.
@@ -32,13 +36,16 @@ class Lane:
         taken: messages that have come to their end or were refused.
     """
 
-    def __init__(self, comm: MPI.Comm, rank: int, drain: Drain, charge: Callable[["Lane", int], bool]) -> None:
+    def __init__(
+        self, comm: MPI.Comm, rank: int, drain: Drain, charge: Callable[["Lane", int], bool], buffers: Reused[bytearray]
+    ) -> None:
         self.rank = rank
         self.heard = self.dead = False
         self.taken = 0
         self._comm = comm
         self._drain = drain
         self._charge = charge
+        self._buffers = buffers
         self._status = MPI.Status()
         self._matched: deque[tuple[MPI.Message, int, int]] = deque()
         self._receiving: tuple[Any, Packet] | None = None
@@ -71,7 +78,8 @@ class Lane:
             self._drain.take(message, num_bytes)
             self.taken += 1
             return Packet(source=self.rank, tag=tag, data=None, num_bytes=num_bytes)
-        data = bytearray(num_bytes)
+        buffer = self._buffers.take(num_bytes) if num_bytes in REUSED_BYTES else bytearray(num_bytes)
+        data = memoryview(buffer)[:num_bytes]
         self._receiving = message.Irecv([data, MPI.BYTE]), Packet(source=self.rank, tag=tag, data=data, num_bytes=num_bytes)
         return self._complete()
 

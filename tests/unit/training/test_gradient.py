@@ -75,3 +75,27 @@ def test_the_time_of_all_gradients_is_added_up() -> None:
     computer(1, 0)
     computer(1, 1)
     assert computer.seconds == 2.5
+
+
+def test_a_vector_that_somebody_keeps_stays_as_it_is_and_its_memory_serves_again_afterwards() -> None:
+    computer = computer_of(noise(), augment=False)
+    first = computer(1, 0)
+    part, before = first[3:], first.copy()
+    address = first.ctypes.data
+    del first
+    second = computer(1, 1)
+    assert second.tobytes() != before.tobytes()
+    assert part.tobytes() == before[3:].tobytes()
+    del part
+    third = computer(1, 0)
+    assert (third.ctypes.data, third.tobytes()) == (address, before.tobytes())
+    assert second.ctypes.data != address
+
+
+def test_a_parameter_without_a_gradient_has_zeros_in_a_vector_that_was_used_before() -> None:
+    """What a step before has left there must not count."""
+    module = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.Linear(2, 1, bias=False))
+    model = FlatModel(module)
+    assert model.gradient(lambda net: net[0].weight.sum() + net[1].weight.sum()).tolist()[:4] == [1, 1, 1, 1]
+    assert model.gradient(lambda net: net[0].weight.sum()).tolist()[:4] == [1, 1, 0, 0]
+    assert [parameter.grad for parameter in module.parameters()] == [None, None]

@@ -1,0 +1,47 @@
+"""Memory that is used again and again: a fresh page costs more than the copy that fills it."""
+
+import sys
+from collections.abc import Callable, Sized
+from typing import Generic, TypeVar
+
+__all__ = ["Reused"]
+
+B = TypeVar("B", bound=Sized)
+
+
+def _references(buffers: list[B], index: int) -> int:
+    return sys.getrefcount(buffers[index])
+
+
+_ALONE = _references([bytearray()], 0)
+
+
+class Reused(Generic[B]):
+    """Buffers that are handed out again once nobody else refers to them, nor to a view of them.
+
+    So nobody has to give one back, and what somebody keeps for later stays as it is.
+
+    Args:
+        make: makes a buffer of so many elements, which holds a reference to none but itself.
+        most: how many are kept; further ones are made and forgotten.
+    """
+
+    def __init__(self, make: Callable[[int], B], *, most: int) -> None:
+        self._make = make
+        self._most = most
+        self._kept: list[B] = []
+
+    def take(self, size: int) -> B:
+        """Returns a buffer of `size` elements or more, which holds anything; O(most)."""
+        small = -1
+        for index in range(len(self._kept)):
+            if _references(self._kept, index) == _ALONE:
+                if len(self._kept[index]) >= size:
+                    return self._kept[index]
+                small = index
+        buffer = self._make(size)
+        if small >= 0:
+            self._kept[small] = buffer
+        elif len(self._kept) < self._most:
+            self._kept.append(buffer)
+        return buffer
