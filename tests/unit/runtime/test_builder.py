@@ -169,7 +169,11 @@ PARTS: dict[str, Callable[[Builder], object]] = {
         ("model", {"hidden": 5}, "model.hidden: must be a list, each entry a whole number; got 5"),
         ("model", {"hidden": [1 << 20, 1 << 20]}, "model: hidden makes 1.1e+12 parameters"),
         ("model", {"name": "torch.nn:Linear"}, "model.hidden: Linear has no such keyword, but mlp has"),
-        ("placement", {"scheme": "cyclic", "replication": 2}, "placement.replication: must be odd, or a vote can tie; got r = 2"),
+        (
+            "placement",
+            {"scheme": "cyclic", "replication": 2},
+            "placement.replication: must be odd, or a vote can tie, unless audit.arbitrate = true settles it; got r = 2",
+        ),
         ("placement", {"scheme": "platform:node"}, "placement: scheme 'platform:node' must return an Assignment; got str"),
         ("placement", {"scheme": "math:sqrt"}, "placement: scheme 'math:sqrt' cannot be built: missing a required argument"),
         ("aggregation", {"num_selected": 3}, "aggregation.num_selected: Median has no such keyword, but multi_krum has"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -273,16 +274,28 @@ class TestARequestToVote:
         assert set(computed.values()) == {1}
         assert all(digests in first.values() for digests in later.values())
 
-    @pytest.mark.parametrize("request_", [(2, 2, "own"), (3, 1, "own"), (2, 1, "other")], ids=["step", "worker", "file"])
-    def test_a_request_out_of_place_is_ignored(self, tiny_run: Maker, request_: tuple[int, int, str]) -> None:
+    @pytest.mark.parametrize(
+        ("worker", "step", "attempt", "file"),
+        [(2, 2, 0, None), (3, 1, 0, None), (2, 1, 1, None), (2, 1, 0, 25)],
+        ids=["step", "worker", "attempt", "file"],
+    )
+    def test_a_request_out_of_place_is_ignored(
+        self, tiny_run: Maker, worker: int, step: int, attempt: int, file: int | None
+    ) -> None:
         rank = Rank.of(tiny_run(), 3)
-        worker, step, whose = request_
-        own = rank.builder.assignment.files_of[2].tolist()
         rank.begin(1)
         rank.work_all()
-        file = rank.postponed(2)[0] if whose == "own" else min(set(range(25)) - set(own))
-        assert rank.receive(messages.compute(worker, step, file)) == []
+        asked = rank.postponed(2)[0] if file is None else file
+        assert rank.receive(replace(messages.compute(worker, step, asked), attempt=attempt)) == []
         assert not rank.worker.busy
+
+    def test_also_for_a_file_of_others_is_answered(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(), 3)
+        rank.begin(1)
+        rank.work_all()
+        other = min(set(range(25)) - set(rank.builder.assignment.files_of[2].tolist()))
+        rank.receive(messages.compute(2, 1, other))
+        assert votes(rank.work_all()).keys() == {(2, other)}
 
     def test_new_parameters_end_it(self, tiny_run: Maker) -> None:
         rank = Rank.of(tiny_run(), 3)
