@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -155,6 +156,28 @@ def _first_drawn(seed: int, lies: tuple[int, ...]) -> int | None:
 
     drawn = Audit(computer=lambda *_: None, arbitrate=False, rate=0.3, seed=seed)  # type: ignore[arg-type, return-value]
     return next((step for step in lies if drawn.draws(step, 0)), None)
+
+
+class NotANumber(Attack):
+    """Sends a NaN in place of one number."""
+
+    def forge(self, gradients: Float32, situation: Situation) -> Float32:
+        forged = gradients.copy()
+        forged[-1] = np.nan
+        return forged
+
+
+@pytest.mark.parametrize("exchange", ["digest", "full"])
+def test_what_is_not_finite_is_always_checked_and_does_not_end_the_run(
+    tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool], exchange: str
+) -> None:
+    attack = {"name": "reversed_gradient", "num_byzantine": 3, "selection": "first"}
+    sections: Sections = {"aggregation": {"num_corrupted": 0}, "cluster": {"exchange": exchange}}
+    config = tiny_run(**merged(PLAIN, sections, {"attack": attack, "audit": {"rate": 1e-9}}))
+    outcome = run_here(config, objects=Objects(attack=NotANumber()))
+    assert [proof["step"] for proof in outcome.summary["expelled"].values()] == [1, 1, 1]
+    own = {name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}
+    assert same_weights(own, honest(cluster={"exchange": exchange}))
 
 
 def test_a_lie_in_the_last_step_is_found_in_idle_time_as_well(
