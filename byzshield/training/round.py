@@ -380,10 +380,14 @@ class Round(ABC):
         assert self._audit is not None
         return self.expel(worker, now) + self._check_all(now) if self._audit.expel else []
 
+    def check(self, file: int) -> None:
+        """Has a file checked by the server."""
+        self._checks.setdefault(file, "audit")
+
     def _check_if_not_finite(self, file: int, values: Float32 | Float64) -> None:
         """Has a file checked that has a NaN or an infinity: one more than the rule can bear would end the run."""
         if self._audit is not None and file not in self.settled and non_finite_rows(values[None]):
-            self._checks.setdefault(file, "audit")
+            self.check(file)
 
     def _check_all(self, now: float) -> list[Frame]:
         """Has every file of the step checked in which somebody was convicted, since accomplices lie at the same time."""

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.aggregation import Aggregate, Pipeline
+from byzshield.aggregation import Aggregate, Pipeline, primitives
 from byzshield.aggregation.matrix import non_finite_rows
 from byzshield.arrays import Float32
 from byzshield.choices import Exchange, require_choice
 from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
-from byzshield.training.audit import Audit, Conviction, Convictions, judged
+from byzshield.training.audit import OUTLYING, Audit, Conviction, Convictions, judged
 from byzshield.training.blame import Blame
 from byzshield.training.decoding import Decoding
 from byzshield.training.digest_round import DigestRound
@@ -177,6 +177,7 @@ class ParameterServer:
         self._parameters: Float32 | None = None  # of the step under way, if its files may be checked later
         self._proofs: list[Conviction] = []  # from files of the step before
         self._checked_past: list[int] = []  # these files
+        self._looked_at: list[bytes | None] = []  # the winners of the round whose lengths are known
         self._tallied = Counter[str]()  # of the checks of the newest round, those that are in `checked`
         self._lost: set[int] = set()
         self._last_loss: float | None = None
@@ -223,6 +224,7 @@ class ParameterServer:
         self.compute_seconds = {}
         self._computed_before = dict(self._computed)
         self._tallied = Counter()
+        self._looked_at = []
         expelled = self.convictions.expelled
         assignment = self._assignment.at(self.step + 1)
         if assignment is not self._placed:
@@ -266,6 +268,7 @@ class ParameterServer:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             outgoing = self._dispatch(frame, packet.source, now)
+            self._look_at_lengths()
             if self._round is not None and (frame.step, frame.attempt) == (self._round.step, self.attempt):
                 claimed = self.compute_seconds.get(packet.source, 0.0)
                 self.compute_seconds[packet.source] = max(claimed, frame.compute_us / 1e6)
@@ -288,7 +291,9 @@ class ParameterServer:
             ServerFaultError: the server does not compute the same gradient twice.
         """
         assert self._round is not None
-        return self._addressed(self._round.work(now))
+        outgoing = self._addressed(self._round.work(now))
+        self._look_at_lengths()
+        return outgoing
 
     @property
     def idle_checks(self) -> int:
@@ -358,7 +363,9 @@ class ParameterServer:
             self._not_before = now + FLOOR
             return []
         assert self._round is not None
-        return self._addressed(self._round.tick(now))
+        outgoing = self._addressed(self._round.tick(now))
+        self._look_at_lengths()
+        return outgoing
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do next; None if never."""
@@ -590,6 +597,22 @@ class ParameterServer:
             left = [file for file in self._audit.shuffled(len(self._round.ballots), self.step) if file not in self._round.settled]
             votes = [dict(ballot.votes) for ballot in self._round.ballots]
             self._past = _Past(step=self.step, parameters=self._parameters, votes=votes, left=left)
+
+    def _look_at_lengths(self) -> None:
+        """Once all files are complete, has those checked that are far longer than the others; not by windows of columns."""
+        round_ = self._round
+        if round_ is None or self._audit is None or not self._audit.looks_at_lengths or self._window is not None:
+            return
+        if not round_.done or not (files := sorted(round_.complete)):
+            return
+        winners = [round_.ballots[file].winner for file in files]
+        if winners == self._looked_at:
+            return
+        self._looked_at = winners
+        lengths = primitives.norms(self._matrix[:, : self.state.model.num_parameters])[files]
+        for file, length in zip(files, lengths.tolist(), strict=True):
+            if length > OUTLYING * float(np.median(lengths)) and file not in round_.settled:
+                round_.check(file)
 
     def _recompute(self, file: int) -> Float32:
         assert self._audit is not None

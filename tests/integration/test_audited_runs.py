@@ -180,6 +180,21 @@ def test_what_is_not_finite_is_always_checked_and_does_not_end_the_run(
     assert same_weights(own, honest(cluster={"exchange": exchange}))
 
 
+def test_one_lie_that_could_ruin_the_mean_is_always_checked(
+    tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+) -> None:
+    class Once(LiesAt):
+        def forge(self, gradients: Float32, situation: Situation) -> Float32:
+            return 10 * super().forge(gradients, situation) if situation.step in self.steps else gradients
+
+    attack = {"name": "reversed_gradient", "num_byzantine": 5, "selection": "first"}
+    config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": {"rate": 1e-9}}))
+    outcome = run_here(config, objects=Objects(attack=Once(12)))
+    assert [proof["step"] for proof in outcome.summary["expelled"].values()] == [12] * 5
+    assert outcome.summary["audited_files"] == 15  # the whole step, once somebody is convicted
+    assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
+
+
 def test_a_lie_in_the_last_step_is_found_in_idle_time_as_well(
     tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool]
 ) -> None:
