@@ -18,7 +18,11 @@ Tables = dict[str, dict[str, Any]]
 
 
 def pytest_configure() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so would every process that a test starts and interrupts."""
+    """Takes back what whoever has started the tests has set for all processes that they start.
+
+    What a shell starts in the background ignores Ctrl-C, and pytest-xdist tells its processes of a terminal of 80 columns.
+    """
+    os.environ.pop("COLUMNS", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

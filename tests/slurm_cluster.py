@@ -167,7 +167,7 @@ class SlurmCluster:
 
 def _command(process: Path) -> str:
     try:
-        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:  # it has ended
         return ""
 

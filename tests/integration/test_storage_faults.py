@@ -1,6 +1,8 @@
 """Processes that die at any moment, two jobs in one directory, and disks without room."""
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +25,18 @@ def seen(command: list[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """One process for all kinds: it takes seconds to import torch."""
+    """One process for all kinds, since it takes seconds to import torch; and one for all processes of pytest-xdist."""
     kinds = ["kill_saves", "kill_overwrites", "kill_at_random", "start_together"]
-    return seen([sys.executable, str(HARNESS), str(tmp_path_factory.mktemp("faults")), *kinds])
+    command = [sys.executable, str(HARNESS), str(tmp_path_factory.mktemp("faults")), *kinds]
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return seen(command)
+    shared = tmp_path_factory.getbasetemp().parent / "storage_faults.json"
+    with open(shared.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            shared.write_text(json.dumps(seen(command)))
+    found: dict[str, Any] = json.loads(shared.read_text())
+    return found
 
 
 def test_a_run_that_is_killed_at_any_point_of_a_save_ends_as_if_it_had_not_been(faults: dict[str, Any]) -> None:
@@ -46,7 +57,9 @@ def test_from_the_first_checkpoint_on_there_is_always_a_whole_one(faults: dict[s
 def test_an_old_checkpoint_goes_only_when_the_new_one_and_its_steps_are_on_disk(faults: dict[str, Any]) -> None:
     points = faults["kill_saves"]["points"]
     start = len(points) - 1 - points[::-1].index("write metrics.jsonl")
-    names = [point.partition(".pt.")[0] for point in points[start:]]
+    # Who voted alike is stored in between, in the run's folder.
+    stored = [point for point in points[start:] if "agreement.json" not in point and point != "sync run"]
+    names = [point.partition(".pt.")[0] for point in stored]
     assert names[: names.index("os.remove step_1.pt") + 1] == [
         "write metrics.jsonl",
         "sync metrics.jsonl",

@@ -6,7 +6,7 @@ ASKED = {"steps": 10, "votes": 50, "payloads": 4}
 
 
 def test_only_what_no_honest_worker_does_is_proof() -> None:
-    assert {name for name, cause in CAUSES.items() if cause.proof} == {"payload_mismatch", "malformed"}
+    assert {name for name, cause in CAUSES.items() if cause.proof} == {"payload_mismatch", "audit", "malformed"}
     assert all(set(cause.asked) <= set(REQUESTS) for cause in CAUSES.values())
 
 

@@ -124,7 +124,7 @@ def test_a_job_that_does_not_start_is_told(laptop: Laptop, server: Path) -> None
 
 
 def test_a_run_whose_checkpoints_went_with_their_host_does_not_begin_again_unasked(laptop: Laptop, server: Path) -> None:
-    trained = laptop.folder / "byzshield" / "clusters" / "cluster" / "trained"
+    trained = laptop.state / "trained"
     laptop.nodes[0].append("i-2")
     for before, its in (("i-1\tnone", b"i-1"), ("i-2\tstep 120", b"i-2")):
         trained.write_text(f"runs/quickstart\t{before}\n")
