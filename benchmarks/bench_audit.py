@@ -35,6 +35,7 @@ RATE = 0.1
 SCALE = 100.0  # of reversed gradients
 CHANCE = 0.1  # the accuracy of a guess
 ONCE = "reversed once"
+UNSEEN = 3.0  # times the gradient: what is over OUTLYING times as long as the others is checked for certain
 DDP = "DDP"
 Tables = dict[str, dict[str, Any]]
 ROLLBACK = {"rollback": True, "clean_steps": 20}
@@ -222,6 +223,8 @@ class Bench:
         if escapes and rate is not None:
             tables = {**TRAINED, "audit": {"rate": 0.0, "rollback": False}}
             found["escapes"] = None if rate == "idle" else escape_probability(rate, num_byzantine)
+            if rate != "idle":
+                attack = {**attack, "scale": UNSEEN}
         with contextlib.suppress(DivergedError):
             _, summary = simulate(self.config(defense, num_byzantine, attack, tables=tables), overwrite=True)
             found |= {"accuracy": summary["test_accuracy"], "expelled": len(summary.get("expelled", {}))}
