@@ -101,8 +101,15 @@ class Auditing:
         self._record.add(outcome.step, self._server.ballots, outcome.undecided, aggregate, self._server.state.model)
         lies = self._record.lies_before(outcome.step, sorted(self._server.convictions.expelled))
         for worker, file, committed, won in lies:
-            hexadecimal = bytes.fromhex(committed), bytes.fromhex(won)
-            self.evidence.convict(Conviction.of_replay(worker, outcome.step, file, *hexadecimal))
+            proof = Conviction(
+                step=outcome.step,
+                file=file,
+                worker=worker,
+                evidence="replay",
+                committed=bytes.fromhex(committed),
+                recomputed=bytes.fromhex(won),
+            )
+            self.evidence.convict(proof)
         if lies and self._section.rollback and outcome.step - 1 - self._began < self._section.clean_steps:
             self._go_back(outcome.step, undoing=self._began)
 

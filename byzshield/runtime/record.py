@@ -16,7 +16,7 @@ from byzshield.strict_json import dumps
 from byzshield.voting import Ballot
 from byzshield.wire import digest
 
-__all__ = ["RunRecord", "commitment", "effective", "links", "weights_digest"]
+__all__ = ["RunRecord", "aggregate_digest", "commitment", "effective", "links", "weights_digest"]
 
 CHAIN: Final = "chain"
 
@@ -24,6 +24,11 @@ CHAIN: Final = "chain"
 def commitment(vote: bytes) -> str:
     """32 bytes in hexadecimal that stand for the digests of all chunks of a gradient."""
     return blake3(vote).hexdigest()
+
+
+def aggregate_digest(aggregate: Aggregate) -> str | None:
+    """Digest of a combined gradient, in hexadecimal; None of a step that is skipped."""
+    return None if aggregate.vector is None else commitment(digest(aggregate.vector))
 
 
 def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
@@ -84,13 +89,12 @@ class RunRecord:
             aggregate: what was made of the winners.
             model: after the step.
         """
-        vector = aggregate.vector
         missing = set(undecided)
         self._append(
             {
                 "step": step,
                 "weights": weights_digest(model.module.state_dict()),
-                "aggregate": None if vector is None else commitment(digest(vector)),
+                "aggregate": aggregate_digest(aggregate),
                 "winners": [
                     None if file in missing or ballot.winner is None else commitment(ballot.winner)
                     for file, ballot in enumerate(ballots)

@@ -12,12 +12,11 @@ from byzshield.errors import CheckpointError, ConfigError
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.checkpoint import all_checkpoints, load_checkpoint
 from byzshield.runtime.objects import Objects
-from byzshield.runtime.record import commitment, effective, links, weights_digest
+from byzshield.runtime.record import aggregate_digest, commitment, effective, links, weights_digest
 from byzshield.runtime.run_directory import RunDirectory
 from byzshield.runtime.simulation import Simulation
 from byzshield.storage import json_lines, read_json_lines
 from byzshield.training import ParameterServer
-from byzshield.wire import digest
 
 __all__ = ["Finding", "Verification", "Verifier", "first_difference"]
 
@@ -206,7 +205,7 @@ class Verifier:
             return False
         server.leave_out([file for file, recorded in enumerate(line["winners"]) if recorded is None])
         aggregate = server.aggregate()
-        made = None if aggregate.vector is None else commitment(digest(aggregate.vector))
+        made = aggregate_digest(aggregate)
         server.close_round(aggregate)
         self.result.steps += 1
         weights = weights_digest(server.state.model.module.state_dict())

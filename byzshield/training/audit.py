@@ -24,7 +24,7 @@ class Conviction:
         worker: who.
         evidence: "audit" (the file was drawn), "arbitration" (its copies disagreed), "payload" (the worker did not send what it
             had voted for), or "replay" (found after a conviction, among what it had done before).
-        committed: the digests of the chunks that it voted with.
+        committed: the digests of the chunks that it voted with; of a "replay", what stands for them in the record.
         recomputed: those of the gradient; empty where no gradient was needed for the proof.
     """
 
@@ -34,11 +34,6 @@ class Conviction:
     evidence: Evidence
     committed: bytes
     recomputed: bytes = b""
-
-    @classmethod
-    def of_replay(cls, worker: int, step: int, file: int, committed: bytes, recomputed: bytes) -> "Conviction":
-        """For a lie of a convicted worker in a step before, of which only what stands for the digests is known."""
-        return cls(step=step, file=file, worker=worker, evidence="replay", committed=committed, recomputed=recomputed)
 
     def record(self) -> dict[str, Any]:
         """As a JSON object, with digests in hexadecimal."""
