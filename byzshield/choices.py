@@ -29,7 +29,7 @@ Expel = Literal["proof", "never"]
 Exchange = Literal["digest", "full", "coded"]
 """Whether workers vote with digests and the server fetches each winner once, or send all copies, or one combination each."""
 Compression = Literal["auto", "on", "off"]
-"""Whether chunks are compressed where that saves 1/8, wherever it saves anything, or never."""
+"""Whether chunks are compressed where it makes a step faster, wherever it makes them shorter, or never."""
 ForgedFiles = Literal["all", "majority", "disagreement"]
 """Which of their files accomplices forge: all, those of which they hold a majority, or those on which only few can contradict."""
 Knowledge = Literal["own", "omniscient"]

@@ -118,8 +118,8 @@ class ClusterSection(Section):
         max_skipped: skipped steps in a row that end the run; 0 lets it go on for ever.
         round_timeout: most seconds that the server waits for votes, and for each payload; less once it has seen what is usual.
         startup_timeout: seconds that the server waits for the workers' greetings.
-        compression: "on" keeps any saving, "off" none; "auto" keeps what saves 1/8 and, in an MPI job, tries in the first steps
-            and now and then whether a step is faster with any saving.
+        compression: "on" compresses what shrinks, "off" nothing; "auto" tries in the first steps of an MPI job and now and then
+            which of them makes a step faster, and is "off" in a simulation.
         chunk_elements: float32 values a chunk.
 
     Example:

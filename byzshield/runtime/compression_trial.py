@@ -1,4 +1,4 @@
-"""Whether it pays to compress what hardly shrinks, which depends on the network and on who has time to spare: found by trying."""
+"""Whether it pays to compress, which depends on the network and on who has time to spare: found by trying."""
 
 from statistics import median
 from typing import Final
@@ -24,7 +24,7 @@ class CompressionTrial:
         self._choice = False
 
     def begin_step(self) -> bool:
-        """Whether any saving is worth it in the next step."""
+        """Whether to compress in the next step."""
         self._place += 1
         if self._place == len(ORDER):
             self._choice = median(self._seconds[True]) < WORTH * median(self._seconds[False])

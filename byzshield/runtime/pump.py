@@ -59,7 +59,7 @@ def run_round(
 ) -> ExchangeTimes:
     """Plays one round of the server, from the parameters to the last winner; returns where the time went."""
     if trial is not None:
-        server.encoder.any_saving = trial.begin_step()
+        server.encoder.follow(trial.begin_step())
     stopwatch = Stopwatch(server)
     patience.resume(time.monotonic())
     most_waiting = {}

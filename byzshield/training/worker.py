@@ -130,7 +130,7 @@ class Worker:
     def _begin(self, frame: Frame) -> None:
         messages.read_vector(frame, self._parameters)
         self._computer.load(self._parameters)
-        self._encoder.any_saving = frame.chunk == 1
+        self._encoder.follow(frame.chunk == 1)
         self._seconds = 0.0
         self.step, self._attempt = frame.step, frame.attempt
         self._gradients.clear()

@@ -14,8 +14,7 @@ from byzshield.errors import FrameError
 __all__ = ["ArrayEncoder", "decode_into"]
 
 
-WORTH_KEEPING: Final = 1 / 8  # least saving, as a share of the raw bytes, for which "auto" keeps the compressed form
-MOST_SKIPPED: Final = 64  # most chunks that "auto" sends raw between two attempts
+MOST_SKIPPED: Final = 64  # most chunks that are sent raw between two attempts
 _BLOSC_HEADER: Final = struct.Struct("<BBBBIII")
 _BLOSC_FORMAT: Final = 2
 _BLOSC_FLAGS: Final = (0x21, 0x31)  # lz4 with byte shuffle, blocks split or not: all that the encoder makes
@@ -25,15 +24,13 @@ blosc.set_releasegil(True)
 
 
 class ArrayEncoder:
-    """Encodes chunks, compressed where it pays.
+    """Encodes chunks, compressed where they shrink; while they do not, ever fewer are tried.
 
     Args:
-        compression: "on" keeps any saving; "auto" keeps a saving of at least 1/8 and, while chunks do not reach it, tries
-            ever fewer of them (float32 noise shrinks by 5 to 15 % and costs more than it saves on one host), unless it is told
-            that any saving is worth it; "off" never.
+        compression: "on" or "off"; "auto" is off until it is told otherwise.
 
     Attributes:
-        any_saving: whether "auto" keeps any saving for now.
+        compresses: whether chunks are compressed for now.
 
     Raises:
         ParameterError: another word.
@@ -41,28 +38,31 @@ class ArrayEncoder:
 
     def __init__(self, compression: Compression) -> None:
         require_choice("compression", compression, Compression)
-        self.any_saving = False
-        self._compression = compression
+        self.compresses = compression == "on"
+        self._told = compression == "auto"
         self._misses = 0
         self._to_skip = 0
+
+    def follow(self, compresses: bool) -> None:
+        """Has "auto" compress from now on, or not; whoever was set to "on" or "off" stays so."""
+        if self._told:
+            self.compresses = compresses
 
     def encode(self, values: Float32) -> tuple[bool, bytes | memoryview]:
         """Returns (compressed, payload) of a contiguous float32 array; what is not compressed is a view of it."""
         values = np.ascontiguousarray(values, dtype="<f4")
         raw = values.view(np.uint8).data
-        if self._compression == "off" or values.size == 0:
+        if not self.compresses or values.size == 0:
             return False, raw
-        if self._to_skip > 0 and not self.any_saving:
+        if self._to_skip > 0:
             self._to_skip -= 1
             return False, raw
         packed: bytes = blosc.compress_ptr(values.ctypes.data, values.size, 4, 1, blosc.SHUFFLE, "lz4")
-        saving = 1 - len(packed) / values.nbytes
-        if saving >= WORTH_KEEPING or (saving > 0 and (self._compression == "on" or self.any_saving)):
+        if len(packed) < values.nbytes:
             self._misses = 0
             return True, packed
-        if self._compression == "auto":
-            self._misses += 1
-            self._to_skip = min(2**self._misses, MOST_SKIPPED)
+        self._misses += 1
+        self._to_skip = min(2**self._misses, MOST_SKIPPED)
         return False, raw
 
 

@@ -104,8 +104,8 @@ def read_greeting(frame: Frame) -> dict[str, Any]:
 
 
 def parameters(step: int, vector: Float32, encoder: ArrayEncoder) -> Frame:
-    """Server to every rank: the parameters of `step`, float32 [p], and whether any saving is worth it (`chunk` is 0 or 1)."""
-    return _array(Kind.PARAMETERS, vector, encoder, step=step, chunk=int(encoder.any_saving))
+    """Server to every rank: the parameters of `step`, float32 [p], and whether "auto" compresses in it (`chunk` is 0 or 1)."""
+    return _array(Kind.PARAMETERS, vector, encoder, step=step, chunk=int(encoder.compresses))
 
 
 def digests(worker: int, step: int, file: int, joined: bytes) -> Frame:

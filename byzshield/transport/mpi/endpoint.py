@@ -8,6 +8,7 @@ from mpi4py import MPI
 
 from byzshield.errors import TransportError
 from byzshield.reuse import Reused
+from byzshield.transport.mpi.arrivals import DEAD, Arrivals
 from byzshield.transport.mpi.drain import Drain
 from byzshield.transport.mpi.job import kill
 from byzshield.transport.mpi.lane import Lane
@@ -16,7 +17,6 @@ from byzshield.wire import SERVER_RANK, Message, Packet
 
 __all__ = ["MPIEndpoint"]
 
-_DEAD: Final = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING)
 UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
 MOST_BUFFERS: Final = 8  # of long messages that are kept for the next
 MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched, beyond those there were when it was lost
@@ -41,26 +41,23 @@ class MPIEndpoint:
         self._drain = Drain()
         self._buffers = Reused(bytearray, most=MOST_BUFFERS)
         self._own = self._over(self._comm)
-        self._lanes = list(self._own)
-        self._wanted: deque[Lane] = deque()
-        self._unwanted = deque(self._lanes)
+        self._others: list[Arrivals] = []
+        self._hears = False
         self._unmatched = Unmatched([])
         self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank waited unmatched when it was lost
         self._idle = 0
 
     def hear(self, ranks: Iterable[int]) -> None:
         """From now on returns what these ranks send."""
-        for lane in self._own:
-            lane.heard = lane.rank in ranks and lane.rank not in self._lost
-        self._sort()
+        for rank, lane in self._own.lanes.items():
+            lane.heard = rank in ranks and rank not in self._lost
+        self._hears = any(lane.heard for lane in self._own.lanes.values())
 
     def watch(self, *others: "MPIEndpoint") -> None:
         """From now on takes in, as refused, what comes over MPI_COMM_WORLD and the endpoints named, which nobody else polls."""
         more = [MPI.COMM_WORLD, *(other._comm for other in others)]
-        for comm in more:
-            self._lanes += self._over(comm)
+        self._others += map(self._over, more)
         self._unmatched = Unmatched([self._comm, *more])
-        self._sort()
 
     def send(self, message: Message) -> None:
         """Starts sending; the buffer is kept until MPI is done with it. A message to a rank that is lost is dropped."""
@@ -75,21 +72,26 @@ class MPIEndpoint:
         self._sending.setdefault(rank, deque()).append((request, message.data))
 
     def receive(self, bounds: Mapping[int, int]) -> Packet | None:
-        """Polls one rank after the other, so that none keeps another waiting; looks now and then for what nobody wants."""
+        """Returns what those have sent who are heard, in turn; looks now and then for what nobody wants."""
         self._drain.go_on()
-        if (packet := self._next(self._wanted, bounds)) is not None:
+        if self._hears and (packet := self._own.next(bounds)) is not None:
             return packet
-        # Not after each message that is sent: a test that finds nothing gives the core away, for as long as others want it.
-        for rank in list(self._sending):
+        # Not after each message that is sent, and of one rank: a test that finds nothing gives the core away to all who want it.
+        if self._sending:
+            rank = next(iter(self._sending))
             self._reap(rank)
+            if rank in self._sending:
+                self._sending[rank] = self._sending.pop(rank)
         self._idle = (self._idle + 1) % UNWANTED_EVERY
         if self._idle != 0:
             return None
-        if (packet := self._next(self._unwanted, bounds)) is not None:
-            self._idle = -1  # there may be more
-        elif self._credit:
+        for arrivals in self._others if self._hears else (self._own, *self._others):
+            if (packet := arrivals.next(bounds)) is not None:
+                self._idle = -1  # there may be more
+                return packet
+        if self._credit:
             self._check_unmatched()
-        return packet
+        return None
 
     def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
         """Lets `rank` send so much more, over all communicators together; without a grant there is no limit.
@@ -108,7 +110,6 @@ class MPIEndpoint:
         for lane in self._lanes:
             if lane.rank == rank:
                 lane.close()
-        self._sort()
         kill([rank])
 
     def unfinished(self) -> dict[int, int]:
@@ -130,20 +131,13 @@ class MPIEndpoint:
         """Whether nothing is on its way in."""
         return self._drain.empty and not any(lane.unfinished for lane in self._lanes)
 
-    def _over(self, comm: MPI.Comm) -> list[Lane]:
-        others = [rank for rank in range(self.size) if rank != self.rank]
-        return [Lane(comm, rank, self._drain, self._charge, self._buffers) for rank in others]
+    @property
+    def _lanes(self) -> Iterable[Lane]:
+        return (lane for arrivals in (self._own, *self._others) for lane in arrivals.lanes.values())
 
-    def _sort(self) -> None:
-        self._wanted = deque(lane for lane in self._lanes if lane.heard and not lane.dead)
-        self._unwanted = deque(lane for lane in self._lanes if not lane.heard and not lane.dead)
-
-    def _next(self, lanes: deque[Lane], bounds: Mapping[int, int]) -> Packet | None:
-        for _ in range(len(lanes)):
-            if (packet := self._poll(lanes[0], bounds)) is not None:
-                return packet
-            lanes.rotate(-1)
-        return None
+    def _over(self, comm: MPI.Comm) -> Arrivals:
+        lanes = [Lane(rank, self._drain, self._buffers) for rank in range(self.size) if rank != self.rank]
+        return Arrivals(comm, lanes, drain=self._drain, charge=self._charge, fail=self._note_failure)
 
     def _charge(self, lane: Lane, num_bytes: int) -> bool:
         """Counts a message, and returns whether the caller shall hear of it: of one too many, but of none after it."""
@@ -170,13 +164,6 @@ class MPIEndpoint:
                     "start the job again with --resume, without its host"
                 )
 
-    def _poll(self, lane: Lane, bounds: Mapping[int, int]) -> Packet | None:
-        try:
-            return lane.poll(bounds)
-        except MPI.Exception as error:
-            self._note_failure(error, lane.rank)
-            return None
-
     def _reap(self, rank: int) -> None:
         """Forgets what the rank has taken; it takes one message after the other, so that one test tells most of the time."""
         waiting = self._sending[rank]
@@ -190,10 +177,9 @@ class MPIEndpoint:
             self._note_failure(error, rank)
 
     def _note_failure(self, error: MPI.Exception, rank: int) -> None:
-        if error.Get_error_class() not in _DEAD:
+        if error.Get_error_class() not in DEAD:
             raise TransportError(f"MPI failed: {error.Get_error_string()}") from error
         self._lost.setdefault(rank, "its process is dead")
         self._sending.pop(rank, None)
         for lane in self._lanes:
             lane.dead = lane.dead or lane.rank == rank
-        self._sort()

@@ -1,7 +1,7 @@
 """What comes from one rank over one communicator: in order, one message at a time, and never waited for."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mpi4py import MPI
@@ -16,18 +16,14 @@ REUSED_BYTES: Final = range(1 << 16, 1 << 23)  # lengths of messages for which a
 
 
 class Lane:
-    """Takes the messages of one rank.
+    """Receives the messages of one rank that have been matched.
 
-    Open MPI keeps what has arrived and is not matched in memory, without a bound. So a poll matches all of it, which it can do
-    to the end: Open MPI lets more come in only when it finds nothing. What is matched is charged to the sender at once, and
-    received when all before it is complete: a message that never comes to its end holds back those behind it, and has the only
-    buffer of its rank.
+    A message is received when all before it are complete: one that never comes to its end holds back those behind it, and has
+    the only buffer of its rank.
 
     Args:
-        comm: the communicator; its errors must be returned.
         rank: the sender.
         drain: takes what is not wanted.
-        charge: is told the size of each message as soon as it is matched; returns whether anybody shall hear of it.
         buffers: where messages go that are long, one after the other.
 
     Attributes:
@@ -36,17 +32,12 @@ class Lane:
         taken: messages that have come to their end or were refused.
     """
 
-    def __init__(
-        self, comm: MPI.Comm, rank: int, drain: Drain, charge: Callable[["Lane", int], bool], buffers: Reused[bytearray]
-    ) -> None:
+    def __init__(self, rank: int, drain: Drain, buffers: Reused[bytearray]) -> None:
         self.rank = rank
         self.heard = self.dead = False
         self.taken = 0
-        self._comm = comm
         self._drain = drain
-        self._charge = charge
         self._buffers = buffers
-        self._status = MPI.Status()
         self._matched: deque[tuple[MPI.Message, int, int]] = deque()
         self._receiving: tuple[Any, Packet] | None = None
 
@@ -54,6 +45,15 @@ class Lane:
     def unfinished(self) -> bool:
         """Whether a message has begun to arrive and is not complete."""
         return self._receiving is not None and not self.dead
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to poll."""
+        return not self.dead and (self._receiving is not None or bool(self._matched))
+
+    def add(self, message: MPI.Message, tag: int, num_bytes: int) -> None:
+        """Takes a matched message in, behind all before it."""
+        self._matched.append((message, tag, num_bytes))
 
     def poll(self, bounds: Mapping[int, int]) -> Packet | None:
         """Returns the next message; None if none is complete.
@@ -64,15 +64,10 @@ class Lane:
         Raises:
             MPI.Exception: the rank is dead, or MPI has failed.
         """
-        if self.dead:
+        if not self.waiting:
             return None
         if self._receiving is not None:
-            self._match()
             return self._complete()
-        if not self._matched:
-            self._match()
-        if not self._matched:
-            return None
         message, tag, num_bytes = self._matched.popleft()
         if not (self.heard and 0 <= num_bytes <= bounds.get(tag, -1)):
             self._drain.take(message, num_bytes)
@@ -89,15 +84,6 @@ class Lane:
         while self._matched:
             message, _, num_bytes = self._matched.popleft()
             self._drain.take(message, num_bytes)
-
-    def _match(self) -> None:
-        while (message := self._comm.Improbe(self.rank, MPI.ANY_TAG, self._status)) is not None:
-            # Not Get_count, which has 31 bits and is negative or undefined for what is longer.
-            num_bytes = self._status.Get_elements(MPI.BYTE)
-            if self._charge(self, num_bytes):
-                self._matched.append((message, self._status.Get_tag(), num_bytes))
-            else:
-                self._drain.take(message, num_bytes)
 
     def _complete(self) -> Packet | None:
         assert self._receiving is not None

@@ -40,16 +40,10 @@ def test_another_network_is_noticed_at_the_next_trial() -> None:
     assert chosen == [*ORDER, *[False] * HELD]
 
 
-def test_a_worker_compresses_what_the_server_says_is_worth_it() -> None:
+def test_the_parameters_tell_a_worker_whether_to_compress() -> None:
     noise = np.random.default_rng(1).standard_normal(4096, dtype=np.float32)
     encoder = ArrayEncoder("auto")
-    assert [encoder.encode(noise)[0] for _ in range(3)] == [False] * 3
-    encoder.any_saving = True
-    assert encoder.encode(noise)[0]
-    frame = Frame.decode(messages.parameters(3, noise, encoder).encoded, bounds={Kind.PARAMETERS: noise.nbytes})
-    assert (frame.chunk, frame.compressed) == (1, True)
-    for never in ("on", "off"):
-        other = ArrayEncoder(never)  # type: ignore[arg-type]
-        before = other.encode(noise)[0]
-        other.any_saving = True
-        assert other.encode(noise)[0] is before
+    for compresses in (True, False):
+        encoder.follow(compresses)
+        frame = Frame.decode(messages.parameters(3, noise, encoder).encoded, bounds={Kind.PARAMETERS: noise.nbytes})
+        assert (frame.chunk, frame.compressed) == (compresses, compresses)
