@@ -50,12 +50,12 @@ class Auditing:
         self._checkpoints, self._hash = directory.checkpoints, resume_hash(config)
         self._began = server.step  # of the steps since training last began or went back
         self.evidence = EvidenceLog(directory.evidence)
-        self._record = RunRecord(directory.record) if self._section.recorded else None
+        self._record: RunRecord | None = None
+        if self._section.recorded:
+            self._record = RunRecord(directory.record, step=server.step, model=server.state.model)
         if self._section.enabled and self._section.expel == "proof":
             self.evidence.restore(server.convictions)
         server.attempt = len(self.evidence.rollbacks)
-        if self._record is not None:
-            self._record.begin(server.step, server.state.model)
         if self._section.rollback and not all_checkpoints(self._checkpoints):
             save_checkpoint(self._checkpoints, server.state_dict(), configuration=self._hash)
 
@@ -140,7 +140,7 @@ class Auditing:
         self._server.go_back(found[1], fresh)
         LOG.warning("goes back from step %d to step %d, to do again what may have been corrupted", came_to, self._began)
         if self._record is not None:
-            self._record.begin(self._began, self._server.state.model)
+            self._record.go_back(self._began, self._server.state.model)
         return self._began
 
     def close(self) -> None:

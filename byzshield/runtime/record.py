@@ -51,12 +51,14 @@ class RunRecord:
 
     Args:
         path: the file; one that is there is gone on with.
+        step: behind which the job goes on.
+        model: of that step.
 
     Raises:
         StorageError: it cannot be written, or no longer is what was written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, step: int, model: FlatModel) -> None:
         lines = read_json_lines(path)
         if not all(links(lines)):
             raise StorageError(
@@ -67,10 +69,15 @@ class RunRecord:
         self._now: dict[int, dict[str, Any]] = {}  # the lines of the last two steps
         self._then: dict[int, dict[str, Any]] = {}  # earlier lines of steps that are done again
         self._file = RecordFile(path, "".join(dumps(line) + "\n" for line in lines).encode())
+        self._begin(step, model, lines)
 
-    def begin(self, step: int, model: FlatModel) -> None:
-        """Goes on behind `step`, whose weights the model has; what the file has of later steps is compared with what comes."""
-        lines = {line["step"]: line for line in effective(read_json_lines(self._path))}
+    def go_back(self, step: int, model: FlatModel) -> None:
+        """Goes on behind an earlier step, whose weights the model has."""
+        self._begin(step, model, read_json_lines(self._path))
+
+    def _begin(self, step: int, model: FlatModel, recorded: Iterable[Mapping[str, Any]]) -> None:
+        """Goes on behind a step; what the file has of later ones is compared with what comes."""
+        lines = {line["step"]: line for line in effective(recorded)}
         self._then = {number: line for number, line in lines.items() if number > step}
         if step in lines:
             self._now = {step: lines[step]}

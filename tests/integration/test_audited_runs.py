@@ -14,7 +14,7 @@ from byzshield.attacks import Attack, Situation
 from byzshield.cli.main import main
 from byzshield.config import RunConfig
 from byzshield.errors import ConfigError
-from byzshield.runtime import simulate
+from byzshield.runtime import record, simulate
 from byzshield.runtime.checkpoint import all_checkpoints
 from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.jobs import run_here
@@ -237,6 +237,14 @@ def test_resumed_equals_uninterrupted(
     assert same_weights(weights_of(whole.path), weights_of(resumed.path))
     for key in ("expelled", "audited_files", "arbitrations", "rolled_back_steps"):
         assert summary[key] == again[key], key
+
+
+def test_a_job_that_goes_on_reads_the_record_once(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, read = [], record.read_json_lines
+    monkeypatch.setattr(record, "read_json_lines", lambda path: reads.append(path) or read(path))
+    simulate(tiny_run(audit={"record": True}))
+    directory, _ = simulate(tiny_run(run={"steps": 6}, audit={"record": True}), resume=True)
+    assert reads == 2 * [directory.record]
 
 
 def test_a_run_can_go_on_with_audits_that_was_begun_without(tiny_run: Maker, capsys: pytest.CaptureFixture[str]) -> None:
