@@ -536,6 +536,11 @@ class Builder:
         self.computer.load(parameters)
         return self.computer(step, file)
 
+    def vote_on(self, parameters: Float32, step: int, file: int) -> bytes:
+        """The digests with which an honest worker votes on a file, computed at these parameters, float32 [p]."""
+        vector = self._recompute(parameters, step, file)
+        return self._sent(vector.size).digests(vector)
+
     def _warn_of_small_shards(self) -> None:
         if isinstance(self.sampler, ShardSampler):
             smallest = min(map(len, self.sampler.shards))
