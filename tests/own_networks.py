@@ -51,3 +51,30 @@ class _Pooled(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.output(images.mean(dim=(1, 2, 3)).unsqueeze(1))
         return logits
+
+
+class Scaled(_Pooled):
+    """Divides by a running scale of its own, so that what it computes depends on what it has computed before."""
+
+    def __init__(self, *, num_classes: int) -> None:
+        super().__init__(num_classes=num_classes)
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.scale = 0.9 * self.scale + 0.1 * images.detach().abs().mean()
+        return super().forward(images / self.scale)
+
+
+class Averaged(_Pooled):
+    """Keeps a running mean of its inputs, which only tests use."""
+
+    def __init__(self, *, num_classes: int) -> None:
+        super().__init__(num_classes=num_classes)
+        self.register_buffer("center", torch.zeros(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.center.lerp_(images.detach().mean(), 0.1)
+            return super().forward(images)
+        return super().forward(images - self.center)

@@ -24,7 +24,8 @@ def add_parser(subparsers: Any) -> None:
         "verify",
         help="recompute a run, or a part of it, and compare with its record",
         description="Checks the chain of record.jsonl and the weights of all checkpoints, and recomputes files of the run from "
-        "its run file and checkpoints: all of them, a random share, or one. Exits with 1 if anything is not as recorded. It "
+        "its run file and checkpoints: all of them, a random share, or one. Weights are in checkpoints alone, so a file costs "
+        "all files of the steps between the checkpoint before it and its own. Exits with 1 if anything is not as recorded. It "
         "needs the same software and the same kind of processor, since another one may round differently.",
         epilog="example: byzshield verify runs/audited --sample 0.05",
     )
@@ -35,7 +36,8 @@ def add_parser(subparsers: Any) -> None:
         "--sample",
         type=float,
         metavar="P",
-        help="each file of each step with this probability, and on the way to it all since the checkpoint before",
+        help="this share of the stretches between two checkpoints, drawn at random, and at least one, each as a whole; the more "
+        "checkpoints (run.checkpoint_every), the finer the sample",
     )
     parser.add_argument(
         "--against",
@@ -67,10 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
             print("the weights never differ" if step is None else f"the weights differ from step {step} on")
     verifier.check_checkpoints()
     if step is not None:
-        files = range(verifier.num_files) if arguments.file is None else [arguments.file]
-        wanted = {step: list(files)}
+        wanted = {step: verifier.everything.get(step, []) if arguments.file is None else [arguments.file]}
+    elif arguments.sample is not None:
+        wanted = verifier.draw(arguments.sample)
     else:
-        wanted = {} if arguments.against is not None else verifier.draw(arguments.sample or 1.0)
+        wanted = {} if arguments.against is not None else verifier.everything
     verifier.check(wanted)
     drawn = sum(map(len, wanted.values()))
     if arguments.json:
@@ -91,7 +94,11 @@ def _print(path: Path, verifier: "Verifier", drawn: int) -> None:
     else:
         print(f"record.jsonl: line {result.broken} of {result.lines} is not what was written")
     print(f"checkpoints: {result.checkpoints} compared with the record")
-    print(f"recomputed: {result.files} files, of which {drawn} were asked for, and {result.steps} whole steps")
+    steps = len(verifier.recorded_steps)
+    print(
+        f"recomputed: {result.files} files, among them {result.reached} of the {drawn} that were asked for, and "
+        f"{result.steps} of {steps} steps as a whole"
+    )
     for finding in result.findings[:MOST_SHOWN]:
         print(finding.words)
     if len(result.findings) > MOST_SHOWN:

@@ -36,7 +36,8 @@ STYLE: Final[dict[str, Any]] = {
     "svg.hashsalt": "byzshield",
 }
 DOTS_AN_INCH: Final = 200
-LONGEST_LINE: Final = 62  # characters of a title
+TITLE_POINTS: Final = 9
+CHARACTERS: Final = 12.5  # of a title, in an inch
 COLUMNS: Final = 2  # of figures in one picture
 METADATA: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}  # the same runs make the same file
 
@@ -112,7 +113,7 @@ def _fill(canvas: Any, figure: Figure, *, legend: bool) -> None:
     figure.draw(axes)
     if not legend:
         return
-    axes.set_title("\n".join(filter(None, (_fold(figure.about), figure.title))), fontsize=9)
+    canvas.suptitle("\n".join(_title(figure)), fontsize=TITLE_POINTS)
     if figure.keys:
         canvas.legend(handles=list(_handles(figure)), loc="outside lower center", fontsize=8, ncols=1 if _long(figure) else 3)
 
@@ -120,11 +121,13 @@ def _fill(canvas: Any, figure: Figure, *, legend: bool) -> None:
 def _height(figure: Figure) -> float:
     """With title and legend."""
     lines = len(figure.keys) if _long(figure) else -(-len(figure.keys) // 3)
-    return figure.size[1] + 0.3 + 0.18 * lines + 0.15 * (1 + _fold(figure.about).count("\n")) * bool(figure.about)
+    return figure.size[1] + 0.25 + 0.18 * lines + 0.15 * len(_title(figure))
 
 
-def _fold(text: str) -> str:
-    return "\n".join(textwrap.wrap(text, LONGEST_LINE))
+def _title(figure: Figure) -> list[str]:
+    """Its lines: of what the figure is, and what it shows."""
+    longest = int(CHARACTERS * figure.size[0])
+    return [line for text in (figure.about, figure.title) for line in textwrap.wrap(text, longest)]
 
 
 def _long(figure: Figure) -> bool:

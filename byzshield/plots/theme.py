@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-__all__ = ["BAD", "DASHES", "GOOD", "GRID", "INK", "MUTED", "SERIES", "WARN", "adaptive", "css"]
+__all__ = ["BAD", "DASHES", "GOOD", "GRID", "INK", "MUTED", "PAPER", "SERIES", "WARN", "adaptive", "css"]
 
 # name: (light, dark); every one but the last two reads as text, with a contrast of 4.5 : 1 at least, on its background.
 COLORS: Final = {
@@ -24,7 +24,7 @@ COLORS: Final = {
     "paper": ("#ffffff", "#12161b"),
 }
 INK, MUTED, GRID = (COLORS[name][0] for name in ("ink", "muted", "grid"))
-GOOD, BAD, WARN = (COLORS[name][0] for name in ("good", "bad", "warn"))
+GOOD, BAD, WARN, PAPER = (COLORS[name][0] for name in ("good", "bad", "warn", "paper"))
 SERIES: Final = tuple(COLORS[f"s{number}"][0] for number in range(8))
 DASHES: Final[tuple[tuple[float, ...], ...]] = (
     (), (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5), (2.5, 1), (8, 2), (4, 1, 1, 1, 1, 1), (1.2, 2.4),

@@ -6,7 +6,7 @@ from typing import Final
 from byzshield.plots.blame import accused_rows, blame, ending
 from byzshield.plots.document import Folded, Heading, Part, Table
 from byzshield.plots.groups import Group
-from byzshield.plots.incidence import placement_figure
+from byzshield.plots.placement_figure import placement_figure
 from byzshield.plots.records import Placement, read_agreement, read_placement
 from byzshield.plots.runs import COMPLETE, Run
 from byzshield.plots.votes import agreement_figure

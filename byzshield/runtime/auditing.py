@@ -34,7 +34,8 @@ class Auditing:
     With `audit.rollback`, training goes on from the newest checkpoint that lies at least `audit.clean_steps` steps before the
     conviction. Others compute the convicted worker's files again; as long as the weights are those of the first time, what it
     had voted for is compared with what wins now. If its first lie found so is less than `clean_steps` steps behind the
-    checkpoint, there may be more before it, and training goes back further.
+    checkpoint, there may be more before it, and training goes back further. How far the search reaches is in the evidence, so a
+    job that was killed on the way, or before it went back, is gone on with as if it had not been.
 
     Args:
         config: the run file.
@@ -50,12 +51,16 @@ class Auditing:
         self._checkpoints, self._hash = directory.checkpoints, resume_hash(config)
         self._began = server.step  # of the steps since training last began or went back
         self.evidence = EvidenceLog(directory.evidence)
-        self._record = RunRecord(directory.record) if self._section.recorded else None
+        self._record: RunRecord | None = None
+        if self._section.recorded:
+            last = self.evidence.rollbacks[-1:]
+            before = last[0].get("lines", 0) if last else 0
+            self._record = RunRecord(directory.record, step=server.step, model=server.state.model, before=before)
+            if self._record.replays:
+                self._began = min(server.step, last[0]["to"])
         if self._section.enabled and self._section.expel == "proof":
             self.evidence.restore(server.convictions)
         server.attempt = len(self.evidence.rollbacks)
-        if self._record is not None:
-            self._record.begin(server.step, server.state.model)
         if self._section.rollback and not all_checkpoints(self._checkpoints):
             save_checkpoint(self._checkpoints, server.state_dict(), configuration=self._hash)
 
@@ -63,6 +68,15 @@ class Auditing:
     def rolled_back_steps(self) -> int:
         """Steps that were undone, in all rollbacks together."""
         return sum(event["step"] - event["to"] for event in self.evidence.rollbacks)
+
+    def before_steps(self) -> None:
+        """Goes back now if the job before was killed when it was to.
+
+        Raises:
+            GoBack: it was.
+        """
+        if self._section.rollback and (step := self.evidence.unfinished) is not None:
+            raise GoBack(step)
 
     def after_votes(self) -> None:
         """Notes whom the votes of the step under way have convicted.
@@ -73,11 +87,13 @@ class Auditing:
         if not self._section.enabled or not self._server.ballots:
             return
         found = self._server.take_convictions()
+        earliest = min((proof.step for proof in found), default=0)
+        back_to = self._step_before(earliest, undoing=self._server.step) if found and self._section.rollback else None
         for proof in found:
-            self.evidence.convict(proof)
+            self.evidence.convict(proof, back_to=back_to)
             LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
-        if found and self._section.rollback:
-            self._go_back(min(proof.step for proof in found), undoing=self._server.step)
+        if back_to is not None:
+            raise GoBack(back_to)
 
     def after_last_step(self) -> None:
         """Checks all files of the last step, where files are checked in the idle time of the step behind them.
@@ -111,7 +127,9 @@ class Auditing:
             )
             self.evidence.convict(proof)
         if lies and self._section.rollback and outcome.step - 1 - self._began < self._section.clean_steps:
-            self._go_back(outcome.step, undoing=self._began)
+            back_to = self._step_before(outcome.step, undoing=self._began)
+            if back_to is not None:
+                raise GoBack(back_to)
 
     def sync(self) -> None:
         """Waits until the record is on disk."""
@@ -133,14 +151,15 @@ class Auditing:
         if found is None:
             raise CheckpointError(f"{self._checkpoints} has no checkpoint to go back to")
         self._began = found[1]["step"]
-        self.evidence.go_back(came_to, to=self._began)
+        self.sync()
+        self.evidence.go_back(came_to, to=self._began, lines=0 if self._record is None else self._record.num_lines)
         for later, path in all_checkpoints(self._checkpoints):
             if later > self._began:
                 path.unlink()
         self._server.go_back(found[1], fresh)
         LOG.warning("goes back from step %d to step %d, to do again what may have been corrupted", came_to, self._began)
         if self._record is not None:
-            self._record.begin(self._began, self._server.state.model)
+            self._record.go_back(self._began, self._server.state.model)
         return self._began
 
     def close(self) -> None:
@@ -149,9 +168,8 @@ class Auditing:
         if self._record is not None:
             self._record.close()
 
-    def _go_back(self, before: int, *, undoing: int) -> None:
-        """Raises GoBack if there is a checkpoint before `undoing` with enough steps between it and `before`, or any at all."""
+    def _step_before(self, lie: int, *, undoing: int) -> int | None:
+        """The newest checkpoint before `undoing` with enough steps between it and a lie, or any at all; None without one."""
         steps = [step for step, _ in all_checkpoints(self._checkpoints) if step < undoing]
-        if steps:
-            far_enough = [step for step in steps if before - 1 - step >= self._section.clean_steps]
-            raise GoBack(max(far_enough, default=steps[0]))
+        far_enough = [step for step in steps if lie - 1 - step >= self._section.clean_steps]
+        return max(far_enough, default=steps[0] if steps else None)

@@ -17,12 +17,12 @@ from byzshield.attacks import ATTACKS, Attack, Selection
 from byzshield.coding import CyclicCode, Decoder
 from byzshield.config import RunConfig
 from byzshield.config.schema import LAST_STEP
-from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, partition
+from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, moved, partition
 from byzshield.distortion import WorstCase, most_byzantine, most_undetected, worst_case
-from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
+from byzshield.errors import ConfigError, ParameterError, TooFewRowsError, explain
 from byzshield.limits import available_memory
 from byzshield.log import get_logger
-from byzshield.models import MODELS, FlatModel, seeded
+from byzshield.models import MODELS, FlatModel, changing_buffers, seeded
 from byzshield.objectives import Objective
 from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.registry import look_in
@@ -326,6 +326,33 @@ class Builder:
             raise ConfigError(f"model.name: {name}: {error}") from error
         module.train()
 
+    def _check_buffers(self, module: torch.nn.Module) -> None:
+        """Refuses a network of one's own with which honest workers would disagree, and warns of what the server does not get."""
+        name, seed = self.config.model.name, self.config.run.seed
+        if self.objects.model is None and ":" not in name:
+            return
+        try:
+            rows = self.sampler.rows(1, 0)[:2]
+            batch = moved(self.data.train_batch(rows, seed=seed, step=1, file=0, augment=self.config.data.augment), self.device)
+            changing, matter = changing_buffers(
+                module, lambda trained: self.objective.loss_of(trained, batch), seed=torch_seed(seed, "buffers")
+            )
+        except Exception as error:  # whatever the user's code raises
+            raise ConfigError(f"model.name: {name}: a pass in training mode fails: {explain(error)}") from error
+        if matter:
+            raise ConfigError(
+                f"model.name: {name}: training changes the buffer {changing[0]}, and the loss depends on it: each process has "
+                "another one, and honest workers would vote for different gradients; compute it from the batch alone, make it a "
+                "parameter, or use BatchNorm, whose running statistics are shared"
+            )
+        if changing:
+            LOG.warning(
+                "model.name: %s: training changes the buffer %s in the workers, and only BatchNorm's running statistics travel: "
+                "tests and checkpoints have its initial value",
+                name,
+                " and ".join(changing),
+            )
+
     def pipeline(self) -> Pipeline:
         """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
         section = self.config.aggregation
@@ -494,6 +521,7 @@ class Builder:
         )
         server.begin_behind(run.start_step)
         self._warn_of_small_shards()
+        self._check_buffers(model.module)
         return server
 
     def training_state(self, model: FlatModel) -> TrainingState:
@@ -535,6 +563,11 @@ class Builder:
     def _recompute(self, parameters: Float32, step: int, file: int) -> Float32:
         self.computer.load(parameters)
         return self.computer(step, file)
+
+    def vote_on(self, parameters: Float32, step: int, file: int) -> bytes:
+        """The digests with which an honest worker votes on a file, computed at these parameters, float32 [p]."""
+        vector = self._recompute(parameters, step, file)
+        return self._sent(vector.size).digests(vector)
 
     def _warn_of_small_shards(self) -> None:
         if isinstance(self.sampler, ShardSampler):

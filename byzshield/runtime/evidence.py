@@ -15,8 +15,9 @@ __all__ = ["EvidenceLog"]
 class EvidenceLog:
     """Appends one JSON object an event, and waits until it is on disk: a proof must outlive a crash.
 
-    Events are "conviction" (with what `Conviction.record` says, and "by": who computed the gradient), "return" (a worker has
-    served its probation) and "rollback" ("step" to which training had come, "to" the step from which it went on).
+    Events are "conviction" (with what `Conviction.record` says, "by": who computed the gradient, and "back_to": to which step
+    training is to go back because of it, if it is), "return" (a worker has served its probation) and "rollback" ("step" to which
+    training had come, "to" the step from which it went on, "lines" that record.jsonl had then).
 
     Args:
         path: the file, which is made with the first event; one that is there is gone on with.
@@ -24,6 +25,7 @@ class EvidenceLog:
 
     def __init__(self, path: Path) -> None:
         self.events = read_json_lines(path)
+        self._found = [event for event in self._since_rollback() if event.get("evidence") == "replay"]  # by the job before
         self._path = path
         self._file: RecordFile | None = None
 
@@ -36,18 +38,39 @@ class EvidenceLog:
         """Whether a rollback has undone the steps that led to this state of a server."""
         return any(event["to"] < state["step"] for event in self.rollbacks[state.get("attempt", 0) :])
 
-    def convict(self, conviction: Conviction) -> None:
-        """Notes a proof."""
-        self._append({"event": "conviction", **conviction.record(), "by": "server"})
+    @property
+    def unfinished(self) -> int | None:
+        """To which step a job that was killed was about to go back; None if it was not."""
+        return next((event["back_to"] for event in reversed(self._since_rollback()) if "back_to" in event), None)
+
+    def convict(self, conviction: Conviction, *, back_to: int | None = None) -> None:
+        """Notes a proof; what a replay finds that was broken off, and finds again when it goes on, is noted once.
+
+        Args:
+            conviction: the proof.
+            back_to: the step to which training is to go back because of it; None if it is not.
+        """
+        event = {"event": "conviction", **conviction.record(), "by": "server"}
+        if back_to is not None:
+            event["back_to"] = back_to
+        if event not in self._found:
+            self._append(event)
 
     def take_back(self, workers: Iterable[int], step: int) -> None:
         """Notes who has served its probation."""
         for worker in workers:
             self._append({"event": "return", "step": step, "worker": worker})
 
-    def go_back(self, step: int, *, to: int) -> None:
-        """Notes that training goes back."""
-        self._append({"event": "rollback", "step": step, "to": to})
+    def go_back(self, step: int, *, to: int, lines: int = 0) -> None:
+        """Notes that training goes back.
+
+        Args:
+            step: to which it had come.
+            to: from which it goes on.
+            lines: that record.jsonl has, with which those to come are compared.
+        """
+        self._append({"event": "rollback", "step": step, "to": to, "lines": lines})
+        self._found = []
 
     def restore(self, convictions: Convictions) -> None:
         """Expels again whom a proof convicts that is younger than the checkpoint.
@@ -72,6 +95,10 @@ class EvidenceLog:
         """Closes the file."""
         if self._file is not None:
             self._file.close()
+
+    def _since_rollback(self) -> list[dict[str, Any]]:
+        last = max((place for place, event in enumerate(self.events) if event.get("event") == "rollback"), default=-1)
+        return self.events[last + 1 :]
 
     def _append(self, event: dict[str, Any]) -> None:
         if self._file is None:

@@ -111,6 +111,7 @@ def _train(
     writers = Writers(config, directory, metrics.lines)
     progress.start(at=server.step, steps=builder.steps, lines=metrics.lines)
     try:
+        auditing.before_steps()
         while server.step < builder.steps and not stop():
             line = _step(builder, server, run_round, metrics, auditing)
             progress.advance(line)

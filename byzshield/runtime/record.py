@@ -51,12 +51,16 @@ class RunRecord:
 
     Args:
         path: the file; one that is there is gone on with.
+        step: behind which the job goes on.
+        model: of that step.
+        before: lines that the file had when training last went back; those of steps that are still to be done again are compared
+            with what comes, although a job that was broken off has begun to do them.
 
     Raises:
         StorageError: it cannot be written, or no longer is what was written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, step: int, model: FlatModel, before: int = 0) -> None:
         lines = read_json_lines(path)
         if not all(links(lines)):
             raise StorageError(
@@ -65,13 +69,24 @@ class RunRecord:
         self._path = path
         self._head = lines[-1][CHAIN] if lines else ""
         self._now: dict[int, dict[str, Any]] = {}  # the lines of the last two steps
-        self._then: dict[int, dict[str, Any]] = {}  # earlier lines of steps that are done again
+        self._then: dict[int, dict[str, Any]] = {}  # earlier lines of steps that are done again, and of the one before them
         self._file = RecordFile(path, "".join(dumps(line) + "\n" for line in lines).encode())
+        self.num_lines = len(lines)
+        self._begin(step, model, lines)
+        first_time = {line["step"]: line for line in effective(lines[:before]) if line["step"] >= step}
+        self.replays = max(first_time, default=step) > step
+        """Whether the job goes on among steps that were to be done again."""
+        if self.replays:
+            self._then |= first_time
 
-    def begin(self, step: int, model: FlatModel) -> None:
-        """Goes on behind `step`, whose weights the model has; what the file has of later steps is compared with what comes."""
-        lines = {line["step"]: line for line in effective(read_json_lines(self._path))}
-        self._then = {number: line for number, line in lines.items() if number > step}
+    def go_back(self, step: int, model: FlatModel) -> None:
+        """Goes on behind an earlier step, whose weights the model has."""
+        self._begin(step, model, read_json_lines(self._path))
+
+    def _begin(self, step: int, model: FlatModel, recorded: Iterable[Mapping[str, Any]]) -> None:
+        """Goes on behind a step; what the file has of later ones is compared with what comes."""
+        lines = {line["step"]: line for line in effective(recorded)}
+        self._then = {number: line for number, line in lines.items() if number >= step}
         if step in lines:
             self._now = {step: lines[step]}
         else:
@@ -115,7 +130,7 @@ class RunRecord:
             worker, file, its commitment, and the winner's; none if the weights were others then, so that nothing can be compared.
         """
         now, then, before = self._now[step], self._then.get(step), self._now.get(step - 1, {})
-        if then is None or self._then.get(step - 1, before).get("weights") != before.get("weights"):
+        if then is None or "winners" not in then or self._then.get(step - 1, before).get("weights") != before.get("weights"):
             return []
         found = []
         for file, winner in enumerate(now["winners"]):
@@ -136,6 +151,7 @@ class RunRecord:
     def _append(self, line: dict[str, Any]) -> None:
         line[CHAIN] = self._head = _link(self._head, line)
         self._file.append((dumps(line) + "\n").encode())
+        self.num_lines += 1
         step = line["step"]
         self._now = {number: each for number, each in self._now.items() if number == step - 1} | {step: line}
 

@@ -1,9 +1,10 @@
 """Checks a run against its record: recomputes files, and with them whole steps, on any machine of the same arithmetic."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,7 @@ class Verification:
         head: the digest of all lines.
         checkpoints: how many have been compared.
         files: how many files have been recomputed.
+        reached: how many of them were asked for; behind a wrong winner, weights cannot be worked out.
         steps: how many steps have been recomputed as a whole, with what the server made of their files.
         findings: what is wrong, in the order of the steps.
     """
@@ -72,6 +74,7 @@ class Verification:
     head: str
     checkpoints: int = 0
     files: int = 0
+    reached: int = 0
     steps: int = 0
     findings: list[Finding] = field(default_factory=list)
 
@@ -84,8 +87,9 @@ class Verification:
 class Verifier:
     """Recomputes parts of a run from its run file and its checkpoints; needs no trust in who has run it.
 
-    Between two checkpoints it plays the steps with honest workers alone, so each file that it needs on the way is compared, too.
-    Where a winner differs, the weights behind it cannot be worked out, and it goes on from the next checkpoint.
+    Only checkpoints have weights, so between two of them it plays the steps with honest workers alone, and compares each file
+    that it needs on the way. Where a winner differs, the weights behind it cannot be worked out, and it goes on from the next
+    checkpoint. Of the last step that it plays it computes what was asked for alone.
 
     Args:
         directory: of a run with a record.jsonl.
@@ -140,14 +144,26 @@ class Verifier:
             else:
                 self._find("checkpoint", step, recorded, found)
 
+    @property
+    def everything(self) -> dict[int, list[int]]:
+        """All files that have a winner, by step."""
+        winners = {step: self._lines[step]["winners"] for step in self.recorded_steps}
+        return {step: [file for file, winner in enumerate(won) if winner is not None] for step, won in winners.items()}
+
     def draw(self, share: float) -> dict[int, list[int]]:
-        """Draws each file of each step with this probability, by numbers of the operating system; files by step."""
-        system = random.SystemRandom()
-        drawn = {
-            step: [file for file in range(self.num_files) if share >= 1 or system.random() < share]
-            for step in self.recorded_steps
-        }
-        return {step: files for step, files in drawn.items() if files}
+        """Draws this share of the stretches between two checkpoints, and at least one, by numbers of the operating system.
+
+        A stretch is what can be recomputed by itself: a file of it costs all files before it. So each file of each step is
+        drawn with the probability `share` or more, together with the others of its stretch.
+
+        Returns:
+            all files of the steps that were drawn, by step.
+        """
+        everything = self.everything
+        self._require_start(min(everything))
+        stretches = [steps for begin, end in self._stretches() if (steps := [step for step in everything if begin < step <= end])]
+        drawn = random.SystemRandom().sample(stretches, ceil(share * len(stretches)))
+        return {step: everything[step] for step in sorted(step for steps in drawn for step in steps)}
 
     def check(self, wanted: Mapping[int, Iterable[int]], told: Callable[[int], None] = lambda step: None) -> None:
         """Recomputes files, by step, and all that has to be known for that, from the checkpoints that are as recorded.
@@ -166,16 +182,24 @@ class Verifier:
                     f"{self.recorded_steps[0]} to {self.recorded_steps[-1]}"
                 )
         self._builder.set_threads()
-        starts = sorted(self._starts)
-        if wanted and min(wanted) <= min(starts, default=max(wanted)):
-            raise ConfigError(f"step {min(wanted)} cannot be recomputed: there is no sound checkpoint of a step before it")
-        for begin, end in zip(starts, [*starts[1:], max(self._lines)], strict=bool(starts)):
-            asked = [step for step in wanted if begin < step <= end]
+        if wanted:
+            self._require_start(min(wanted))
+        for begin, end in self._stretches():
+            asked = {step: set(files) for step, files in wanted.items() if begin < step <= end}
             if asked:
-                self._play(begin, max(asked), told)
+                self._play(begin, asked, told)
 
-    def _play(self, begin: int, last: int, told: Callable[[int], None]) -> None:
-        """Recomputes the steps behind a checkpoint, up to the last one, or the first that is not as recorded."""
+    def _stretches(self) -> list[tuple[int, int]]:
+        """From where, and up to which step, steps can be played."""
+        starts = sorted(self._starts)
+        return list(zip(starts, [*starts[1:], max(self._lines)], strict=bool(starts)))
+
+    def _require_start(self, step: int) -> None:
+        if step <= min(self._starts, default=step):
+            raise ConfigError(f"step {step} cannot be recomputed: there is no sound checkpoint of a step before it")
+
+    def _play(self, begin: int, asked: Mapping[int, set[int]], told: Callable[[int], None]) -> None:
+        """Recomputes what is asked for of the steps behind a checkpoint, up to the first that is not as recorded."""
         server = self._builder.server()
         if (path := self._starts[begin]) is not None:
             server.load_state_dict(load_checkpoint(path, configuration=self._hash))
@@ -183,25 +207,38 @@ class Verifier:
         if (found := weights_digest(server.state.model.module.state_dict())) != self._lines[begin]["weights"]:
             self._find("weights", begin, self._lines[begin]["weights"], found)
             return
-        while server.step < last:
+        last = max(asked)
+        parts = self._builder.code is None and not asked[last].issuperset(self.everything[last])
+        while server.step < last - parts:
             simulation.run_round()
-            if not self._compare(server):
+            if not self._compare(server, asked.get(server.step + 1, set())):
                 return
             told(server.step)
+        if parts:
+            parameters = server.state.model.parameter_vector()
+            votes = {file: self._builder.vote_on(parameters, last, file) for file in asked[last]}
+            self._compare_winners(last, votes, asked[last])
+            told(last)
 
-    def _compare(self, server: ParameterServer) -> bool:
+    def _compare_winners(self, step: int, votes: Mapping[int, bytes], asked: Collection[int]) -> bool:
+        """Compares the digests of files with those that won; returns whether all are as recorded."""
+        right, winners = True, self._lines[step]["winners"]
+        for file, vote in sorted(votes.items()):
+            if winners[file] is None:
+                continue
+            self.result.files += 1
+            self.result.reached += file in asked
+            if (found := commitment(vote)) != winners[file]:
+                self._find("winner", step, winners[file], found, file=file)
+                right = False
+        return right
+
+    def _compare(self, server: ParameterServer, asked: Collection[int]) -> bool:
         """Compares the round that is done, and closes it; returns whether it is as recorded."""
         step = server.step + 1
         line = self._lines[step]
-        right = True
-        for file, (ballot, recorded) in enumerate(zip(server.ballots, line["winners"], strict=True)):
-            if recorded is None or ballot.winner is None:
-                continue
-            self.result.files += 1
-            if (found := commitment(ballot.winner)) != recorded:
-                self._find("winner", step, recorded, found, file=file)
-                right = False
-        if not right:
+        votes = {file: ballot.winner for file, ballot in enumerate(server.ballots) if ballot.winner is not None}
+        if not self._compare_winners(step, votes, asked):
             return False
         server.leave_out([file for file, recorded in enumerate(line["winners"]) if recorded is None])
         aggregate = server.aggregate()

@@ -152,7 +152,7 @@ class DigestRound(Round):
     def _replace(self, worker: int, file: int, cause: str, now: float) -> list[Frame]:
         """Counts a provider that has sent what is useless, and asks another."""
         self._blame.add(worker, cause)
-        self._pace.late(worker)
+        self._pace.late(worker, false=True)
         del self._fetches[file].awaited[worker]
         requests = [] if self._audit is None else self._convict(worker, file, self._fetches[file].winner, "payload", now)
         return requests + self._ask_next(file, now)

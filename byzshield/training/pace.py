@@ -1,9 +1,9 @@
 """How long the server waits for a worker: what is usual among all of them, and who was late lately."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from statistics import median_low
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["FLOOR", "SPARED", "VOTE_FLOOR", "Pace", "usual"]
 
@@ -57,6 +57,14 @@ class _Memory:
     def __getitem__(self, worker: int) -> float:
         return self._counts[worker]
 
+    def state_dict(self) -> list[float]:
+        return list(self._counts)
+
+    def load_state_dict(self, counts: Sequence[float]) -> None:
+        if len(counts) != len(self._counts):
+            raise ValueError(f"it remembers {len(counts)} workers, and there are {len(self._counts)}")
+        self._counts, self._now = list(counts), set()
+
 
 class Pace:
     """Remembers across steps what workers needed and who was late; without a clock, in memory for K workers.
@@ -70,8 +78,9 @@ class Pace:
     A worker that was late, or whose votes did not serve since they came too late or lost, is doubted: others are asked for the
     same votes from the start. That is held against nobody, and costs gradients alone.
 
-    None of it decides which bytes win. It is no part of a checkpoint: what another job has measured, on other hosts perhaps,
-    says nothing, and what is not measured yet has the whole `ceiling`.
+    None of it decides which bytes win. What is measured in seconds is no part of a checkpoint: what another job has measured, on
+    other hosts perhaps, says nothing, and what is not measured yet has the whole `ceiling`. Whose votes and payloads did not
+    serve, and who was asked when, stays, so that a job that goes on asks whom it would have asked.
 
     Args:
         rank_of: for each worker the rank that hosts it.
@@ -86,6 +95,7 @@ class Pace:
         self.payload_limit = ceiling
         """Seconds after which a worker that was asked for a payload is late."""
         self._lateness = _Memory(len(rank_of))
+        self._false = _Memory(len(rank_of))  # the part of it that no clock has measured
         self._useless = _Memory(len(rank_of))
         self._credit = MOST_CREDIT
         self._spent = False
@@ -104,8 +114,8 @@ class Pace:
         # A worker may compute one more file before it hears that it is asked.
         needed = usual(self._payload_seconds, slack=0.5) + self._deciding_seconds / 2
         self.payload_limit = min(self.ceiling, max(FLOOR, needed))
-        self._lateness.begin_step()
-        self._useless.begin_step()
+        for memory in (self._lateness, self._false, self._useless):
+            memory.begin_step()
         self._credit = min(MOST_CREDIT, max(0.0, self._credit - self._spent) + EARNED)
         self._payloads_now, self._spent = {}, False
         self._deciding_seconds = 0.0
@@ -127,9 +137,11 @@ class Pace:
             return prompt
         return min(self.ceiling, max(LEAST_PATIENCE, PATIENCE * prompt))
 
-    def late(self, worker: int) -> None:
-        """Remembers that a worker was late, or sent what is useless; once a step."""
+    def late(self, worker: int, *, false: bool = False) -> None:
+        """Remembers that a worker was late, or sent what is useless (`false`); once a step."""
         self._lateness.add(worker)
+        if false:
+            self._false.add(worker)
 
     def is_doubted(self, worker: int) -> bool:
         """Whether it served so little of late that others are asked for the same votes from the start."""
@@ -163,3 +175,23 @@ class Pace:
         """Notes that a worker is asked for a payload."""
         self._asked_now[worker] += 1
         self._asked_at[worker] = self._step
+
+    def state_dict(self) -> dict[str, Any]:
+        """What no clock has measured, for a checkpoint."""
+        return {
+            "false": self._false.state_dict(),
+            "useless": self._useless.state_dict(),
+            "asked_at": list(self._asked_at),
+            "step": self._step,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is of other workers.
+        """
+        self._false.load_state_dict(state["false"])
+        self._lateness.load_state_dict(state["false"])
+        self._useless.load_state_dict(state["useless"])
+        self._asked_at, self._step = list(state["asked_at"]), state["step"]

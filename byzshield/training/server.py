@@ -512,7 +512,7 @@ class ParameterServer:
         """
         kept = self.state_dict()
         self.state = fresh
-        self.load_state_dict({**state, **{key: kept[key] for key in ("blame", "convictions", "checked")}})
+        self.load_state_dict({**state, **{key: kept[key] for key in ("blame", "pace", "convictions", "checked")}})
         self._round = self._last_round = self._before_skips = self._past = None
         self._checked_past = []
         self.attempt += 1
@@ -540,6 +540,7 @@ class ParameterServer:
             "rule": self._pipeline.state_dict(),
             "momentum": None if self._momentum is None else self._momentum.state_dict(),
             "blame": self.blame.state_dict(),
+            "pace": self._pace.state_dict(),
             "detection": None if self._detection is None else self._detection.state_dict(),
             "convictions": self.convictions.state_dict(),
             "checked": dict(self.checked),
@@ -549,7 +550,7 @@ class ParameterServer:
     def state_before_skips(self) -> dict[str, Any]:
         """The `state_dict` after the last step that was applied, from where to do again what was skipped since."""
         state = self.state_dict()
-        return {**(self._before_skips or state), "blame": state["blame"]}
+        return {**(self._before_skips or state), "blame": state["blame"], "pace": state["pace"]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned.
@@ -563,6 +564,8 @@ class ParameterServer:
             if self._momentum is not None:
                 self._momentum.load_state_dict(state["momentum"])
             self.blame.load_state_dict(state["blame"])
+            if "pace" in state:  # not in earlier checkpoints
+                self._pace.load_state_dict(state["pace"])
             if self._detection is not None:
                 self._detection.load_state_dict(state["detection"])
             if "convictions" in state:  # not in earlier checkpoints

@@ -1,7 +1,9 @@
 """Whole runs with audits: the weights of a run without liars, rollbacks, evidence, and resuming."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ from byzshield.attacks import Attack, Situation
 from byzshield.cli.main import main
 from byzshield.config import RunConfig
 from byzshield.errors import ConfigError
-from byzshield.runtime import simulate
+from byzshield.runtime import record, simulate
+from byzshield.runtime.auditing import Auditing
 from byzshield.runtime.checkpoint import all_checkpoints
 from byzshield.runtime.evidence import EvidenceLog
-from byzshield.runtime.jobs import run_here
+from byzshield.runtime.jobs import Outcome, run_here
 from byzshield.runtime.objects import Objects
 
 Maker = Callable[..., RunConfig]
@@ -239,13 +242,87 @@ def test_resumed_equals_uninterrupted(
         assert summary[key] == again[key], key
 
 
+class Copies:
+    """Copies the directory of a run as it is after some of the steps that are played, which is what a kill leaves."""
+
+    def __init__(self, run: Path, *after: int) -> None:
+        self._run, self._after, self._played = run, after, 0
+
+    def start(self, *, at: int, steps: int, lines: Any) -> None: ...
+
+    def advance(self, line: Any) -> None:
+        self._played += 1
+        if self._played in self._after:
+            shutil.copytree(self._run, self._run.with_name(f"killed after {self._played}"))
+
+    def finish(self) -> None: ...
+
+
+def test_a_search_for_earlier_lies_that_was_broken_off_reaches_as_far_when_it_goes_on(
+    tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+) -> None:
+    lies = (5, 8, 11)
+    seed = next(seed for seed in range(1000) if _first_drawn(seed, lies) == 11)
+    attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "first"}
+    checks = {**ROLLBACK, "rate": 0.3, "seed": seed, "clean_steps": 4}
+    config = tiny_run(**merged(PLAIN, {"run": {"checkpoint_every": 1}, "attack": attack, "audit": checks}))
+
+    def come_to(outcome: Outcome) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
+        events = [{key: value for key, value in event.items() if key != "lines"} for event in events_of(outcome.directory.path)]
+        return events, {name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}
+
+    # After 10 steps the lie of step 11 is found, training goes back to step 6, and after two more to step 3.
+    after = (11, 14)
+    watch = Copies(Path(config.run.output_dir) / config.run.name, *after)
+    events, weights = come_to(run_here(config, objects=Objects(attack=LiesAt(*lies)), progress=watch))
+    assert [event["to"] for event in events if event["event"] == "rollback"] == [6, 3, 0]
+    assert same_weights(weights, honest())
+    for played in after:
+        killed = replace(config, run=replace(config.run, name=f"killed after {played}"))
+        again, found = come_to(run_here(killed, objects=Objects(attack=LiesAt(*lies)), resume=True))
+        assert again == events, played
+        assert same_weights(found, weights), played
+
+
+def test_a_job_that_was_killed_before_it_went_back_goes_back_when_it_goes_on(
+    tiny_run: Maker,
+    honest: Callable[..., dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lies = (10, 11)
+    seed = next(seed for seed in range(1000) if _first_drawn(seed, lies) == 11)
+    attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "first"}
+    config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": {**ROLLBACK, "rate": 0.3, "seed": seed}}))
+
+    def killed(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Auditing, "go_back", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(config, objects=Objects(attack=LiesAt(*lies)))
+    outcome = run_here(config, objects=Objects(attack=LiesAt(*lies)), resume=True)
+    events = [(event["event"], event["step"]) for event in events_of(outcome.directory.path)]
+    assert events == [("conviction", 11), ("rollback", 10), ("conviction", 10), ("rollback", 10)]
+    assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
+
+
+def test_a_job_that_goes_on_reads_the_record_once(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, read = [], record.read_json_lines
+    monkeypatch.setattr(record, "read_json_lines", lambda path: reads.append(path) or read(path))
+    simulate(tiny_run(audit={"record": True}))
+    directory, _ = simulate(tiny_run(run={"steps": 6}, audit={"record": True}), resume=True)
+    assert reads == 2 * [directory.record]
+
+
 def test_a_run_can_go_on_with_audits_that_was_begun_without(tiny_run: Maker, capsys: pytest.CaptureFixture[str]) -> None:
     without = merged(PLAIN, {"attack": {"name": "reversed_gradient", "num_byzantine": 2}, "aggregation": {"num_corrupted": 0}})
     simulate(tiny_run(**merged(without, {"run": {"steps": 4}})))
     directory, summary = simulate(tiny_run(**merged(without, {"audit": {"rate": 1.0}})), resume=True)
     assert [proof["step"] for proof in summary["expelled"].values()] == [5, 5]
     assert main(["verify", str(directory.path)]) == 0
-    assert "8 whole steps" in capsys.readouterr().out
+    assert "8 of 8 steps as a whole" in capsys.readouterr().out
 
 
 def test_a_proof_outlives_the_steps_that_a_crash_has_undone(tiny_run: Maker) -> None:

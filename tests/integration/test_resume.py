@@ -110,6 +110,19 @@ def test_blame_survives_an_interruption(tiny_run: Maker) -> None:
     assert resumed["blamed"] == whole["blamed"]
 
 
+@pytest.mark.parametrize("attack", ["alie", "wrong_digest", "digest_payload_mismatch"])
+def test_a_job_that_goes_on_asks_whom_it_would_have_asked(tiny_run: Maker, attack: str) -> None:
+    sections: dict[str, Any] = {"attack": {"name": attack, "num_byzantine": 4, "selection": "worst"}}
+    run = {"steps": 7, "checkpoint_every": 1}
+    directory, whole = simulate(tiny_run(run={**run, "name": "whole"}, **sections), num_ranks=16)
+    cut = tiny_run(run={**run, "name": "cut"}, **sections)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(cut, num_ranks=16, progress=Interrupt(after=4))
+    again, resumed = simulate(cut, num_ranks=16, resume=True)
+    assert {key: resumed[key] for key in ("asked", "blamed")} == {key: whole[key] for key in ("asked", "blamed")}
+    assert again.agreement.read_text() == directory.agreement.read_text()
+
+
 def test_more_steps_may_be_asked_for_when_resuming(tiny_run: Maker) -> None:
     simulate(tiny_run())
     _, summary = simulate(tiny_run(run={"steps": 6}), resume=True)

@@ -10,9 +10,10 @@ import torch
 
 from byzshield.cli.main import main
 from byzshield.config import RunConfig
-from byzshield.runtime import simulate
+from byzshield.runtime import open_finished, simulate
 from byzshield.runtime.checkpoint import load_checkpoint, save_checkpoint
 from byzshield.runtime.record import commitment, effective, links
+from byzshield.runtime.verification import Verifier
 from byzshield.storage import json_lines, read_json_lines
 
 Maker = Callable[..., RunConfig]
@@ -64,7 +65,33 @@ def test_a_sound_run_is_as_recorded_whatever_it_was(recorded: Callable[..., Path
 
 def test_only_what_one_file_needs_is_recomputed(recorded: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     status, result = verify(capsys, recorded(), "--step", "4", "--file", "7")
-    assert (status, result["steps"], result["drawn"]) == (0, 2, 1)  # from the checkpoint of step 2
+    # From the checkpoint of step 2, all 25 files of step 3, and one of step 4.
+    assert (status, result["steps"], result["files"], result["reached"], result["drawn"]) == (0, 1, 26, 1, 1)
+
+
+def test_a_wrong_file_is_found_alone_and_whatever_lies_behind_a_wrong_winner_is_said_not_to_be_reached(
+    recorded: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recorded(placement={"scheme": "baseline"}, aggregation={"rule": "mean"}, attack=REVERSED)
+    status, result = verify(capsys, path, "--step", "3", "--file", "1")
+    assert (status, result["files"]) == (1, 1)
+    assert [(found["step"], found["file"]) for found in result["findings"]] == [(3, 1)]
+    assert verify(capsys, path, "--step", "3", "--file", "2")[0] == 0
+    status, result = verify(capsys, path, "--step", "4", "--file", "2")
+    assert (status, result["reached"], result["drawn"]) == (1, 0, 1)
+
+
+def test_a_sample_costs_its_share_and_may_be_any_stretch_between_two_checkpoints(
+    recorded: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recorded()
+    status, result = verify(capsys, path, "--sample", "0.3")
+    assert (status, result["steps"], result["files"], result["reached"], result["drawn"]) == (0, 2, 50, 50, 50)
+    verifier = Verifier(*open_finished(path))
+    verifier.check_checkpoints()
+    drawn = {tuple(verifier.draw(0.3)) for _ in range(100)}
+    assert drawn == {(1, 2), (3, 4), (5, 6)}
+    assert {tuple(verifier.draw(0.5)) for _ in range(100)} == {(1, 2, 3, 4), (1, 2, 5, 6), (3, 4, 5, 6)}
 
 
 def test_a_wrong_file_of_a_step_is_found_and_the_check_goes_on_behind_the_next_checkpoint(

@@ -9,6 +9,7 @@ from torch import nn
 
 from byzshield.config import RunConfig, from_table
 from byzshield.errors import ConfigError
+from byzshield.models import changing_buffers
 from byzshield.runtime import Builder, simulate
 
 
@@ -103,3 +104,47 @@ def test_what_is_no_network_for_these_images_is_refused(name: str, options: dict
         Builder(run_of(name, options, num_classes=5)).model()
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_whose_loss_depends_on_a_buffer_that_training_changes_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Builder(run_of("own_networks:Scaled")).server()
+    assert str(caught.value).startswith(
+        "model.name: own_networks:Scaled: training changes the buffer scale, and the loss depends on it: each process has another"
+    )
+
+
+def test_a_buffer_that_does_not_come_back_from_the_workers_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    server = Builder(run_of("own_networks:Averaged")).server()
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("model.name: own_networks:Averaged: training changes the buffer center in the workers")
+    assert server.state.model.module.center == 0
+    assert server.state.model.module.training
+
+
+def test_statistics_of_batch_norm_and_constant_buffers_are_no_reason_to_say_anything(caplog: pytest.LogCaptureFixture) -> None:
+    Builder(run_of("own_networks:normalized")).server()
+    assert not caplog.records
+    network = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10))
+    network.register_buffer("constant", torch.ones(3))
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    assert changing_buffers(network, lambda module: module(torch.ones(2, 1, 8, 8)).sum(), seed=1) == ([], False)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
+
+
+@pytest.mark.parametrize(
+    ("network", "found"),
+    [
+        (nn.utils.parametrizations.spectral_norm(nn.Linear(64, 10)), True),
+        (nn.Sequential(nn.Unflatten(1, (1, 64)), nn.InstanceNorm1d(1, track_running_stats=True)), False),
+    ],
+    ids=["spectral norm", "instance norm"],
+)
+def test_modules_of_torch_that_keep_other_buffers_are_found(network: nn.Module, found: bool) -> None:
+    network.append(nn.Linear(64, 1)) if isinstance(network, nn.Sequential) else None
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    inputs = torch.arange(128.0).reshape(2, 64).sin()
+    changed, matters = changing_buffers(network, lambda module: module(inputs).square().mean(), seed=1)
+    assert changed
+    assert matters == found
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())

@@ -9,7 +9,7 @@ from synthetic_runs import make_run, record_workers
 
 from byzshield.plots.directories import read_run
 from byzshield.plots.document import Code, Table
-from byzshield.plots.incidence import placement_figure
+from byzshield.plots.placement_figure import placement_figure
 from byzshield.plots.records import read_agreement, read_jobs, read_placement
 from byzshield.plots.runs import Run
 from byzshield.plots.settings import command_of, environment

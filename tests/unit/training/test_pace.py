@@ -136,6 +136,28 @@ class TestMemory:
             pace.begin_step()
             assert pace.payload_limit == limit
 
+    def test_another_job_knows_who_lied_and_who_was_asked_and_nothing_that_a_clock_has_told(self) -> None:
+        pace, other = self.pace(), self.pace()
+        for _ in range(2):
+            pace.begin_step()
+            pace.late(1)
+            pace.late(2, false=True)
+            pace.doubt(3)
+            pace.ask(0)
+            for worker in range(5):
+                pace.delivered(worker, 0.1)
+        other.load_state_dict(pace.state_dict())
+        assert [other.is_slow(worker) for worker in range(5)] == [False, False, True, False, False]
+        assert [other.is_doubted(worker) for worker in range(5)] == [False, False, True, True, False]
+        assert other.first_to_ask([0, 2, 4]) == pace.first_to_ask([0, 2, 4]) == 4
+        for each in (pace, other):
+            each.begin_step()
+        assert pace.payload_limit < other.payload_limit == other.ceiling
+
+    def test_what_is_remembered_of_other_workers_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="remembers 5 workers, and there are 3"):
+            Pace(rank_of=range(3), replication=3, ceiling=60.0).load_state_dict(self.pace().state_dict())
+
 
 class TestPayloads:
     def test_a_second_provider_is_asked_when_the_first_takes_longer_than_is_usual(self) -> None:
