@@ -13,6 +13,7 @@ from byzshield.log import get_logger
 from byzshield.placement import Assignment
 from byzshield.training.audit import Audit, Conviction, judged
 from byzshield.training.blame import Blame
+from byzshield.training.lengths import Lengths
 from byzshield.training.pace import Pace
 from byzshield.training.turns import Turns
 from byzshield.training.vote_deadlines import VoteDeadlines
@@ -51,6 +52,7 @@ class Round(ABC):
         detection: finds proven Byzantine workers, whose votes are discarded; None for the plain vote.
         audit: which files the server checks, and what comes of it; for the plain vote alone. None for none.
         recompute: with an audit, computes the gradient vector of a file, float32 [d].
+        lengths: are told how long the winners are.
         expelled: workers whose votes do not count from the start.
     """
 
@@ -68,6 +70,7 @@ class Round(ABC):
         detection: Detection | None = None,
         audit: Audit | None = None,
         recompute: Callable[[int], Float32] | None = None,
+        lengths: Sequence[Lengths] = (),
         expelled: frozenset[int] = frozenset(),
     ) -> None:
         self.step = step
@@ -100,6 +103,7 @@ class Round(ABC):
         self._awaited = set(range(len(self.ballots)))
         self._audit = audit
         self._recompute = recompute
+        self._lengths = lengths
         self._expelled = expelled
         self._absent: set[int] = set()  # those who stand in for nobody
         self._standing_in: dict[int, list[int]] = {}  # files of workers that stand in for others
@@ -147,6 +151,7 @@ class Round(ABC):
         (self.audited if evidence == "audit" else self.arbitrated).add(file)
         ballot.settle(true)
         self.settled |= {file}
+        self._look_at_vector(file, vector)
         requests = self._provide(file, vector, now)
         self.complete.add(file)
         self.undecided.discard(file)
@@ -384,10 +389,16 @@ class Round(ABC):
         """Has a file checked by the server."""
         self._checks.setdefault(file, "audit")
 
-    def _check_if_not_finite(self, file: int, values: Float32 | Float64) -> None:
-        """Has a file checked that has a NaN or an infinity: one more than the rule can bear would end the run."""
+    def _look_at(self, file: int, chunk: int, values: Float32 | Float64) -> None:
+        """Measures a chunk; a NaN or an infinity has its file checked, since one more than the rule bears would end the run."""
         if self._audit is not None and file not in self.settled and non_finite_rows(values[None]):
             self.check(file)
+        for lengths in self._lengths:
+            lengths.measure(file, chunk, values)
+
+    def _look_at_vector(self, file: int, vector: Float32 | Float64) -> None:
+        for chunk in range(self._layout.num_chunks):
+            self._look_at(file, chunk, vector[self._layout.slice(chunk)])
 
     def _check_all(self, now: float) -> list[Frame]:
         """Has every file of the step checked in which somebody was convicted, since accomplices lie at the same time."""

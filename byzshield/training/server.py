@@ -3,24 +3,26 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.aggregation import Aggregate, Pipeline, primitives
+from byzshield.aggregation import Aggregate, Pipeline
 from byzshield.aggregation.matrix import non_finite_rows
 from byzshield.arrays import Float32
 from byzshield.choices import Exchange, require_choice
 from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, ParameterError, TooFewRowsError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
-from byzshield.training.audit import OUTLYING, Audit, Conviction, Convictions, judged
+from byzshield.training.audit import Audit, Conviction, Convictions, judged
 from byzshield.training.blame import Blame
 from byzshield.training.decoding import Decoding
 from byzshield.training.digest_round import DigestRound
 from byzshield.training.full_round import FullRound
+from byzshield.training.lengths import Lengths
 from byzshield.training.momentum import ShardMomentum
 from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
@@ -177,7 +179,11 @@ class ParameterServer:
         self._parameters: Float32 | None = None  # of the step under way, if its files may be checked later
         self._proofs: list[Conviction] = []  # from files of the step before
         self._checked_past: list[int] = []  # these files
-        self._looked_at: list[bytes | None] = []  # the winners of the round whose lengths are known
+        self._lengths: list[Lengths] = []
+        if audit is not None and audit.looks_at_lengths:
+            p = state.model.num_parameters  # behind them come BatchNorm's statistics, and the loss, which moves nothing
+            parts = (slice(0, p), slice(p, layout.size - 1))
+            self._lengths = [Lengths(layout, num_files=assignment.num_files, columns=columns) for columns in parts]
         self._tallied = Counter[str]()  # of the checks of the newest round, those that are in `checked`
         self._lost: set[int] = set()
         self._last_loss: float | None = None
@@ -224,7 +230,8 @@ class ParameterServer:
         self.compute_seconds = {}
         self._computed_before = dict(self._computed)
         self._tallied = Counter()
-        self._looked_at = []
+        for lengths in self._lengths:
+            lengths.begin()
         expelled = self.convictions.expelled
         assignment = self._assignment.at(self.step + 1)
         if assignment is not self._placed:
@@ -241,6 +248,7 @@ class ParameterServer:
             detection=self._detection,
             audit=self._audit,
             recompute=self._recompute,
+            lengths=self._lengths,
             expelled=expelled,
             **self._windowed(),
         )
@@ -268,7 +276,6 @@ class ParameterServer:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             outgoing = self._dispatch(frame, packet.source, now)
-            self._look_at_lengths()
             if self._round is not None and (frame.step, frame.attempt) == (self._round.step, self.attempt):
                 claimed = self.compute_seconds.get(packet.source, 0.0)
                 self.compute_seconds[packet.source] = max(claimed, frame.compute_us / 1e6)
@@ -291,9 +298,7 @@ class ParameterServer:
             ServerFaultError: the server does not compute the same gradient twice.
         """
         assert self._round is not None
-        outgoing = self._addressed(self._round.work(now))
-        self._look_at_lengths()
-        return outgoing
+        return self._reacting(self._round.work(now))
 
     @property
     def idle_checks(self) -> int:
@@ -363,9 +368,7 @@ class ParameterServer:
             self._not_before = now + FLOOR
             return []
         assert self._round is not None
-        outgoing = self._addressed(self._round.tick(now))
-        self._look_at_lengths()
-        return outgoing
+        return self._reacting(self._round.tick(now))
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do next; None if never."""
@@ -544,6 +547,7 @@ class ParameterServer:
             "detection": None if self._detection is None else self._detection.state_dict(),
             "convictions": self.convictions.state_dict(),
             "checked": dict(self.checked),
+            "known_lengths": [lengths.known for lengths in self._lengths],
             "attempt": self.attempt,
         }
 
@@ -571,6 +575,8 @@ class ParameterServer:
             if "convictions" in state:  # not in earlier checkpoints
                 self.convictions.load_state_dict(state["convictions"])
                 self.checked = Counter(state["checked"])
+            for lengths, known in zip(self._lengths, state.get("known_lengths", ()), strict=False):  # nor are these
+                lengths.known = known
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error
@@ -585,37 +591,33 @@ class ParameterServer:
             return []  # of a step that was undone
         for round_ in (self._round, self._last_round):
             if round_ is not None and frame.step == round_.step:
-                return self._addressed(round_.receive(frame, now))
+                return self._reacting(round_.receive(frame, now))
         if self._round is None or frame.step > self._round.step:
             raise FrameError(f"step {frame.step} has not begun")
         return []  # too late to matter: an old vote, or the greeting of a rank that started late
 
     def _end_audits(self) -> None:
         """Keeps what may be checked in the next step."""
+        assert self._round is not None
         self._checked_past = []
         self._tallied = self._checks_seen()
+        for lengths in self._lengths:
+            lengths.end(sorted(self._round.complete))
         if self._parameters is not None:
             assert self._audit is not None
-            assert self._round is not None
             left = [file for file in self._audit.shuffled(len(self._round.ballots), self.step) if file not in self._round.settled]
             votes = [dict(ballot.votes) for ballot in self._round.ballots]
             self._past = _Past(step=self.step, parameters=self._parameters, votes=votes, left=left)
 
-    def _look_at_lengths(self) -> None:
-        """Once all files are complete, has those checked that are far longer than the others; not by windows of columns."""
-        round_ = self._round
-        if round_ is None or self._audit is None or not self._audit.looks_at_lengths or self._window is not None:
-            return
-        if not round_.done or not (files := sorted(round_.complete)):
-            return
-        winners = [round_.ballots[file].winner for file in files]
-        if winners == self._looked_at:
-            return
-        self._looked_at = winners
-        lengths = primitives.norms(self._matrix[:, : self.state.model.num_parameters])[files]
-        for file, length in zip(files, lengths.tolist(), strict=True):
-            if length > OUTLYING * float(np.median(lengths)) and file not in round_.settled:
-                round_.check(file)
+    def _reacting(self, frames: list[Frame]) -> list[Message]:
+        """What the round sends on an event, after which all of its files may be there, and some of them too long."""
+        round_, audit = self._round, self._audit
+        if audit is not None and round_ is not None and round_.done:
+            order = partial(audit.shuffled, len(round_.ballots), round_.step)
+            for lengths in self._lengths:
+                for file in lengths.doubtful(sorted(round_.complete), round_.settled, order):
+                    round_.check(file)
+        return self._addressed(frames)
 
     def _recompute(self, file: int) -> Float32:
         assert self._audit is not None
@@ -669,7 +671,7 @@ class ParameterServer:
 
     def _give_up_on(self, rank: int, now: float) -> list[Message]:
         workers = self._workers_on.get(rank, [])
-        return [] if self._round is None else self._addressed(self._round.give_up_on(workers, now))
+        return [] if self._round is None else self._reacting(self._round.give_up_on(workers, now))
 
     def _addressed(self, frames: list[Frame]) -> list[Message]:
         return self._counted([replace(frame, attempt=self.attempt).to(self._rank_of[frame.worker]) for frame in frames])

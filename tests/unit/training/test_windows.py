@@ -273,6 +273,28 @@ class TestFilesThatTheServerComputes:
         assert whole[0]
         assert windowed == [whole] * 4
 
+    @pytest.mark.parametrize("scale", [100, -9])
+    def test_take_the_place_of_lies_that_were_too_long_when_the_last_window_had_come(self, scale: float) -> None:
+        true = vectors_of(0)
+        said = true.copy()
+        said[2, :3] *= scale  # by all who hold it
+        audit = self.audit(true, rate=1e-9)
+        whole, *windowed = (step_of(window, said, options={"audit": audit}) for window in WINDOWS)
+        holders = SIXTEEN_FILES.workers_of[2].tolist()
+        assert [(worker, file) for worker, file, _ in whole[5]] == [(worker, 2) for worker in holders]
+        assert whole[-1] == step_of(None, true)[-1]
+        assert windowed == [whole] * 4
+
+    def test_and_agree_with_what_has_come_make_no_chunk_travel_again(self) -> None:
+        true = vectors_of(0)
+        true[2, :3] *= 100
+        server = server_of(1, audit=self.audit(true, rate=1e-9))
+        workers = Workers(server, true)
+        workers.begin()
+        workers.serve()
+        assert 2 in server.settled
+        assert set(workers.served.values()) == {1}
+
     @pytest.mark.parametrize("requests", [0, 16, 40, 10**6])
     def test_take_the_place_of_what_workers_have_delivered(self, requests: int) -> None:
         vectors = vectors_of(0)
@@ -284,6 +306,7 @@ class TestFilesThatTheServerComputes:
         workers.serve(most=requests)
         round_ = server._round
         assert isinstance(round_, WindowedRound)
+        round_.ballots[2].settle(LAYOUT.digests(own))
         workers.inbox.extend(server._addressed(round_._provide(2, own, workers.now) + round_._go_on(workers.now)))
         workers.serve()
         outcome = server.close_round(server.aggregate())
