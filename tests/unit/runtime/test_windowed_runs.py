@@ -51,7 +51,7 @@ def test_a_window_is_what_the_server_needs(tiny_run: Maker) -> None:
     whole, windows = (Builder(tiny_run(**WIDE, aggregation={"winners_mib": number})) for number in (2, 1))
     d, p = whole.computer.size, whole.computer.num_parameters
     assert bytes_needed(whole, 0) - bytes_needed(windows, 0) == 4 * 25 * (d - 5 * 2000 - (d - p))
-    assert windows.server()._matrix.shape == (25, 5 * 2000)
+    assert windows.server()._combiner.matrix.shape == (25, 5 * 2000)
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,8 @@ class TestWhatTravels:
         assert {chunk: workers.served[0, chunk] for chunk in range(4)} == {0: 2, 1: 2, 2: 1, 3: 1}
 
     def test_the_server_holds_one_window(self) -> None:
-        assert server_of(2)._matrix.shape == (16, 2)
-        assert server_of(9)._matrix.shape == (16, 4)
+        assert server_of(2)._combiner.matrix.shape == (16, 2)
+        assert server_of(9)._combiner.matrix.shape == (16, 4)
 
     def test_requests_for_a_window_are_spread_like_those_for_files(self) -> None:
         server = server_of(1)
