@@ -14,7 +14,7 @@ from byzshield.runtime.memory import bytes_needed
 Maker = Callable[..., RunConfig]
 # 25 winners of 15,011 values are 1.43 MiB, in 8 chunks of which 25 make 195 KiB: five fit into a MiB.
 WIDE: dict[str, Any] = {"model": {"hidden": [200]}, "cluster": {"chunk_elements": 2000}}
-FREE = "byzshield.runtime.builder.available_memory"
+FREE = "byzshield.runtime.building.combination.available_memory"
 
 
 @pytest.mark.parametrize("rule", ["median", "trimmed_mean"])
