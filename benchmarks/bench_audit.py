@@ -226,7 +226,7 @@ class Bench:
             tables = {**TRAINED, "audit": {"rate": 0.0, "rollback": False}}
             found["escapes"] = None if rate == "idle" else escape_probability(rate, num_byzantine)
             if rate != "idle":
-                attack = {**attack, "scale": UNSEEN if 2 * num_byzantine < self.num_workers else UNSEEN_OF_MOST}
+                attack = {**attack, "scale": UNSEEN if 2 * num_byzantine <= self.num_workers else UNSEEN_OF_MOST}
         with contextlib.suppress(DivergedError):
             _, summary = simulate(self.config(defense, num_byzantine, attack, tables=tables), overwrite=True)
             found |= {"accuracy": summary["test_accuracy"], "expelled": len(summary.get("expelled", {}))}
