@@ -30,12 +30,14 @@ from byzshield.config import RunConfig, dump, from_table, load
 from byzshield.errors import DivergedError
 from byzshield.guarantee import escape_probability
 from byzshield.runtime.metrics import read_metrics
+from byzshield.training.lengths import GROWN, OUTLYING
 
 RATE = 0.1
 SCALE = 100.0  # of reversed gradients
 CHANCE = 0.1  # the accuracy of a guess
 ONCE = "reversed once"
-UNSEEN = 3.0  # times the gradient: what is over OUTLYING times as long as the others is checked for certain
+UNSEEN = OUTLYING  # times the gradient: what is longer is checked for certain
+UNSEEN_OF_MOST = GROWN * (1 + OUTLYING) / 2  # the mean, if most lie: half of these as the median, the others beyond it
 DDP = "DDP"
 Tables = dict[str, dict[str, Any]]
 ROLLBACK = {"rollback": True, "clean_steps": 20}
@@ -224,7 +226,7 @@ class Bench:
             tables = {**TRAINED, "audit": {"rate": 0.0, "rollback": False}}
             found["escapes"] = None if rate == "idle" else escape_probability(rate, num_byzantine)
             if rate != "idle":
-                attack = {**attack, "scale": UNSEEN}
+                attack = {**attack, "scale": UNSEEN if 2 * num_byzantine <= self.num_workers else UNSEEN_OF_MOST}
         with contextlib.suppress(DivergedError):
             _, summary = simulate(self.config(defense, num_byzantine, attack, tables=tables), overwrite=True)
             found |= {"accuracy": summary["test_accuracy"], "expelled": len(summary.get("expelled", {}))}

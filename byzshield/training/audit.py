@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any
 
 from byzshield.arrays import Float32
 from byzshield.choices import AuditBy, Evidence
@@ -11,7 +11,7 @@ from byzshield.errors import ServerFaultError
 from byzshield.seeding import generator
 from byzshield.wire import ChunkLayout
 
-__all__ = ["OUTLYING", "Audit", "Conviction", "Convictions", "judged"]
+__all__ = ["Audit", "Conviction", "Convictions", "judged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +50,13 @@ class Conviction:
         return cls(**values | {key: bytes.fromhex(record[key]) for key in ("committed", "recomputed")})
 
 
-OUTLYING: Final = 4.0  # times the median length of all gradients, above which one is checked for certain
-
-
 class Audit:
     """How the server checks files, and with which numbers it draws them.
 
     A file's gradient is a function of the parameters, the seed, the step and the file, so the server can compute it, and whoever
     has voted with another digest has lied or computes wrongly. Files are drawn one by one after they are decided, when nobody
     can take its vote back, by numbers of the operating system, which no worker can predict. With a rate, those that are not
-    finite or far longer than the others are checked for certain, so that a lie that escapes is one that a mean can bear.
+    finite or far longer than others are checked for certain (`Lengths`).
 
     Reference: Gupta and Vaidya, "Randomized Reactive Redundancy for Byzantine Fault-Tolerance in Parallelized Learning",
     arXiv:1912.09528 (checks drawn at random, exclusion of who is found out).
@@ -103,7 +100,7 @@ class Audit:
 
     @property
     def looks_at_lengths(self) -> bool:
-        """Whether what is far longer than the others is checked for certain."""
+        """Whether what is far longer than other gradients is checked for certain."""
         return self.rate > 0
 
     def choose(self, candidates: list[int], step: int, file: int) -> int:

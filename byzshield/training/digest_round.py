@@ -142,7 +142,7 @@ class DigestRound(Round):
         if digest(place) != self._layout.digest_of(fetch.winner, frame.chunk):
             return self._replace(worker, frame.file, "payload_mismatch", now)
         fetch.missing.discard(frame.chunk)
-        self._check_if_not_finite(frame.file, place)
+        self._look_at(frame.file, frame.chunk, place)
         if not fetch.missing:
             fetch.deadline = inf
             if self.ballots[frame.file].winner == fetch.winner:

@@ -57,6 +57,6 @@ class FullRound(Round):
             for key in keys:
                 self._matrix[file, self._layout.slice(key[0])] = kept[key]
             self._stored[file] = winner
-            self._check_if_not_finite(file, self._matrix[file])
+            self._look_at_vector(file, self._matrix[file])
         self.complete.add(file)
         return []

@@ -2,91 +2,32 @@
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from byzshield.aggregation import Aggregate, Pipeline, primitives
-from byzshield.aggregation.matrix import non_finite_rows
-from byzshield.arrays import Float32
+from byzshield.aggregation import Aggregate, Pipeline
 from byzshield.choices import Exchange, require_choice
-from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, ParameterError, TooFewRowsError
+from byzshield.errors import CheckpointError, FrameError, ParameterError
 from byzshield.log import get_logger
 from byzshield.placement import Assignment
-from byzshield.training.audit import OUTLYING, Audit, Conviction, Convictions, judged
+from byzshield.training.audit import Audit, Conviction, Convictions
+from byzshield.training.auditor import Auditor
 from byzshield.training.blame import Blame
+from byzshield.training.combiner import Combiner
 from byzshield.training.decoding import Decoding
-from byzshield.training.digest_round import DigestRound
-from byzshield.training.full_round import FullRound
 from byzshield.training.momentum import ShardMomentum
+from byzshield.training.outcome import StepOutcome, non_finite_files, outcome_of, rejected_workers
 from byzshield.training.pace import FLOOR, Pace
 from byzshield.training.round import Round
 from byzshield.training.state import Change, TrainingState
 from byzshield.training.turns import turns
-from byzshield.training.windowed_aggregate import WindowedAggregate
-from byzshield.training.windowed_round import WindowedRound
 from byzshield.voting import Ballot, Detection
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
 __all__ = ["ParameterServer", "StepOutcome"]
 
 LOG = get_logger(__name__)
-
-
-@dataclass(kw_only=True)
-class _Past:
-    """The step before, of which files are checked while the server waits.
-
-    Args:
-        step: its number.
-        parameters: at which its gradients were computed, float32 [p].
-        votes: on each file.
-        left: files that have not been checked, in reverse order.
-    """
-
-    step: int
-    parameters: Float32
-    votes: list[dict[int, bytes]]
-    left: list[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepOutcome:
-    """What a closed round came to.
-
-    Args:
-        step: the training step, from 1.
-        applied: whether the aggregate was applied; False if the step was skipped.
-        updated: whether the parameters changed, which takes several applied steps if gradients are accumulated.
-        gradient_norm: the length of the gradient that changed them, before it was clipped; None without clipping.
-        undecided: files without a winner, ascending.
-        non_finite: files dropped for a NaN or an infinity, ascending.
-        discarded: workers whose votes were discarded, because they are proven Byzantine, ascending.
-        loss: the training loss at the parameters before the step, a trimmed mean over the files' winners, so that as many
-            corrupted files as the rule tolerates cannot move it out of the range of the others; None if the step was skipped.
-        reason: why the step was skipped; empty if it was not.
-        audited: files that were drawn and checked, ascending; where it is done while the server waits, those of the step before.
-        arbitrated: files that the server computed since workers did not decide them, ascending.
-        returned: workers that have served their probation and count again, ascending.
-        blamed: what was counted since the step before, by worker and cause.
-    """
-
-    step: int
-    applied: bool
-    updated: bool
-    gradient_norm: float | None
-    undecided: tuple[int, ...]
-    non_finite: tuple[int, ...]
-    discarded: tuple[int, ...]
-    loss: float | None
-    reason: str
-    audited: tuple[int, ...]
-    arbitrated: tuple[int, ...]
-    returned: tuple[int, ...]
-    blamed: dict[str, dict[str, int]]
 
 
 class ParameterServer:
@@ -146,9 +87,6 @@ class ParameterServer:
         self.step = 0
         self.attempt = 0
         """How often this server has gone back to an earlier step."""
-        self.convictions = convictions or Convictions()
-        self.checked = Counter[str]()
-        """How many files were `audited` and `arbitrated`, also in steps that were undone."""
         self.blame = Blame(assignment.num_workers)
         self.bytes_received = 0
         self.bytes_sent = 0
@@ -156,45 +94,51 @@ class ParameterServer:
         self.compute_seconds: dict[int, float] = {}  # of the current step by rank, as the ranks say
         self._computed: dict[int, int] = {}  # gradients by rank since the job began, as the ranks say
         self._computed_before: dict[int, int] = {}
-        self._pipeline = pipeline
         self._assignment = assignment
         self._rank_of = rank_of
         self._workers_on: dict[int, list[int]] = {}
         for worker, rank in enumerate(rank_of):
             self._workers_on.setdefault(rank, []).append(worker)
         self._layout = layout
-        self._round_type: type[Round] = DigestRound if exchange == "digest" else FullRound
         self._on_request = on_request
         self._placed, self._turns = assignment.at(1), turns(assignment.at(1), rank_of, on_request=on_request)
         self._pace = Pace(rank_of=rank_of, replication=assignment.replication, ceiling=round_timeout)
         self._not_before = 0.0
         self.encoder = encoder
-        self._quorum = quorum
         self._detection = detection
-        self._momentum = momentum
-        self._audit = audit
-        self._past: _Past | None = None
-        self._parameters: Float32 | None = None  # of the step under way, if its files may be checked later
-        self._proofs: list[Conviction] = []  # from files of the step before
-        self._checked_past: list[int] = []  # these files
-        self._looked_at: list[bytes | None] = []  # the winners of the round whose lengths are known
-        self._tallied = Counter[str]()  # of the checks of the newest round, those that are in `checked`
+        self._auditor = Auditor(
+            audit,
+            convictions or Convictions(),
+            layout=layout,
+            num_files=assignment.num_files,
+            num_parameters=state.model.num_parameters,
+            blame=self.blame,
+        )
         self._lost: set[int] = set()
-        self._last_loss: float | None = None
         self._before_skips: dict[str, Any] | None = None
-        self._coded = exchange == "coded"
-        dtype = np.dtype(np.float64 if self._coded else np.float32)
-        self._window = window
-        if window is not None:
-            by_columns = isinstance(pipeline, Pipeline) and pipeline.works_by_columns
-            if exchange != "digest" or momentum is not None or not by_columns:
-                raise ParameterError("windows need the digest exchange, a coordinate-wise rule alone, and no momentum")
-            self._round_type = WindowedRound
-        columns = layout.size if window is None else min(layout.size, window * layout.chunk_elements)
-        self._matrix: NDArray[Any] = np.zeros((assignment.num_files, columns), dtype=dtype)
+        self._combiner = Combiner(
+            pipeline,
+            assignment=assignment,
+            layout=layout,
+            num_parameters=state.model.num_parameters,
+            exchange=exchange,
+            quorum=quorum,
+            momentum=momentum,
+            window=window,
+        )
         self._round: Round | None = None
         self._last_round: Round | None = None
-        self.accepts = messages.accepted_by_server(layout, itemsize=dtype.itemsize)
+        self.accepts = messages.accepted_by_server(layout, itemsize=self._combiner.matrix.itemsize)
+
+    @property
+    def convictions(self) -> Convictions:
+        """Who is convicted."""
+        return self._auditor.convictions
+
+    @property
+    def checked(self) -> Counter[str]:
+        """How many files were `audited` and `arbitrated`, also in steps that were undone."""
+        return self._auditor.checked
 
     @property
     def ranks(self) -> list[int]:
@@ -223,36 +167,28 @@ class ParameterServer:
         self._pace.begin_step()
         self.compute_seconds = {}
         self._computed_before = dict(self._computed)
-        self._tallied = Counter()
-        self._looked_at = []
-        expelled = self.convictions.expelled
         assignment = self._assignment.at(self.step + 1)
         if assignment is not self._placed:
             self._placed, self._turns = assignment, turns(assignment, self._rank_of, on_request=self._on_request)
-        self._round = self._round_type(
+        self._round = self._combiner.round_type(
             step=self.step + 1,
             assignment=assignment,
             layout=self._layout,
-            matrix=self._matrix,
             blame=self.blame,
             pace=self._pace,
             turns=self._turns,
             now=now,
             detection=self._detection,
-            audit=self._audit,
-            recompute=self._recompute,
-            expelled=expelled,
-            **self._windowed(),
+            **self._combiner.for_round(self.step + 1),
+            **self._auditor.for_round(self.step + 1, self.state.model.parameter_vector),
         )
+        self._auditor.begin(self._round, self.state.model.parameter_vector)
         for rank in self.ranks:
             for worker in self._workers_on[rank]:
-                if worker not in expelled:
+                if worker not in self.convictions.expelled:
                     self.blame.ask(worker, "steps")
                     self.blame.ask(worker, "votes", self._turns.votes[worker])
-        parameters = self.state.model.parameter_vector()
-        if self._audit is not None and self._audit.idle:
-            self._parameters = parameters
-        news = messages.parameters(self._round.step, parameters, self.encoder)
+        news = messages.parameters(self._round.step, self.state.model.parameter_vector(), self.encoder)
         outgoing = self._to_every_rank(news)
         for rank in sorted(self._lost):
             outgoing += self._give_up_on(rank, now)
@@ -268,7 +204,6 @@ class ParameterServer:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             outgoing = self._dispatch(frame, packet.source, now)
-            self._look_at_lengths()
             if self._round is not None and (frame.step, frame.attempt) == (self._round.step, self.attempt):
                 claimed = self.compute_seconds.get(packet.source, 0.0)
                 self.compute_seconds[packet.source] = max(claimed, frame.compute_us / 1e6)
@@ -291,27 +226,17 @@ class ParameterServer:
             ServerFaultError: the server does not compute the same gradient twice.
         """
         assert self._round is not None
-        outgoing = self._addressed(self._round.work(now))
-        self._look_at_lengths()
-        return outgoing
+        return self._reacting(self._round.work(now))
 
     @property
     def idle_checks(self) -> int:
         """How many more files of the step before can be checked in this one, without the workers being done earlier."""
-        if self._past is None:
-            return 0
-        most = max(self._turns.work.values(), default=0)
-        return min(len(self._past.left), max(0, most - (len(self._past.votes) - len(self._past.left))))
-
-    def _checks_seen(self) -> Counter[str]:
-        """How many files have been checked since the newest round began, or since it was closed."""
-        assert self._round is not None
-        return Counter(audited=len(self._round.audited) + len(self._checked_past), arbitrated=len(self._round.arbitrated))
+        return self._auditor.idle_checks(max(self._turns.work.values(), default=0))
 
     @property
     def unchecked(self) -> int:
         """Files of the step before that have not been checked, where that is done in idle time."""
-        return 0 if self._past is None else len(self._past.left)
+        return self._auditor.unchecked
 
     def check_past(self, now: float) -> list[Message]:
         """Checks a file of the step before; returns what to send.
@@ -319,39 +244,11 @@ class ParameterServer:
         Raises:
             ServerFaultError: the server does not compute the same gradient twice.
         """
-        audit, past = self._audit, self._past
-        assert audit is not None
-        assert past is not None
-        file = past.left.pop()
-        _, true, liars = judged(
-            lambda: audit.compute(past.parameters, past.step, file), self._layout, past.votes[file], step=past.step, file=file
-        )
-        self._checked_past.append(file)
-        frames: list[Frame] = []
-        for worker, vote in liars.items():
-            self.blame.add(worker, "audit")
-            if worker in self.convictions.expelled:
-                continue
-            proof = Conviction(step=past.step, file=file, worker=worker, evidence="audit", committed=vote, recomputed=true)
-            self._proofs.append(proof)
-            if audit.expel:
-                self.convictions.add(proof)
-                if self._round is not None and self._round.step > self.step:
-                    frames += self._round.expel(worker, now)
-        return self._addressed(frames)
+        return self._addressed(self._auditor.check_past(now))
 
     def take_convictions(self) -> list[Conviction]:
         """Whom the round has convicted since the last call; from the next one on, they are expelled."""
-        assert self._round is not None
-        assert self._audit is not None
-        new, self._round.convictions = self._round.convictions, []
-        for conviction in new if self._audit.expel else []:
-            self.convictions.add(conviction)
-        seen = self._checks_seen()
-        self.checked.update(seen - self._tallied)
-        self._tallied = seen
-        found, self._proofs = self._proofs + new, []
-        return found
+        return self._auditor.take_convictions()
 
     def tick(self, now: float) -> list[Message]:
         """Acts on deadlines; returns what to send."""
@@ -363,9 +260,7 @@ class ParameterServer:
             self._not_before = now + FLOOR
             return []
         assert self._round is not None
-        outgoing = self._addressed(self._round.tick(now))
-        self._look_at_lengths()
-        return outgoing
+        return self._reacting(self._round.tick(now))
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do next; None if never."""
@@ -379,7 +274,7 @@ class ParameterServer:
     def most_in_a_step(self, rank: int) -> tuple[int, int]:
         """The most messages that an honest rank sends in one step, and their bytes."""
         files = self._assignment.load * len(self._workers_on[rank])
-        if self._audit is not None:
+        if self._auditor.stands_in:
             files += self._assignment.num_files  # which it may compute in the place of others
         vote, chunks = self.accepts.message_bytes[Kind.DIGESTS], self._layout.num_chunks
         return files * (1 + chunks), files * (vote + chunks * self.accepts.message_bytes[Kind.GRADIENT])
@@ -407,44 +302,11 @@ class ParameterServer:
             DivergedError: more gradients are not finite than can be false, or their combination is not.
         """
         assert self._round is not None
-        if self._lost:
-            self._require_survivors()
-        files = sorted(self._round.complete)
-        if reason := self._quorum_missed(len(files)):
-            return Aggregate(vector=None, non_finite=(), reason=reason)
-        aggregate = self._round.result() if isinstance(self._round, WindowedRound) else self._combined(files, self._round.step)
-        if len(aggregate.non_finite) > self._pipeline.num_corrupted:
-            raise self._diverged(
-                f"{len(aggregate.non_finite)} of {len(files)} files have a gradient that is not finite, and at most "
-                f"{self._pipeline.num_corrupted} can be false"
-            )
-        if aggregate.vector is not None and non_finite_rows(aggregate.vector[None]):
-            raise self._diverged("the combined gradient is not finite")
-        return aggregate
-
-    def _combined(self, files: list[int], step: int) -> Aggregate:
-        rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
-        if self._coded:
-            rows = rows.view(np.complex128)
-        p = self.state.model.num_parameters
-        if self._momentum is not None:
-            self._momentum.blend(rows[:, :p], files)
-        return self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=step)
-
-    def _windowed(self) -> dict[str, Any]:
-        """What a round needs that combines the winners itself."""
-        if self._window is None:
-            return {}
-        assert isinstance(self._pipeline, Pipeline)
-        aggregate = WindowedAggregate(
-            self._pipeline,
-            layout=self._layout,
-            num_files=self._assignment.num_files,
-            num_parameters=self.state.model.num_parameters,
-            chunks=self._window,
-            step=self.step + 1,
-        )
-        return {"aggregate": aggregate}
+        alive = [rank not in self._lost for rank in self._rank_of]
+        # With audits they compute, or the server does, what the others cannot.
+        if not all(alive) and not (self._auditor.stands_in and any(alive)):
+            self._combiner.require_survivors(alive)
+        return self._combiner.combine(self._round, learning_rate=self.state.learning_rate)
 
     def close_round(self, aggregate: Aggregate) -> StepOutcome:
         """Applies an aggregate of the finished round, and counts the step.
@@ -453,13 +315,10 @@ class ParameterServer:
             DivergedError: the update has made parameters infinite, so that there is nothing to go on with.
         """
         assert self._round is not None
-        files = sorted(self._round.complete)
-        non_finite = tuple(files[row] for row in aggregate.non_finite)
-        for file in non_finite:
+        for file in non_finite_files(self._round, aggregate):
             for worker in self._round.ballots[file].supporters:
                 self.blame.add(worker, "non_finite")
-        rejected = tuple(files[row] for row in aggregate.rejected)
-        for worker in rejected:
+        for worker in rejected_workers(self._round, aggregate):
             self.blame.add(worker, "minority")
         change = Change(updated=False)
         if aggregate.vector is not None:
@@ -467,10 +326,8 @@ class ParameterServer:
             learning_rate = self.state.learning_rate
             change = self.state.apply(aggregate.vector, aggregate.statistics)
             if not self.state.finite:
-                raise self._diverged("the update has made parameters infinite", learning_rate=learning_rate)
-            if self._momentum is not None:
-                self._momentum.keep(dropped=aggregate.non_finite)
-            self._last_loss = float(aggregate.statistics[-1])
+                raise self._combiner.diverged(self._round.step, "the update has made parameters infinite", learning_rate)
+            self._combiner.keep(aggregate)
             self._before_skips = None
         else:
             if self._before_skips is None:
@@ -478,22 +335,9 @@ class ParameterServer:
             LOG.warning("step %d is skipped: %s", self._round.step, aggregate.reason)
             self.state.skip()
         self.step = self._round.step
-        audited = tuple(sorted({*self._round.audited, *self._checked_past}))
-        self._end_audits()
-        return StepOutcome(
-            step=self.step,
-            applied=aggregate.vector is not None,
-            updated=change.updated,
-            gradient_norm=change.gradient_norm,
-            undecided=tuple(sorted(self._round.undecided)),
-            non_finite=non_finite,
-            discarded=tuple(sorted({*self._round.discarded, *rejected})),
-            loss=None if aggregate.statistics is None else float(aggregate.statistics[-1]),
-            reason=aggregate.reason,
-            audited=audited,
-            arbitrated=tuple(sorted(self._round.arbitrated)),
-            returned=self._end_probations(),
-            blamed=self.blame.take_new(self.step),
+        audited, returned = self._auditor.end()
+        return outcome_of(
+            self._round, aggregate, change, audited=audited, returned=returned, blamed=self.blame.take_new(self.step)
         )
 
     def stop(self) -> list[Message]:
@@ -513,8 +357,8 @@ class ParameterServer:
         kept = self.state_dict()
         self.state = fresh
         self.load_state_dict({**state, **{key: kept[key] for key in ("blame", "pace", "convictions", "checked")}})
-        self._round = self._last_round = self._before_skips = self._past = None
-        self._checked_past = []
+        self._round = self._last_round = self._before_skips = None
+        self._auditor.forget()
         self.attempt += 1
 
     @property
@@ -537,13 +381,11 @@ class ParameterServer:
         return {
             "step": self.step,
             **self.state.state_dict(),
-            "rule": self._pipeline.state_dict(),
-            "momentum": None if self._momentum is None else self._momentum.state_dict(),
+            **self._combiner.state_dict(),
             "blame": self.blame.state_dict(),
             "pace": self._pace.state_dict(),
             "detection": None if self._detection is None else self._detection.state_dict(),
-            "convictions": self.convictions.state_dict(),
-            "checked": dict(self.checked),
+            **self._auditor.state_dict(),
             "attempt": self.attempt,
         }
 
@@ -560,17 +402,13 @@ class ParameterServer:
         """
         try:
             self.state.load_state_dict(state)
-            self._pipeline.load_state_dict(state["rule"])
-            if self._momentum is not None:
-                self._momentum.load_state_dict(state["momentum"])
+            self._combiner.load_state_dict(state)
             self.blame.load_state_dict(state["blame"])
             if "pace" in state:  # not in earlier checkpoints
                 self._pace.load_state_dict(state["pace"])
             if self._detection is not None:
                 self._detection.load_state_dict(state["detection"])
-            if "convictions" in state:  # not in earlier checkpoints
-                self.convictions.load_state_dict(state["convictions"])
-                self.checked = Counter(state["checked"])
+            self._auditor.load_state_dict(state)
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error
@@ -585,91 +423,19 @@ class ParameterServer:
             return []  # of a step that was undone
         for round_ in (self._round, self._last_round):
             if round_ is not None and frame.step == round_.step:
-                return self._addressed(round_.receive(frame, now))
+                return self._reacting(round_.receive(frame, now))
         if self._round is None or frame.step > self._round.step:
             raise FrameError(f"step {frame.step} has not begun")
         return []  # too late to matter: an old vote, or the greeting of a rank that started late
 
-    def _end_audits(self) -> None:
-        """Keeps what may be checked in the next step."""
-        self._checked_past = []
-        self._tallied = self._checks_seen()
-        if self._parameters is not None:
-            assert self._audit is not None
-            assert self._round is not None
-            left = [file for file in self._audit.shuffled(len(self._round.ballots), self.step) if file not in self._round.settled]
-            votes = [dict(ballot.votes) for ballot in self._round.ballots]
-            self._past = _Past(step=self.step, parameters=self._parameters, votes=votes, left=left)
-
-    def _look_at_lengths(self) -> None:
-        """Once all files are complete, has those checked that are far longer than the others; not by windows of columns."""
-        round_ = self._round
-        if round_ is None or self._audit is None or not self._audit.looks_at_lengths or self._window is not None:
-            return
-        if not round_.done or not (files := sorted(round_.complete)):
-            return
-        winners = [round_.ballots[file].winner for file in files]
-        if winners == self._looked_at:
-            return
-        self._looked_at = winners
-        lengths = primitives.norms(self._matrix[:, : self.state.model.num_parameters])[files]
-        for file, length in zip(files, lengths.tolist(), strict=True):
-            if length > OUTLYING * float(np.median(lengths)) and file not in round_.settled:
-                round_.check(file)
-
-    def _recompute(self, file: int) -> Float32:
-        assert self._audit is not None
-        assert self._round is not None
-        return self._audit.compute(self.state.model.parameter_vector(), self._round.step, file)
-
-    def _end_probations(self) -> tuple[int, ...]:
-        """Compares what those on probation have voted in this step with the winners; returns those who are back, ascending."""
-        assert self._round is not None
-        back = []
-        for worker in sorted(self.convictions.on_probation):
-            votes = self._round.unpaid.get(worker, {})
-            winners = {file: self._round.ballots[file].winner for file in votes}
-            if votes and self.convictions.serve(worker, right=votes == winners):
-                back.append(worker)
-        return tuple(back)
-
-    def _require_survivors(self) -> None:
-        """Raises if the files that the surviving workers can still decide do not suffice for a step, since nobody comes back."""
-        alive = [rank not in self._lost for rank in self._rank_of]
-        if self._audit is not None and any(alive):
-            return  # they compute, or the server does, what the others cannot
-        holders = np.array(alive)[self._assignment.workers_of].sum(axis=1)
-        files = np.flatnonzero(holders >= self._assignment.majority).tolist()
-        decidable = len(files)
-        reason = self._quorum_missed(decidable)
-        if not reason:
-            try:
-                self._pipeline.check_rows(decidable, numbers=files)
-                return
-            except TooFewRowsError as error:
-                reason = str(error)
-        raise LostWorkersError(
-            f"only {sum(alive)} of {len(alive)} workers are left, who can decide {decidable} of the {len(holders)} files "
-            f"({reason}); start the job again with --resume, on hosts that work"
-        )
-
-    def _diverged(self, why: str, *, learning_rate: float | None = None) -> DivergedError:
-        assert self._round is not None
-        loss = "" if self._last_loss is None else f"last loss {self._last_loss:.4g}, "
-        rate = self.state.learning_rate if learning_rate is None else learning_rate
-        return DivergedError(
-            f"the model diverged at step {self._round.step} ({loss}learning rate {rate:g}): {why}; no worker is blamed for it, "
-            "use a lower optimizer.lr, with --resume or afresh"
-        )
-
-    def _quorum_missed(self, num_files: int) -> str:
-        if num_files < self._quorum * self._assignment.num_files:
-            return f"{num_files} of {self._assignment.num_files} files were decided; the quorum is {self._quorum:g} of them"
-        return ""
+    def _reacting(self, frames: list[Frame]) -> list[Message]:
+        """What the round sends on an event, after which all of its files may be there, and some of them too long."""
+        self._auditor.look()
+        return self._addressed(frames)
 
     def _give_up_on(self, rank: int, now: float) -> list[Message]:
         workers = self._workers_on.get(rank, [])
-        return [] if self._round is None else self._addressed(self._round.give_up_on(workers, now))
+        return [] if self._round is None else self._reacting(self._round.give_up_on(workers, now))
 
     def _addressed(self, frames: list[Frame]) -> list[Message]:
         return self._counted([replace(frame, attempt=self.attempt).to(self._rank_of[frame.worker]) for frame in frames])

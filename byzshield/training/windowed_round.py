@@ -59,7 +59,9 @@ class WindowedRound(DigestRound):
 
     def _provide(self, file: int, vector: Float32, now: float) -> list[Frame]:
         self._provided[file] = vector
-        requests = self._begin_again(file, now)
+        before = self._fetches.get(file)
+        right = before is not None and before.winner == self.ballots[file].winner  # the windows that are made have this row
+        requests = [] if right else self._begin_again(file, now)
         self._fetches[file] = self._new_fetch(file)
         return requests + self._ask_next(file, now)
 

@@ -21,6 +21,7 @@ from byzshield.runtime.auditing import Auditing
 from byzshield.runtime.checkpoint import all_checkpoints
 from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.jobs import Outcome, run_here
+from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.objects import Objects
 
 Maker = Callable[..., RunConfig]
@@ -183,18 +184,19 @@ def test_what_is_not_finite_is_always_checked_and_does_not_end_the_run(
     assert same_weights(own, honest(cluster={"exchange": exchange}))
 
 
+@pytest.mark.parametrize("liars", [5, 14])
 def test_one_lie_that_could_ruin_the_mean_is_always_checked(
-    tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool]
+    tiny_run: Maker, honest: Callable[..., dict[str, torch.Tensor]], same_weights: Callable[..., bool], liars: int
 ) -> None:
     class Once(LiesAt):
         def forge(self, gradients: Float32, situation: Situation) -> Float32:
             return 10 * super().forge(gradients, situation) if situation.step in self.steps else gradients
 
-    attack = {"name": "reversed_gradient", "num_byzantine": 5, "selection": "first"}
-    config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": {"rate": 1e-9}}))
+    attack = {"name": "reversed_gradient", "num_byzantine": liars, "selection": "first"}
+    config = tiny_run(**merged(PLAIN, {"attack": attack, "aggregation": {"num_corrupted": 0}, "audit": {"rate": 1e-9}}))
     outcome = run_here(config, objects=Objects(attack=Once(12)))
-    assert [proof["step"] for proof in outcome.summary["expelled"].values()] == [12] * 5
-    assert outcome.summary["audited_files"] == 15  # the whole step, once somebody is convicted
+    assert [proof["step"] for proof in outcome.summary["expelled"].values()] == [12] * liars
+    assert len(read_metrics(outcome.directory.metrics)[-1]["audited"]) == 15  # all, once somebody is convicted
     assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
 
 

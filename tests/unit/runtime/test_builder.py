@@ -20,7 +20,7 @@ def test_a_worker_that_knows_the_witness_never_searches(tiny_run: Maker, monkeyp
     def search(*_: object, **__: object) -> None:
         pytest.fail("a worker searched for the worst case")
 
-    monkeypatch.setattr("byzshield.runtime.builder.worst_case", search)
+    monkeypatch.setattr("byzshield.runtime.building.places.worst_case", search)
     builder = Builder(tiny_run(attack=WORST), num_ranks=16, witness=(0, 5, 11))
     worker = builder.worker(1)
     assert worker.adversary is not None

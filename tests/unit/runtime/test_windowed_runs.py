@@ -14,7 +14,7 @@ from byzshield.runtime.memory import bytes_needed
 Maker = Callable[..., RunConfig]
 # 25 winners of 15,011 values are 1.43 MiB, in 8 chunks of which 25 make 195 KiB: five fit into a MiB.
 WIDE: dict[str, Any] = {"model": {"hidden": [200]}, "cluster": {"chunk_elements": 2000}}
-FREE = "byzshield.runtime.builder.available_memory"
+FREE = "byzshield.runtime.building.combination.available_memory"
 
 
 @pytest.mark.parametrize("rule", ["median", "trimmed_mean"])
@@ -51,7 +51,7 @@ def test_a_window_is_what_the_server_needs(tiny_run: Maker) -> None:
     whole, windows = (Builder(tiny_run(**WIDE, aggregation={"winners_mib": number})) for number in (2, 1))
     d, p = whole.computer.size, whole.computer.num_parameters
     assert bytes_needed(whole, 0) - bytes_needed(windows, 0) == 4 * 25 * (d - 5 * 2000 - (d - p))
-    assert windows.server()._matrix.shape == (25, 5 * 2000)
+    assert windows.server()._combiner.matrix.shape == (25, 5 * 2000)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""What audits promise, by playing many runs: how often who escapes, and how many files are wrong before, for several liars."""
+"""What audits promise, by playing many runs: how often who escapes, and how many files are wrong before, for several liars.
+
+The lies are as long as gradients, so that only draws find them; test_lengths.py has those that are longer.
+"""
 
 from collections.abc import Callable
 from math import inf, sqrt
@@ -17,7 +20,7 @@ from byzshield.training.turns import turns
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, messages
 
 LAYOUT, ENCODER = ChunkLayout(2, 2), ArrayEncoder("off")
-TRUE, FALSE = np.array([1, 0.5], dtype=np.float32), np.array([-100, 0.5], dtype=np.float32)
+TRUE, FALSE = np.array([1, 0.5], dtype=np.float32), np.array([-1, 0.5], dtype=np.float32)
 WON_BY_LIES = LAYOUT.digests(FALSE)
 RATE = 0.2
 RUNS = 150

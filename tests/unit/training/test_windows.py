@@ -178,8 +178,8 @@ class TestWhatTravels:
         assert {chunk: workers.served[0, chunk] for chunk in range(4)} == {0: 2, 1: 2, 2: 1, 3: 1}
 
     def test_the_server_holds_one_window(self) -> None:
-        assert server_of(2)._matrix.shape == (16, 2)
-        assert server_of(9)._matrix.shape == (16, 4)
+        assert server_of(2)._combiner.matrix.shape == (16, 2)
+        assert server_of(9)._combiner.matrix.shape == (16, 4)
 
     def test_requests_for_a_window_are_spread_like_those_for_files(self) -> None:
         server = server_of(1)
@@ -273,6 +273,28 @@ class TestFilesThatTheServerComputes:
         assert whole[0]
         assert windowed == [whole] * 4
 
+    @pytest.mark.parametrize("scale", [100, -9])
+    def test_take_the_place_of_lies_that_were_too_long_when_the_last_window_had_come(self, scale: float) -> None:
+        true = vectors_of(0)
+        said = true.copy()
+        said[2, :3] *= scale  # by all who hold it
+        audit = self.audit(true, rate=1e-9)
+        whole, *windowed = (step_of(window, said, options={"audit": audit}) for window in WINDOWS)
+        holders = SIXTEEN_FILES.workers_of[2].tolist()
+        assert [(worker, file) for worker, file, _ in whole[5]] == [(worker, 2) for worker in holders]
+        assert whole[-1] == step_of(None, true)[-1]
+        assert windowed == [whole] * 4
+
+    def test_and_agree_with_what_has_come_make_no_chunk_travel_again(self) -> None:
+        true = vectors_of(0)
+        true[2, :3] *= 100
+        server = server_of(1, audit=self.audit(true, rate=1e-9))
+        workers = Workers(server, true)
+        workers.begin()
+        workers.serve()
+        assert 2 in server.settled
+        assert set(workers.served.values()) == {1}
+
     @pytest.mark.parametrize("requests", [0, 16, 40, 10**6])
     def test_take_the_place_of_what_workers_have_delivered(self, requests: int) -> None:
         vectors = vectors_of(0)
@@ -284,6 +306,7 @@ class TestFilesThatTheServerComputes:
         workers.serve(most=requests)
         round_ = server._round
         assert isinstance(round_, WindowedRound)
+        round_.ballots[2].settle(LAYOUT.digests(own))
         workers.inbox.extend(server._addressed(round_._provide(2, own, workers.now) + round_._go_on(workers.now)))
         workers.serve()
         outcome = server.close_round(server.aggregate())

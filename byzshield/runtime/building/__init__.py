@@ -1,0 +1,1 @@
+"""What a `Builder` is made of."""

@@ -1,0 +1,120 @@
+"""What becomes of the winners: the robust rule and what goes before it, how many of them are held, and the momenta."""
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipeline, PreAggregator
+from byzshield.distortion import most_byzantine
+from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
+from byzshield.limits import available_memory
+from byzshield.runtime.building.places import SEARCH_SECONDS
+from byzshield.runtime.building.task import Task
+from byzshield.runtime.components import make
+from byzshield.training.momentum import ShardMomentum
+
+__all__ = ["Combination"]
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Combination(Task):
+    """The part of a `Builder` that combines gradients."""
+
+    def pipeline(self) -> Pipeline:
+        """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
+        section = self.config.aggregation
+        num_corrupted = self.most_corrupted if section.num_corrupted == "auto" else section.num_corrupted
+        shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
+        pre = self._pre(shared) if self.objects.pre is None else list(self.objects.pre)
+        rule = copy.deepcopy(self.objects.rule)  # it may remember what it saw in another run
+        if rule is not None and not rule.was_told:
+            rule = rule.against(num_corrupted)
+        elif rule is None:
+            rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
+        try:
+            pipeline = Pipeline(rule, pre, device=self._chosen("aggregation.device", section.device))
+            pipeline.check_rows(self.assignment.num_files)
+        except TooFewRowsError as error:
+            raise ConfigError(f"aggregation: {error}; {self._what_fits(rule, pre)}") from error
+        except ParameterError as error:
+            raise ConfigError(f"aggregation: {error}") from error
+        return pipeline
+
+    def _pre(self, shared: dict[str, Any]) -> list[PreAggregator]:
+        """The pre-aggregators that the configuration names."""
+        pre = []
+        for index, entry in enumerate(self.config.aggregation.pre):
+            key, options = f"aggregation.pre[{index}].name", {"name": entry} if isinstance(entry, str) else dict(entry)
+            if not isinstance(options.get("name"), str):
+                raise ConfigError(f"{key}: is required in each table")
+            pre.append(make(PRE_AGGREGATORS, options.pop("name"), key, options, known={"name"}, **shared))
+        return pre
+
+    def _what_fits(self, rule: Aggregator, pre: list[PreAggregator]) -> str:
+        """What to change when the rule does not tolerate `num_corrupted` files, and how to run it all the same."""
+        num_files = self.assignment.num_files
+
+        def tolerates(num_corrupted: int) -> bool:
+            try:
+                Pipeline(rule.against(num_corrupted), pre).check_rows(num_files)
+            except ParameterError:  # too few rows, or a number that the rule refuses for another reason
+                return False
+            return True
+
+        most = next((count for count in reversed(range(num_files)) if tolerates(count)), -1)
+        if most < 0:
+            return f"use another rule or a placement with more than {num_files} files"
+        override = f"--set aggregation.num_corrupted={most}"
+        tolerated = f"with the {num_files} files of this placement it tolerates {most}"
+        if self.config.aggregation.num_corrupted != "auto":
+            return f"{tolerated}: change the rule or the placement, or use {override}"
+        if self.detection is not None:
+            return f"{tolerated}: change attack.num_byzantine, the rule or the placement, or, to see it fail, use {override}"
+        fits = most_byzantine(self.assignment, num_corrupted=most, time_limit=SEARCH_SECONDS)
+        return (
+            f"{tolerated}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement, "
+            f"or, to see it fail, use {override}"
+        )
+
+    @cached_property
+    def window(self) -> int | None:
+        """Chunks of all winners that the server holds at a time; None for the whole winners."""
+        section, cluster = self.config.aggregation, self.config.cluster
+        chunk = 4 * cluster.chunk_elements * self.assignment.num_files
+        whole = 4 * self.computer.size * self.assignment.num_files
+        free = available_memory()
+        if section.winners_mib != "auto":
+            room = least = section.winners_mib * MIB
+        elif free is not None:
+            least, room = free // 2, free // 8
+        else:
+            return None
+        if whole <= least:
+            return None
+        works = cluster.exchange == "digest" and not section.momentum and self.pipeline().works_by_columns
+        if not works and section.winners_mib != "auto":
+            raise ConfigError(
+                f"aggregation.winners_mib: the winners take {whole // MIB} MiB and can be combined in parts only in the digest "
+                "exchange, by a coordinate-wise rule without aggregation.pre and aggregation.momentum, on a CPU; use "
+                f"winners_mib = {-(-whole // MIB)} or more"
+            )
+        return max(1, room // chunk) if works else None
+
+    def _momentum(self, num_parameters: int) -> ShardMomentum | None:
+        """The momenta of the files' shards; None without."""
+        section = self.config.aggregation
+        if not section.momentum:
+            return None
+        if self.config.data.split == "none":
+            raise ConfigError(
+                'aggregation.momentum: is that of a shard, so files must be bound to shards; use data.split = "iid"'
+            )
+        return ShardMomentum(
+            num_files=self.assignment.num_files,
+            num_parameters=num_parameters,
+            beta=section.momentum,
+            form=section.momentum_form,
+        )

@@ -1,0 +1,198 @@
+"""What is learned: the data and which of it is in which file, the model, the loss, and the gradients of these."""
+
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from byzshield.arrays import Float32
+from byzshield.config import RunConfig
+from byzshield.config.schema import LAST_STEP
+from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, moved, partition
+from byzshield.errors import ConfigError, ParameterError, explain
+from byzshield.log import get_logger
+from byzshield.models import MODELS, FlatModel, changing_buffers, seeded
+from byzshield.objectives import Objective
+from byzshield.runtime.building.places import Places
+from byzshield.runtime.components import MISFITS, make, one_line
+from byzshield.runtime.objectives import build_objective
+from byzshield.seeding import generator, torch_seed
+from byzshield.storage import cache_directory
+from byzshield.training import GradientComputer
+
+__all__ = ["Task"]
+
+LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Task(Places):
+    """The part of a `Builder` that computes gradients."""
+
+    @cached_property
+    def data(self) -> TrainingData:
+        """The samples."""
+        data = self._data() if self.objects.data is None else self.objects.data
+        if self.config.data.augment and not isinstance(data, Dataset):
+            raise ConfigError(
+                "data.augment: crops and flips the images of byzshield's own data sets; let your own augment its samples "
+                "when they are fetched: what it draws from torch, numpy and random is the same for all copies of a file"
+            )
+        return data
+
+    def _data(self) -> TrainingData:
+        section = self.config.data
+        root = Path(os.path.expanduser(section.root)) if section.root else cache_directory()
+        data = make(DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False)
+        return as_training_data(data, f"data.name: what {section.name} makes")
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The loss and the metrics."""
+        return build_objective(self.config) if self.objects.objective is None else self.objects.objective
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Which samples are in which file."""
+        section, seed = self.config.data, self.config.run.seed
+        num_samples, num_files = self.data.num_train, self.assignment.num_files
+        if section.split == "none":
+            return FileSampler(num_samples=num_samples, batch_size=section.batch_size, num_files=num_files, seed=seed)
+        shards = partition(
+            section.split,
+            num_samples=num_samples,
+            num_shards=num_files,
+            labels=self.data.train_labels,
+            rng=generator(seed, "partition"),
+            gamma=section.gamma,
+            alpha=section.alpha,
+        )
+        return ShardSampler(shards, batch_size=section.batch_size, seed=seed)
+
+    @cached_property
+    def steps(self) -> int:
+        """The steps of the whole run; only where run.epochs is given do they depend on the data set."""
+        run = self.config.run
+        limits = [] if run.steps is None else [run.steps]
+        if run.epochs is not None:
+            limits.append(run.epochs * self.sampler.steps_per_epoch)
+        if min(limits) > LAST_STEP:
+            raise ConfigError(f"run.epochs: {run.epochs} epochs are {min(limits)} steps; a run has at most {LAST_STEP}")
+        return min(limits)
+
+    @cached_property
+    def resolved(self) -> RunConfig:
+        """The configuration with the number of steps in place of run.epochs, which others read without the data set."""
+        return replace(self.config, run=replace(self.config.run, steps=self.steps, epochs=None))
+
+    @cached_property
+    def computer(self) -> GradientComputer:
+        """What computes gradients, over a model of its own."""
+        return GradientComputer(
+            self.model(),
+            self.data,
+            self.sampler,
+            self.objective.loss_of,
+            seed=self.config.run.seed,
+            augment=self.config.data.augment,
+            device=self.device,
+            precision=self.config.cluster.precision,
+            clock=time.perf_counter,
+        )
+
+    def _recompute(self, parameters: Float32, step: int, file: int) -> Float32:
+        self.computer.load(parameters)
+        return self.computer(step, file)
+
+    def model(self) -> FlatModel:
+        """A new model with the run's initial parameters."""
+        section = self.config.model
+        # The purpose is part of the seed: another spelling would draw other parameters.
+        with seeded(torch_seed(self.config.run.seed, "initialisation"), torch.device("cpu")):
+            module = self._module() if self.objects.model is None else self.objects.model()
+            if not isinstance(module, torch.nn.Module):
+                raise ConfigError(f"model.name: {section.name} makes no torch.nn.Module")
+            # A registered network that is trained by cross-entropy has checked the shape of the images itself.
+            given = self.objects.model is not None or self.objects.objective is not None
+            if given or ":" in section.name or self.config.loss.name != "cross_entropy":
+                self._try_out(section.name, module)
+        return FlatModel(module, device=self.device)
+
+    def _module(self) -> Any:
+        """The network that the configuration names."""
+        section, data = self.config.model, self.data
+        given: dict[str, Any] = {"image_shape": data.image_shape, "num_classes": data.num_classes}
+        missing = [key for key, value in given.items() if value is None]
+        if missing := [key for key in missing if key in MODELS.signature(section.name)]:
+            raise ConfigError(
+                f"model.name: {section.name} needs {' and '.join(missing)}, which data.name = {self.config.data.name!r} does not "
+                'tell; name a network of your own, "my_module:MyNet"'
+            )
+        return make(MODELS, section.name, "model.name", section.options, known=section.known_keys(), **given)
+
+    def _try_out(self, name: str, module: torch.nn.Module) -> None:
+        """Refuses a network, data and a loss that do not fit together, in one line and before anybody waits for anybody."""
+        image_shape, num_classes = self.data.image_shape, self.data.num_classes
+        if self.objects.objective is None and self.config.loss.name == "cross_entropy" and image_shape and num_classes:
+            _require_logits(name, module, image_shape, num_classes)
+        try:
+            self.objective.check(module.eval(), self.data.test_batch(0, min(2, self.data.num_test)))
+        except ParameterError as error:
+            raise ConfigError(f"model.name: {name}: {error}") from error
+        module.train()
+
+    def _check_buffers(self, module: torch.nn.Module) -> None:
+        """Refuses a network of one's own with which honest workers would disagree, and warns of what the server does not get."""
+        name, seed = self.config.model.name, self.config.run.seed
+        if self.objects.model is None and ":" not in name:
+            return
+        try:
+            rows = self.sampler.rows(1, 0)[:2]
+            batch = moved(self.data.train_batch(rows, seed=seed, step=1, file=0, augment=self.config.data.augment), self.device)
+            changing, matter = changing_buffers(
+                module, lambda trained: self.objective.loss_of(trained, batch), seed=torch_seed(seed, "buffers")
+            )
+        except Exception as error:  # whatever the user's code raises
+            raise ConfigError(f"model.name: {name}: a pass in training mode fails: {explain(error)}") from error
+        if matter:
+            raise ConfigError(
+                f"model.name: {name}: training changes the buffer {changing[0]}, and the loss depends on it: each process has "
+                "another one, and honest workers would vote for different gradients; compute it from the batch alone, make it a "
+                "parameter, or use BatchNorm, whose running statistics are shared"
+            )
+        if changing:
+            LOG.warning(
+                "model.name: %s: training changes the buffer %s in the workers, and only BatchNorm's running statistics travel: "
+                "tests and checkpoints have its initial value",
+                name,
+                " and ".join(changing),
+            )
+
+    def _warn_of_small_shards(self) -> None:
+        if isinstance(self.sampler, ShardSampler):
+            smallest = min(map(len, self.sampler.shards))
+            if smallest < self.sampler.file_size:
+                LOG.warning(
+                    "the smallest shard has %d samples, and each step takes %d of it: some are taken more than once",
+                    smallest,
+                    self.sampler.file_size,
+                )
+
+
+def _require_logits(name: str, module: torch.nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    """Refuses a user's network that does not map images of this shape to one logit a class."""
+    images = torch.zeros(2, *image_shape)
+    try:
+        with torch.no_grad():
+            logits = module.eval()(images)
+    except MISFITS as error:
+        raise ConfigError(f"model.name: {name} fails on images of shape {list(images.shape)}: {one_line(error)}") from error
+    expected = [2, num_classes]
+    found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if found != expected:
+        raise ConfigError(f"model.name: {name} must map images of shape {list(images.shape)} to {expected}; got {found}")
+    module.train()

@@ -1,0 +1,223 @@
+"""What the server's checks come to from step to step: proofs, known lengths, probations, and files of the step before."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from byzshield.arrays import Float32
+from byzshield.training.audit import Audit, Conviction, Convictions, judged
+from byzshield.training.blame import Blame
+from byzshield.training.lengths import Lengths
+from byzshield.training.round import Round
+from byzshield.wire import ChunkLayout, Frame
+
+__all__ = ["Auditor"]
+
+
+@dataclass(kw_only=True)
+class _Past:
+    """The step before, of which files are checked while the server waits.
+
+    Args:
+        step: its number.
+        parameters: at which its gradients were computed, float32 [p].
+        votes: on each file.
+        left: files that have not been checked, in reverse order.
+    """
+
+    step: int
+    parameters: Float32
+    votes: list[dict[int, bytes]]
+    left: list[int]
+
+
+class Auditor:
+    """Follows the rounds of a server, in each of which a `Round` checks files, convicts, and finds who stands in.
+
+    It gives a round what it needs, has it look at what is too long, checks files of the step before while nobody else needs the
+    server, and remembers who is convicted. `begin` opens a step and `end` closes it; without an audit both do next to nothing.
+
+    Args:
+        audit: which files the server computes itself, and what comes of it; None for none.
+        convictions: who is convicted.
+        layout: the chunks of a gradient.
+        num_files: f.
+        num_parameters: p.
+        blame: where faults are counted.
+    """
+
+    def __init__(
+        self,
+        audit: Audit | None,
+        convictions: Convictions,
+        *,
+        layout: ChunkLayout,
+        num_files: int,
+        num_parameters: int,
+        blame: Blame,
+    ) -> None:
+        self.convictions = convictions
+        self.checked = Counter[str]()
+        self._audit = audit
+        self._layout = layout
+        self._blame = blame
+        self._round: Round | None = None
+        self._under_way = False
+        self._tallied = Counter[str]()  # of the checks of the newest round, those that are in `checked`
+        self._past: _Past | None = None
+        self._parameters: Float32 | None = None  # of the step under way, if its files may be checked later
+        self._proofs: list[Conviction] = []  # from files of the step before
+        self._checked_past: list[int] = []  # these files
+        self._lengths: list[Lengths] = []
+        if audit is not None and audit.looks_at_lengths:
+            # Behind the gradient come BatchNorm's statistics, and the loss, which moves nothing.
+            parts = (slice(0, num_parameters), slice(num_parameters, layout.size - 1))
+            self._lengths = [Lengths(layout, num_files=num_files, columns=columns) for columns in parts]
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether what nobody else computes is computed by others, or by the server."""
+        return self._audit is not None
+
+    def for_round(self, step: int, parameters: Callable[[], Float32]) -> dict[str, Any]:
+        """What a `Round` is to be told about audits.
+
+        Args:
+            step: the training step.
+            parameters: at which its gradients are computed, float32 [p].
+        """
+        return {
+            "audit": self._audit,
+            "recompute": lambda file: self._compute(parameters(), step, file),
+            "lengths": self._lengths,
+            "expelled": self.convictions.expelled,
+        }
+
+    def begin(self, round_: Round, parameters: Callable[[], Float32]) -> None:
+        """Follows a round that begins."""
+        self._round, self._under_way = round_, True
+        self._tallied = Counter()
+        for lengths in self._lengths:
+            lengths.begin()
+        if self._audit is not None and self._audit.idle:
+            self._parameters = parameters()
+
+    def look(self) -> None:
+        """Has the round check what is too long, once all files are there; to be called after each event."""
+        round_, audit = self._round, self._audit
+        if audit is not None and round_ is not None and round_.done:
+            order = partial(audit.shuffled, len(round_.ballots), round_.step)
+            for lengths in self._lengths:
+                for file in lengths.doubtful(sorted(round_.complete), round_.settled, order):
+                    round_.check(file)
+
+    def idle_checks(self, most: int) -> int:
+        """How many more files of the step before can be checked in this one, if so many may be in all."""
+        if self._past is None:
+            return 0
+        return min(len(self._past.left), max(0, most - (len(self._past.votes) - len(self._past.left))))
+
+    @property
+    def unchecked(self) -> int:
+        """Files of the step before that have not been checked, where that is done in idle time."""
+        return 0 if self._past is None else len(self._past.left)
+
+    def check_past(self, now: float) -> list[Frame]:
+        """Checks a file of the step before; returns what to send.
+
+        Raises:
+            ServerFaultError: the server does not compute the same gradient twice.
+        """
+        audit, past = self._audit, self._past
+        assert audit is not None
+        assert past is not None
+        file = past.left.pop()
+        recompute = partial(self._compute, past.parameters, past.step, file)
+        _, true, liars = judged(recompute, self._layout, past.votes[file], step=past.step, file=file)
+        self._checked_past.append(file)
+        frames: list[Frame] = []
+        for worker, vote in liars.items():
+            self._blame.add(worker, "audit")
+            if worker in self.convictions.expelled:
+                continue
+            proof = Conviction(step=past.step, file=file, worker=worker, evidence="audit", committed=vote, recomputed=true)
+            self._proofs.append(proof)
+            if audit.expel:
+                self.convictions.add(proof)
+                if self._round is not None and self._under_way:
+                    frames += self._round.expel(worker, now)
+        return frames
+
+    def take_convictions(self) -> list[Conviction]:
+        """Whom the round has convicted since the last call; from the next one on, they are expelled."""
+        assert self._round is not None
+        assert self._audit is not None
+        new, self._round.convictions = self._round.convictions, []
+        for conviction in new if self._audit.expel else []:
+            self.convictions.add(conviction)
+        seen = self._checks_seen(self._round)
+        self.checked.update(seen - self._tallied)
+        self._tallied = seen
+        found, self._proofs = self._proofs + new, []
+        return found
+
+    def end(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ends the step, and keeps what may be checked in the next one.
+
+        Returns:
+            the files that were checked, and the workers that have served their probation; both ascending.
+        """
+        assert self._round is not None
+        round_, self._under_way = self._round, False
+        audited = tuple(sorted({*round_.audited, *self._checked_past}))
+        self._checked_past = []
+        self._tallied = self._checks_seen(round_)
+        for lengths in self._lengths:
+            lengths.end(sorted(round_.complete))
+        if self._parameters is not None:
+            assert self._audit is not None
+            left = [file for file in self._audit.shuffled(len(round_.ballots), round_.step) if file not in round_.settled]
+            votes = [dict(ballot.votes) for ballot in round_.ballots]
+            self._past = _Past(step=round_.step, parameters=self._parameters, votes=votes, left=left)
+        return audited, self._end_probations(round_)
+
+    def forget(self) -> None:
+        """Forgets the newest steps, since training goes back to before them."""
+        self._round = self._past = None
+        self._checked_past = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {
+            "convictions": self.convictions.state_dict(),
+            "checked": dict(self.checked),
+            "known_lengths": [lengths.known for lengths in self._lengths],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave, or a part of it: earlier checkpoints have less."""
+        if "convictions" in state:
+            self.convictions.load_state_dict(state["convictions"])
+            self.checked = Counter(state["checked"])
+        for lengths, known in zip(self._lengths, state.get("known_lengths", ()), strict=False):
+            lengths.known = known
+
+    def _compute(self, parameters: Float32, step: int, file: int) -> Float32:
+        assert self._audit is not None
+        return self._audit.compute(parameters, step, file)
+
+    def _checks_seen(self, round_: Round) -> Counter[str]:
+        """How many files have been checked since the newest round began, or since it was closed."""
+        return Counter(audited=len(round_.audited) + len(self._checked_past), arbitrated=len(round_.arbitrated))
+
+    def _end_probations(self, round_: Round) -> tuple[int, ...]:
+        """Compares what those on probation have voted in this step with the winners; returns those who are back, ascending."""
+        back = []
+        for worker in sorted(self.convictions.on_probation):
+            votes = round_.unpaid.get(worker, {})
+            winners = {file: round_.ballots[file].winner for file in votes}
+            if votes and self.convictions.serve(worker, right=votes == winners):
+                back.append(worker)
+        return tuple(back)
