@@ -73,6 +73,14 @@ class Builder:
     def __post_init__(self) -> None:
         look_in(self.config.run.module_dir or "")
 
+    def with_witness(self, workers: tuple[int, ...]) -> "Builder":
+        """The same where the server has said who the worst-case workers are; the model and the data built so far serve on."""
+        other = copy.copy(self)  # not `replace`, which would begin with nothing built
+        vars(other)["witness"] = workers
+        for name in ("selection", "ranks_of_accomplices"):
+            vars(other).pop(name, None)
+        return other
+
     @cached_property
     def device(self) -> str:
         """Where this process's models compute."""
@@ -288,6 +296,10 @@ class Builder:
             precision=self.config.cluster.precision,
             clock=time.perf_counter,
         )
+
+    def forget_computer(self) -> None:
+        """Frees the model that computes gradients, and what it has computed; it is made anew for whoever asks."""
+        vars(self).pop("computer", None)
 
     def model(self) -> FlatModel:
         """A new model with the run's initial parameters."""

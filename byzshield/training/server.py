@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzshield.aggregation import Aggregate, Pipeline, primitives
-from byzshield.aggregation.matrix import non_finite_rows
+from byzshield.aggregation.matrix import move_up, non_finite_rows
 from byzshield.arrays import Float32
 from byzshield.choices import Exchange, require_choice
 from byzshield.errors import CheckpointError, DivergedError, FrameError, LostWorkersError, ParameterError, TooFewRowsError
@@ -249,10 +249,10 @@ class ParameterServer:
                 if worker not in expelled:
                     self.blame.ask(worker, "steps")
                     self.blame.ask(worker, "votes", self._turns.votes[worker])
-        parameters = self.state.model.parameter_vector()
         if self._audit is not None and self._audit.idle:
-            self._parameters = parameters
-        news = messages.parameters(self._round.step, parameters, self.encoder)
+            self._parameters = self.state.model.parameter_vector()
+        # Encoded below, before they change: with a copy of their own, the server would hold them three times.
+        news = messages.parameters(self._round.step, self.state.model.parameters_in_place(), self.encoder)
         outgoing = self._to_every_rank(news)
         for rank in sorted(self._lost):
             outgoing += self._give_up_on(rank, now)
@@ -423,13 +423,17 @@ class ParameterServer:
         return aggregate
 
     def _combined(self, files: list[int], step: int) -> Aggregate:
-        rows = self._matrix if len(files) == len(self._matrix) else self._matrix[files]
+        rows = move_up(self._matrix, files)
         if self._coded:
             rows = rows.view(np.complex128)
         p = self.state.model.num_parameters
         if self._momentum is not None:
             self._momentum.blend(rows[:, :p], files)
-        return self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=step)
+        gradients, statistics = rows[:, :p], rows[:, p:]
+        if isinstance(self._pipeline, Decoding):
+            return self._pipeline(gradients, statistics=statistics, numbers=files, step=step)
+        # Momenta are kept after the step.
+        return self._pipeline(gradients, statistics=statistics, numbers=files, step=step, in_place=self._momentum is None)
 
     def _windowed(self) -> dict[str, Any]:
         """What a round needs that combines the winners itself."""
