@@ -4,7 +4,7 @@ import copy
 import os
 import time
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from byzshield.errors import ConfigError, ParameterError, TooFewRowsError, expla
 from byzshield.limits import available_memory
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, changing_buffers, seeded
+from byzshield.models.layers import layer_bytes
 from byzshield.objectives import Objective
 from byzshield.placement import Assignment, baseline, build, cyclic, permuted
 from byzshield.registry import look_in
@@ -327,6 +328,18 @@ class Builder:
             )
         return make(MODELS, section.name, "model.name", section.options, known=section.known_keys(), **given)
 
+    @cached_property
+    def activation_bytes(self) -> int:
+        """About what lies between the layers of the model in the gradient of one file, if that is computed on a CPU."""
+        if self.device != "cpu":
+            return 0
+        model, few = self.computer.module, min(2, self.data.num_test)
+        training = model.training
+        with torch.no_grad():
+            _, passed = layer_bytes(model, partial(self.objective.loss_of, model.eval(), self.data.test_batch(0, few)))
+        model.train(training)
+        return sum(passed) * self.config.data.batch_size // (self.assignment.num_files * few)
+
     def _try_out(self, name: str, module: torch.nn.Module) -> None:
         """Refuses a network, data and a loss that do not fit together, in one line and before anybody waits for anybody."""
         image_shape, num_classes = self.data.image_shape, self.data.num_classes
@@ -370,7 +383,7 @@ class Builder:
         section = self.config.aggregation
         num_corrupted = self.most_corrupted if section.num_corrupted == "auto" else section.num_corrupted
         shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
-        pre = self._pre(shared) if self.objects.pre is None else list(self.objects.pre)
+        pre = self.pre_aggregators(num_corrupted)
         rule = copy.deepcopy(self.objects.rule)  # it may remember what it saw in another run
         if rule is not None and not rule.was_told:
             rule = rule.against(num_corrupted)
@@ -425,9 +438,12 @@ class Builder:
             form=section.momentum_form,
         )
 
-    def _pre(self, shared: dict[str, Any]) -> list[PreAggregator]:
-        """The pre-aggregators that the configuration names."""
-        pre = []
+    def pre_aggregators(self, num_corrupted: int) -> list[PreAggregator]:
+        """What the rows go through before the rule."""
+        if self.objects.pre is not None:
+            return list(self.objects.pre)
+        shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
+        pre: list[PreAggregator] = []
         for index, entry in enumerate(self.config.aggregation.pre):
             key, options = f"aggregation.pre[{index}].name", {"name": entry} if isinstance(entry, str) else dict(entry)
             if not isinstance(options.get("name"), str):
