@@ -11,13 +11,13 @@ __all__ = ["ON_REQUEST", "adversary_bytes", "server_bytes", "worker_bytes"]
 MIB: Final = 1 << 20
 FLOAT32: Final = 4
 # Compiled kernels and LLVM, which loads them; the libraries behind a first gradient; an evaluation; messages on their way in.
-SERVER_CODE: Final = 160 * MIB
+SERVER_CODE: Final = 170 * MIB
 WORKER_CODE: Final = 40 * MIB
-# Vectors of parameters at the server: the message, what a rule or an optimizer works with, and the aggregate.
-SERVER_VECTORS: Final = 4
-# Vectors of parameters at a worker: the model's if it is not loaded yet, those that came, and their message.
+# Vectors at the server: the aggregate beside what a rule or an optimizer works with, or the message while it is compressed.
+SERVER_VECTORS: Final = 3
+# Vectors at a worker: the parameters of the model if it is not loaded yet, those that came, and their message.
 WORKER_VECTORS: Final = 3
-ON_REQUEST: Final = 3  # gradients that a rank has copied into messages which the server has asked for and not taken yet
+ON_REQUEST: Final = 2  # gradients that a rank has copied into messages which the server has asked for and not taken yet
 
 
 def server_bytes(
@@ -55,7 +55,7 @@ def worker_bytes(
     Args:
         num_files: that it computes; it keeps the gradient of each to the end of the step.
         size: d.
-        payloads: that may wait for the server at once: all that it sends where nobody asks for them.
+        payloads: that may wait for the server at once.
         payload_bytes: of each; those of a gradient by default.
         activation_bytes: what lies between the layers for one file.
     """

@@ -17,25 +17,15 @@ __all__ = ["bytes_needed", "require_memory"]
 
 
 def bytes_needed(builder: "Builder", rank: int) -> int:
-    """Bytes that a rank takes in a step on top of a loaded model and data set, if nobody fails: those of `planning.memory`.
+    """Bytes that a rank takes in a step on top of a loaded model and data set, if nobody fails: those of `planning.memory`."""
+    return _server(builder) if rank == SERVER_RANK else _worker(builder, rank, _turns(builder))
 
-    The server holds the winners of all files [f, d], or a window of their columns, or all combinations [K, 2 d] in float64.
-    """
+
+def _server(builder: "Builder") -> int:
+    """The server's: the winners of all files [f, d], or a window of their columns, or all combinations [K, 2 d] in float64."""
     config, computer = builder.config, builder.computer
-    combination = None if builder.code is None else 2 * 8 * computer.size
-    if rank != SERVER_RANK:
-        plan = _turns(builder)
-        here = [plan.votes[worker] for worker, host in enumerate(builder.rank_of) if host == rank]
-        payloads = {"digest": min(ON_REQUEST, plan.work[rank]), "full": sum(here), "coded": len(here)}[config.cluster.exchange]
-        return worker_bytes(
-            num_files=plan.work[rank],
-            size=computer.size,
-            payloads=payloads,
-            payload_bytes=combination,
-            activation_bytes=builder.activation_bytes,
-        )
     num_files, momenta = builder.assignment.num_files, bool(config.aggregation.momentum)
-    row = combination
+    row = None if builder.code is None else 2 * 8 * computer.size
     if (window := builder.window) is not None:
         row = 4 * (window * config.cluster.chunk_elements + computer.size - computer.num_parameters)
     new_rows = 0
@@ -56,12 +46,12 @@ def bytes_needed(builder: "Builder", rank: int) -> int:
 def require_memory(builder: "Builder", rank: int) -> None:
     """Refuses a run before its first step if the processes of this host would not find room for a step.
 
-    An array that is only reserved takes memory when it is written to, so that a job which lacks it is killed in mid-step. Under
-    mpirun each other rank of this host is taken to need what the worker's rank with the most files does.
+    An array that is only reserved takes memory when it is written to, so that a job which lacks it is killed in mid-step.
 
     Args:
         builder: of the run.
-        rank: this process's; in a simulation, which plays all ranks with one model, 0 stands for all.
+        rank: this process's; in a simulation, which plays all ranks with one model, and where all ranks are on one host, 0 stands
+            for all.
 
     Raises:
         RequestError: there is less.
@@ -69,15 +59,17 @@ def require_memory(builder: "Builder", rank: int) -> None:
     here = os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE")
     if (free := available_memory()) is None or (here is None and rank != SERVER_RANK):
         return
-    work, size, num_files = _turns(builder).work, builder.computer.size, builder.assignment.num_files
     others = (builder.num_ranks if here is None else int(here)) - 1
+    if rank != SERVER_RANK and others == builder.num_ranks - 1:
+        return  # the server has looked for all, before any of them took more
+    plan, size, num_files = _turns(builder), builder.computer.size, builder.assignment.num_files
     own, attack = bytes_needed(builder, rank), builder.config.attack
     if here is None:
-        rest = worker_bytes(num_files=sum(work.values()), size=size, activation_bytes=builder.activation_bytes)
-        whose = f"{rest / GIB:.2f} GiB for its {others + 1} ranks"
+        rest = worker_bytes(num_files=sum(plan.work.values()), size=size, activation_bytes=builder.activation_bytes)
     else:
-        most = bytes_needed(builder, max(work, key=lambda host: work[host]))
-        rest, whose = others * most, f"{most / GIB:.2f} GiB for each other of its {others + 1} ranks"
+        # Which of them are here is not known unless all are, so those are counted that take the most.
+        takes = sorted((_worker(builder, other, plan) for other in plan.work if other != rank), reverse=True)[:others]
+        rest = sum(takes)
     # The leader of accomplices who know all files holds a gradient of each.
     gathered = 0
     if attack.num_byzantine and attack.knowledge == "omniscient" and others == builder.num_ranks - 1 and builder.attack.collusive:
@@ -86,10 +78,26 @@ def require_memory(builder: "Builder", rank: int) -> None:
         who = "the server" if rank == SERVER_RANK else f"rank {rank}"
         attackers = f", {gathered / GIB:.2f} GiB for the attack" if gathered else ""
         raise RequestError(
-            f"memory: a step takes {needed / GIB:.2f} GiB on this host ({own / GIB:.2f} GiB for {who}, {whose}{attackers}), "
-            f"and {free / GIB:.2f} GiB are free: take fewer ranks a host, a smaller model, a placement with fewer files, or a "
-            "larger host"
+            f"memory: a step takes {needed / GIB:.2f} GiB on this host ({own / GIB:.2f} GiB for {who}, {rest / GIB:.2f} GiB for "
+            f"the other {others} of its ranks{attackers}), and {free / GIB:.2f} GiB are free: take fewer ranks a host, a smaller "
+            "model, a placement with fewer files, or a larger host"
         )
+
+
+def _worker(builder: "Builder", rank: int, plan: Turns) -> int:
+    """Those of a rank that hosts workers, in the first step."""
+    size, payloads = builder.computer.size, min(ON_REQUEST, plan.work[rank])
+    if builder.config.cluster.exchange != "digest":
+        here = [worker for worker, host in enumerate(builder.rank_of) if host == rank]
+        sent = sum(plan.votes[worker] for worker in here) if builder.code is None else len(here)
+        payloads = -(-sent // 2)  # may wait for a server that is busy: half of all on a host with too few cores
+    return worker_bytes(
+        num_files=plan.work[rank],
+        size=size,
+        payloads=payloads,
+        payload_bytes=None if builder.code is None else 2 * 8 * size,
+        activation_bytes=builder.activation_bytes,
+    )
 
 
 def _turns(builder: "Builder") -> Turns:
