@@ -17,7 +17,7 @@ WORKER_CODE: Final = 40 * MIB
 SERVER_VECTORS: Final = 3
 # Vectors at a worker: the parameters of the model if it is not loaded yet, those that came, and their message.
 WORKER_VECTORS: Final = 3
-ON_REQUEST: Final = 2  # gradients that a rank has copied into messages which the server has asked for and not taken yet
+ON_REQUEST: Final = 3  # gradients that a rank has copied into messages which the server has asked for and not taken yet
 
 
 def server_bytes(

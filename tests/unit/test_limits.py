@@ -60,7 +60,7 @@ class TestMemory:
         monkeypatch.setattr(memory, "available_memory", lambda: needed)
         require_memory(builder, 0)
         monkeypatch.setattr(memory, "available_memory", lambda: needed - 1)
-        with pytest.raises(RequestError, match=r"a step takes 0\.20 GiB on this host .* take fewer ranks a host"):
+        with pytest.raises(RequestError, match=r"a step takes 0\.21 GiB on this host .* take fewer ranks a host"):
             simulate(tiny_run(), num_ranks=16)
         assert not list((tmp_path / "runs").glob("*/metrics.jsonl"))
 
