@@ -38,7 +38,7 @@ def play(server: ParameterServer, vectors: Float32, *, missing: int) -> Aggregat
     """A round in which the copies of one file are all different."""
     server.open_round(0.0)
     peers = Peers(server)
-    for worker in range(3 * FILES):
+    for worker in (3 * file + copy for copy in range(3) for file in range(FILES)):
         file = worker // 3
         vector = vectors[file] + np.float32(worker if file == missing else 0)
         for frame in messages.gradient_chunks(worker, 1, file, vector, layout=LAYOUT, encoder=ENCODER):
