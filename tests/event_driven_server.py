@@ -34,11 +34,11 @@ def make_server(
     model.load_parameters(np.zeros(3, dtype=np.float32))
     optimizer = torch.optim.SGD([nn.Parameter(model.parameters)], lr=1.0)
     return ParameterServer(
-        state=TrainingState(model=model, optimizer=optimizer, scheduler=None),
         assignment=assignment,
         rank_of=list(rank_of or range(1, assignment.num_workers + 1)),
         encoder=ENCODER,
         **{
+            "state": TrainingState(model=model, optimizer=optimizer, scheduler=None),
             "pipeline": Pipeline(rule or Mean()),
             "layout": LAYOUT,
             "exchange": "digest",

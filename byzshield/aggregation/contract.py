@@ -231,10 +231,14 @@ class PreAggregator(RowOperation):
 
     keeps_rows: ClassVar[bool] = True
     """Whether row i of the result stands for row i of the input."""
+    works_in_place: ClassVar[bool] = False
+    """Whether it makes its rows over those that it is given where it `may_overwrite` them (float32, on a CPU)."""
+    may_overwrite: bool = False
+    """Whether it may do so: only in a `Pipeline` whose caller needs the rows no more."""
 
     @abstractmethod
     def _transform(self, rows: Matrix) -> Matrix:
-        """Turns checked, finite rows [n, d] that must not be written to into new rows [m, d]."""
+        """Turns checked, finite rows [n, d], not to be written to unless it `may_overwrite` them, into new rows [m, d]."""
 
     def rows_after(self, num_rows: int) -> int:
         """How many rows come out (m) when `num_rows` go in."""

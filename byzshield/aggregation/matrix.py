@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from byzshield.aggregation.kernels.columns import BLOCK, blocks, over_columns
 from byzshield.errors import ParameterError
 
-__all__ = ["FLOATS", "M", "Matrix", "NonFiniteFound", "bring", "keep_rows", "non_finite_rows", "open_matrix"]
+__all__ = ["FLOATS", "M", "Matrix", "NonFiniteFound", "bring", "keep_rows", "move_up", "non_finite_rows", "open_matrix"]
 
 FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -112,3 +112,14 @@ def keep_rows(rows: Matrix, dropped: tuple[int, ...]) -> Matrix:
     """A copy of `rows` without those at the positions `dropped`."""
     gone = set(dropped)
     return rows[[row for row in range(len(rows)) if row not in gone]]
+
+
+def move_up(rows: Matrix, kept: Sequence[int]) -> Matrix:
+    """Moves the rows at the positions `kept`, ascending, to the top, over the others; they come back as a part of `rows`.
+
+    So one row that is missing does not cost a copy of all the others.
+    """
+    for place, row in enumerate(kept):
+        if place != row:
+            rows[place] = rows[row]
+    return rows[: len(kept)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from byzshield.aggregation.contract import Aggregator, Matrix, PreAggregator
-from byzshield.aggregation.matrix import NonFiniteFound, bring, keep_rows, non_finite_rows, open_matrix
+from byzshield.aggregation.matrix import NonFiniteFound, bring, keep_rows, move_up, non_finite_rows, open_matrix
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError, TooFewRowsError
 
@@ -84,14 +84,17 @@ class Pipeline:
         statistics: Float32 | None = None,
         numbers: Sequence[int] | None = None,
         step: int = 0,
+        in_place: bool = False,
     ) -> Aggregate:
         """Combines `gradients` [n, d], a numpy array or a torch tensor; returns the vector [d] and what was dropped.
 
         Args:
-            gradients: [n, d], never written to.
+            gradients: [n, d], not written to unless `in_place`.
             statistics: [n, s], those of the same files; a row that is not finite here is dropped there, too.
             numbers: [n], which row is which, for a rule that names one; by default none is missing: 0 to n - 1.
             step: which step of the training this is; seeded operations draw anew at each.
+            in_place: whether `gradients` may hold anything afterwards, which saves a copy where rows are dropped and rows of
+                pre-aggregators that `works_in_place`.
 
         Raises:
             ParameterError: not a matrix of floats, or there are more or fewer numbers than rows.
@@ -104,11 +107,11 @@ class Pipeline:
         dropped = () if statistics is None else non_finite_rows(statistics)
         if not dropped and (self.pre[0] if self.pre else self.rule).finds_non_finite:
             with contextlib.suppress(NonFiniteFound, TooFewRowsError):
-                vector = back(self._run(rows, (), numbers, step=step))
+                vector = back(self._run(rows, (), numbers, step=step, in_place=in_place))
                 return Aggregate(vector=vector, statistics=self._combined(statistics, ()), non_finite=())
         dropped = tuple(sorted({*dropped, *non_finite_rows(rows)}))
         try:
-            vector = back(self._run(rows, dropped, numbers, step=step))
+            vector = back(self._run(rows, dropped, numbers, step=step, in_place=in_place))
         except TooFewRowsError as error:
             return Aggregate(vector=None, non_finite=dropped, reason=str(error))
         return Aggregate(vector=vector, statistics=self._combined(statistics, dropped), non_finite=dropped)
@@ -153,12 +156,18 @@ class Pipeline:
         """Takes up what `state_dict` gave."""
         self.rule.load_state_dict(state)
 
-    def _run(self, rows: Matrix, dropped: tuple[int, ...], numbers: Sequence[int] | None, *, step: int) -> Matrix:
+    def _run(
+        self, rows: Matrix, dropped: tuple[int, ...], numbers: Sequence[int] | None, *, step: int, in_place: bool = False
+    ) -> Matrix:
         pre, rule = self._chain(len(rows), dropped, numbers, step=step)
-        if dropped:
+        if dropped and in_place:
+            gone = set(dropped)
+            rows = move_up(rows, [row for row in range(len(rows)) if row not in gone])
+        elif dropped:
             rows = keep_rows(rows, dropped)
         for operation in pre:
-            rows = operation._transform(rows)
+            # The first operation looks for what is not finite before it writes, so that the rows can still be dropped.
+            rows = operation._replaced(may_overwrite=in_place)._transform(rows)
         return rule._combine(rows)
 
     def _combined(self, statistics: Float32 | None, dropped: tuple[int, ...]) -> Float32 | None:

@@ -48,7 +48,7 @@ class _Backend(Protocol):
     def squared_distances(self, rows: Matrix) -> Float64: ...
     def gram(self, rows: Matrix, center: Matrix) -> Float64: ...
     def norms(self, rows: Matrix, center: Matrix) -> Float64: ...
-    def mix(self, rows: Matrix, weights: Float64, divisors: Float64) -> Matrix: ...
+    def mix(self, rows: Matrix, weights: Float64, divisors: Float64, *, in_place: bool = False) -> Matrix: ...
 
 
 def median(rows: Matrix, *, index: Sequence[int] | None = None) -> Matrix:
@@ -97,9 +97,16 @@ def norms(rows: Matrix) -> Float64:
     return distances_to(rows, zeros_like_row(rows))
 
 
-def mix(rows: Matrix, weights: Float64, divisors: Float64 | None = None) -> Matrix:
-    """weights [m, n] times rows [n, d], each line over its divisor [m] (1 by default). [m, d]."""
-    return _backend(rows).mix(rows, weights, np.ones(len(weights)) if divisors is None else divisors)
+def mix(rows: Matrix, weights: Float64, divisors: Float64 | None = None, *, in_place: bool = False) -> Matrix:
+    """weights [m, n] times rows [n, d], each line over its divisor [m] (1 by default). [m, d].
+
+    Args:
+        rows: [n, d].
+        weights: [m, n].
+        divisors: [m].
+        in_place: whether the result may be written over the rows, which saves as much memory where m <= n.
+    """
+    return _backend(rows).mix(rows, weights, np.ones(len(weights)) if divisors is None else divisors, in_place=in_place)
 
 
 def weighted_sum(rows: Matrix, weights: Float64, divisor: float = 1.0) -> Matrix:

@@ -68,7 +68,11 @@ class FlatModel:
 
     def parameter_vector(self) -> Float32:
         """A copy of the parameters, float32 [p]."""
-        vector: Float32 = self.parameters.detach().cpu().numpy().copy()
+        return self.parameters_in_place().copy()
+
+    def parameters_in_place(self) -> Float32:
+        """The parameters, float32 [p], which change with the model's where that is on the CPU."""
+        vector: Float32 = self.parameters.detach().cpu().numpy()
         return vector
 
     def gradient(self, loss_of: LossOf) -> Float32:

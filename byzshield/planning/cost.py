@@ -10,6 +10,7 @@ from typing import Final
 from byzshield.config.schema import ClusterSection
 from byzshield.errors import ParameterError
 from byzshield.placement import Assignment
+from byzshield.planning.memory import server_bytes, worker_bytes
 from byzshield.wire import DIGEST_BYTES, ChunkLayout
 
 __all__ = ["Cluster", "Cost", "cost_of"]
@@ -57,8 +58,8 @@ class Cost:
         server_bytes_received_digest: a digest of every chunk of every copy, and one copy of each file's gradient; chunks are
             those of a run file that does not set cluster.chunk_elements.
         server_bytes_received_full: all r copies of every file's gradient.
-        server_memory_bytes: one gradient of every file, which the server holds at once, and four vectors of parameters.
-        worker_memory_bytes: a gradient of each of a worker's files.
+        server_memory_bytes: what the server takes in a step, above a process that has loaded the run.
+        worker_memory_bytes: what a rank with one worker takes, but for what lies between the layers of the model.
         step_seconds_digest: predicted time of a step in digest mode.
         step_seconds_full: predicted time of a step in full mode.
     """
@@ -104,8 +105,8 @@ def cost_of(assignment: Assignment, cluster: Cluster) -> Cost:
         server_bytes_sent=sent,
         server_bytes_received_digest=digest,
         server_bytes_received_full=full,
-        server_memory_bytes=(assignment.num_files + 4) * gradient,
-        worker_memory_bytes=assignment.load * gradient,
+        server_memory_bytes=server_bytes(num_files=assignment.num_files, size=cluster.num_parameters),
+        worker_memory_bytes=worker_bytes(num_files=assignment.load, size=cluster.num_parameters),
         step_seconds_digest=2 * cluster.latency + out + max(at_once * compute_seconds, votes) + taking_in(assignment.num_files),
         step_seconds_full=cluster.latency + out + compute_seconds + taking_in(copies),
     )

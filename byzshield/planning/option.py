@@ -26,7 +26,6 @@ class Option:
             copies are in Byzantine hands can be wrong; or "sample", some files again.
         audit_rate: of "sample", the share of files.
         audit_seconds: what that takes in a step.
-        gradient_bytes: of one file's gradient.
     """
 
     assignment: Assignment
@@ -35,7 +34,6 @@ class Option:
     audit: Audit = "none"
     audit_rate: float = 0.0
     audit_seconds: float = 0.0
-    gradient_bytes: int = 0
 
     @property
     def epsilon(self) -> float:
@@ -59,9 +57,8 @@ class Option:
 
     @property
     def server_memory_bytes(self) -> int:
-        """What the server holds in a step: a pre-aggregator makes new rows beside those that it is given."""
-        extra = self.assignment.num_files * self.gradient_bytes if self.rule is not None and self.rule.pre else 0
-        return self.cost.server_memory_bytes + extra
+        """What the server holds in a step."""
+        return self.cost.server_memory_bytes
 
     def as_json(self) -> dict[str, Any]:
         """The row of `plan --json`."""
@@ -83,7 +80,6 @@ class Option:
             **asdict(self.cost),
         }
         row["compute"] += self.audit_rate
-        row["server_memory_bytes"] = self.server_memory_bytes
         row["step_seconds_digest"] = round(self.seconds, PLACES)
         row["step_seconds_full"] = round(self.cost.step_seconds_full + self.audit_seconds, PLACES)
         if not worst.exact:

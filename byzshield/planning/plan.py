@@ -10,7 +10,7 @@ from byzshield.distortion.worst_case import worst_case
 from byzshield.errors import ParameterError, PlacementError
 from byzshield.placement import Assignment, fitting_placements
 from byzshield.planning import reasons
-from byzshield.planning.cost import BYTES_PER_PARAMETER, Cluster, cost_of
+from byzshield.planning.cost import Cluster, cost_of
 from byzshield.planning.option import Audit, Option
 from byzshield.planning.rules import most_wrong
 
@@ -124,7 +124,6 @@ def plan(
                 audit=audit,
                 audit_rate=rate,
                 audit_seconds=rate * cluster.gradient_seconds,
-                gradient_bytes=cluster.num_parameters * BYTES_PER_PARAMETER,
             )
         )
     options.sort(key=lambda option: (option.rule is None, *KEYS[sort](option)))

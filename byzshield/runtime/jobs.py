@@ -1,7 +1,7 @@
 """The two ways to run a job: under MPI, and simulated in one process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -147,6 +147,8 @@ def run_rank(
     endpoint.watch(channel)
     server = builder.server()
     own = handshake.facts(config, builder.computer)
+    if not config.audit.enabled:
+        builder.forget_computer()  # the server computes no gradient but that of the handshake
     directory = open_run(builder.resolved, resume=resume, overwrite=overwrite)  # locked until this process ends
     if resume:
         loop.resume(server, directory, config)
@@ -208,8 +210,7 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once:
     witness = welcome.get("witness", [])
     if not isinstance(witness, list):
         raise HandshakeError("the server's welcome has no witness")
-    # Only the server works out the witness; the model and the data set of the probe serve on.
-    builder = replace(builder, witness=tuple(witness))
+    builder = builder.with_witness(tuple(witness))
     worker = builder.worker(endpoint.rank)
     channel.hear(builder.ranks_of_accomplices if endpoint.rank in builder.ranks_of_accomplices else ())
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)

@@ -180,6 +180,7 @@ def _step(
     with postpone_signals() as postponed:
         outcome = server.close_round(aggregate)
         auditing.after_step(outcome, aggregate)
+        del aggregate  # which has room again for what the evaluation takes
         ended = time.perf_counter()
         line: dict[str, Any] = {
             "step": outcome.step,

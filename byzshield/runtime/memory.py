@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from byzshield.errors import RequestError
 from byzshield.limits import GIB, available_memory
-from byzshield.training.turns import turns
+from byzshield.planning.memory import ON_REQUEST, adversary_bytes, server_bytes, worker_bytes
+from byzshield.runtime.optimizers import state_vectors
+from byzshield.training.turns import Turns, turns
 from byzshield.wire import SERVER_RANK
 
 if TYPE_CHECKING:
@@ -15,31 +17,41 @@ __all__ = ["bytes_needed", "require_memory"]
 
 
 def bytes_needed(builder: "Builder", rank: int) -> int:
-    """Bytes that a rank takes in a step on top of a loaded model and data set, if nobody fails.
+    """Bytes that a rank takes in a step on top of a loaded model and data set, if nobody fails: those of `planning.memory`."""
+    return _server(builder) if rank == SERVER_RANK else _worker(builder, rank, _turns(builder))
 
-    The server holds the winners of all files [f, d], or a window of their columns, or all combinations [K, 2 d] in float64, the
-    momenta of all shards [f, p] if the run has them, and four vectors of parameters (its own, the optimizer's, the aggregate,
-    what it sends); a worker's rank holds the gradients of the files that it computes.
-    """
-    computer = builder.computer
-    if rank == SERVER_RANK:
-        row = 4 * computer.size if builder.code is None else 2 * 8 * computer.size
-        if (window := builder.window) is not None:
-            row = 4 * (window * builder.config.cluster.chunk_elements + computer.size - computer.num_parameters)
-        momentum = 4 * computer.num_parameters if builder.config.aggregation.momentum else 0
-        return builder.assignment.num_files * (row + momentum) + 4 * 4 * computer.num_parameters
-    return 4 * computer.size * _work(builder)[rank]
+
+def _server(builder: "Builder") -> int:
+    """The server's: the winners of all files [f, d], or a window of their columns, or all combinations [K, 2 d] in float64."""
+    config, computer = builder.config, builder.computer
+    num_files, momenta = builder.assignment.num_files, bool(config.aggregation.momentum)
+    row = None if builder.code is None else 2 * 8 * computer.size
+    if (window := builder.window) is not None:
+        row = 4 * (window * config.cluster.chunk_elements + computer.size - computer.num_parameters)
+    new_rows = 0
+    for operation in builder.pre_aggregators(0) if builder.code is None else ():
+        # Momenta are in the matrix until the step has been taken, so that nothing is written over them.
+        new_rows += 0 if operation.works_in_place and not momenta else operation.rows_after(num_files)
+    return server_bytes(
+        num_files=num_files,
+        size=computer.size,
+        row_bytes=row,
+        new_rows=new_rows,
+        momenta=momenta,
+        state_vectors=state_vectors(config.optimizer),
+        activation_bytes=builder.activation_bytes if config.audit.enabled else 0,
+    )
 
 
 def require_memory(builder: "Builder", rank: int) -> None:
     """Refuses a run before its first step if the processes of this host would not find room for a step.
 
-    An array that is only reserved takes memory when it is written to, so that a job which lacks it is killed in mid-step. Each
-    other rank of this host is taken to need what the worker's rank with the most files does.
+    An array that is only reserved takes memory when it is written to, so that a job which lacks it is killed in mid-step.
 
     Args:
         builder: of the run.
-        rank: this process's; in a simulation, which plays all ranks, the server's alone is looked at.
+        rank: this process's; in a simulation, which plays all ranks with one model, and where all ranks are on one host, 0 stands
+            for all.
 
     Raises:
         RequestError: there is less.
@@ -48,22 +60,46 @@ def require_memory(builder: "Builder", rank: int) -> None:
     if (free := available_memory()) is None or (here is None and rank != SERVER_RANK):
         return
     others = (builder.num_ranks if here is None else int(here)) - 1
-    own, most = bytes_needed(builder, rank), 4 * builder.computer.size * max(_work(builder).values())
-    attack = builder.config.attack
+    if rank != SERVER_RANK and others == builder.num_ranks - 1:
+        return  # the server has looked for all, before any of them took more
+    plan, size, num_files = _turns(builder), builder.computer.size, builder.assignment.num_files
+    own, attack = bytes_needed(builder, rank), builder.config.attack
+    if here is None:
+        rest = worker_bytes(num_files=sum(plan.work.values()), size=size, activation_bytes=builder.activation_bytes)
+    else:
+        # Which of them are here is not known unless all are, so those are counted that take the most.
+        takes = sorted((_worker(builder, other, plan) for other in plan.work if other != rank), reverse=True)[:others]
+        rest = sum(takes)
     # The leader of accomplices who know all files holds a gradient of each.
     gathered = 0
     if attack.num_byzantine and attack.knowledge == "omniscient" and others == builder.num_ranks - 1 and builder.attack.collusive:
-        gathered = 4 * builder.computer.size * builder.assignment.num_files
-    if (needed := own + others * most + gathered) > free:
+        gathered = adversary_bytes(num_files=num_files, size=size)
+    if (needed := own + rest + gathered) > free:
         who = "the server" if rank == SERVER_RANK else f"rank {rank}"
         attackers = f", {gathered / GIB:.2f} GiB for the attack" if gathered else ""
         raise RequestError(
-            f"memory: a step takes {needed / GIB:.2f} GiB on this host ({own / GIB:.2f} GiB for {who}, {most / GIB:.2f} GiB for "
-            f"each other of its {others + 1} ranks{attackers}), and {free / GIB:.2f} GiB are free: take fewer ranks a host, "
-            "a smaller model, a placement with fewer files, or a larger host"
+            f"memory: a step takes {needed / GIB:.2f} GiB on this host ({own / GIB:.2f} GiB for {who}, {rest / GIB:.2f} GiB for "
+            f"the other {others} of its ranks{attackers}), and {free / GIB:.2f} GiB are free: take fewer ranks a host, a smaller "
+            "model, a placement with fewer files, or a larger host"
         )
 
 
-def _work(builder: "Builder") -> dict[int, int]:
-    """For each worker's rank the files that it computes if nobody fails."""
-    return turns(builder.assignment.at(1), builder.rank_of, on_request=builder.on_request).work
+def _worker(builder: "Builder", rank: int, plan: Turns) -> int:
+    """Those of a rank that hosts workers, in the first step."""
+    size, payloads = builder.computer.size, min(ON_REQUEST, plan.work[rank])
+    if builder.config.cluster.exchange != "digest":
+        here = [worker for worker, host in enumerate(builder.rank_of) if host == rank]
+        sent = sum(plan.votes[worker] for worker in here) if builder.code is None else len(here)
+        payloads = -(-sent // 2)  # may wait for a server that is busy: half of all on a host with too few cores
+    return worker_bytes(
+        num_files=plan.work[rank],
+        size=size,
+        payloads=payloads,
+        payload_bytes=None if builder.code is None else 2 * 8 * size,
+        activation_bytes=builder.activation_bytes,
+    )
+
+
+def _turns(builder: "Builder") -> Turns:
+    """Who computes and votes in the first step if nobody fails."""
+    return turns(builder.assignment.at(1), builder.rank_of, on_request=builder.on_request)

@@ -15,7 +15,7 @@ from byzshield.runtime.components import MISFITS, construct, one_line
 from byzshield.runtime.parameter_groups import SELECTORS, own_keywords, parameter_groups
 from byzshield.suggestion import suggestion
 
-__all__ = ["build_optimizer", "optimizer_classes", "public_classes", "rehearse", "required", "twin_of"]
+__all__ = ["build_optimizer", "optimizer_classes", "public_classes", "rehearse", "required", "state_vectors", "twin_of"]
 
 REHEARSED_STEPS = 3
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")  # and step, all of torch.optim.Optimizer
@@ -62,6 +62,17 @@ def public_classes(module: Any, base: Any) -> dict[str, Any]:
 def twin_of(section: OptimizerSection, device: torch.device) -> Optimizer:
     """The optimizer of a section over two numbers in each group, to rehearse with."""
     return _optimizer(section, [[_two_numbers(device)] for _ in range(1 + len(section.groups))])
+
+
+def state_vectors(section: OptimizerSection) -> int:
+    """How many vectors as long as the parameters the optimizer of a section holds between two steps, at most."""
+    optimizer = twin_of(section, torch.device("cpu"))
+    optimizer.step()
+    held = [
+        [value for value in state.values() if isinstance(value, torch.Tensor) and value.ndim]
+        for state in optimizer.state.values()
+    ]
+    return max(map(len, held), default=0)
 
 
 def required(method: Callable[..., Any]) -> list[str]:

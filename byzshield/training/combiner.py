@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byzshield.aggregation import Aggregate, Pipeline
-from byzshield.aggregation.matrix import non_finite_rows
+from byzshield.aggregation.matrix import move_up, non_finite_rows
 from byzshield.choices import Exchange
 from byzshield.errors import DivergedError, LostWorkersError, ParameterError, TooFewRowsError
 from byzshield.placement import Assignment
@@ -159,13 +159,17 @@ class Combiner:
             self._momentum.load_state_dict(state["momentum"])
 
     def _combined(self, files: list[int], step: int) -> Aggregate:
-        rows = self.matrix if len(files) == len(self.matrix) else self.matrix[files]
+        rows = move_up(self.matrix, files)
         if self._coded:
             rows = rows.view(np.complex128)
         p = self._num_parameters
         if self._momentum is not None:
             self._momentum.blend(rows[:, :p], files)
-        return self._pipeline(rows[:, :p], statistics=rows[:, p:], numbers=files, step=step)
+        gradients, statistics = rows[:, :p], rows[:, p:]
+        if isinstance(self._pipeline, Decoding):
+            return self._pipeline(gradients, statistics=statistics, numbers=files, step=step)
+        # Momenta are kept after the step.
+        return self._pipeline(gradients, statistics=statistics, numbers=files, step=step, in_place=self._momentum is None)
 
     def _quorum_missed(self, num_files: int) -> str:
         if num_files < self._quorum * self._assignment.num_files:

@@ -58,6 +58,11 @@ class GradientComputer:
         self._clock = clock
 
     @property
+    def module(self) -> nn.Module:
+        """The network that computes."""
+        return self._model.module
+
+    @property
     def num_parameters(self) -> int:
         """p, the length of a parameter vector."""
         return self._model.num_parameters

@@ -188,7 +188,8 @@ class ParameterServer:
                 if worker not in self.convictions.expelled:
                     self.blame.ask(worker, "steps")
                     self.blame.ask(worker, "votes", self._turns.votes[worker])
-        news = messages.parameters(self._round.step, self.state.model.parameter_vector(), self.encoder)
+        # Encoded below, before they change: with a copy of their own, the server would hold them three times.
+        news = messages.parameters(self._round.step, self.state.model.parameters_in_place(), self.encoder)
         outgoing = self._to_every_rank(news)
         for rank in sorted(self._lost):
             outgoing += self._give_up_on(rank, now)

@@ -89,6 +89,9 @@ class TrainingState:
                 start = parameter.storage_offset()
                 parameter.grad = mean[start : start + parameter.numel()]
         self._optimizer.step()
+        for group in self._optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None  # or the aggregate would stay in memory through the next round
         self._updates += 1
         if self._scheduler is not None:
             self._scheduler.step()

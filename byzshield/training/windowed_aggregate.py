@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 
 from byzshield.aggregation import Aggregate, Pipeline
-from byzshield.aggregation.matrix import NonFiniteFound, non_finite_rows
+from byzshield.aggregation.matrix import NonFiniteFound, move_up, non_finite_rows
 from byzshield.arrays import Float32, Float64
 from byzshield.errors import TooFewRowsError
 from byzshield.wire import ChunkLayout
@@ -70,13 +70,13 @@ class WindowedAggregate:
         """Combines the window that comes next.
 
         Args:
-            matrix: [f, w], of which the rows of the files hold this window.
+            matrix: [f, w], of which the rows of the files hold this window; anything afterwards.
             files: that are complete, ascending; never one that was missing before.
         """
         window = self._to_do.popleft()
         first, last = self._layout.slice(window[0]).start, self._layout.slice(window[-1]).stop
         split = max(first, min(last, self._num_parameters))
-        rows = matrix[:, : last - first] if len(files) == len(matrix) else matrix[files, : last - first]
+        rows = move_up(matrix[:, : last - first], files)
         self._files = list(files)
         if split < last:
             behind = rows[:, split - first :]

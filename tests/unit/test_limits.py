@@ -10,6 +10,7 @@ from byzshield import limits
 from byzshield.config import RunConfig
 from byzshield.errors import RequestError
 from byzshield.limits import available_memory, raise_open_files, require_open_files
+from byzshield.planning.memory import worker_bytes
 from byzshield.runtime import Builder, memory, simulate
 from byzshield.runtime.memory import bytes_needed, require_memory
 
@@ -54,28 +55,29 @@ class TestMemory:
         self, tiny_run: Maker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         builder = Builder(tiny_run(), num_ranks=16)
-        d = builder.computer.size
-        needed = bytes_needed(builder, 0) + 15 * 4 * 4 * d  # a rank computes four files at most
+        workers = worker_bytes(num_files=50, size=builder.computer.size, activation_bytes=builder.activation_bytes)
+        needed = bytes_needed(builder, 0) + workers
         monkeypatch.setattr(memory, "available_memory", lambda: needed)
         require_memory(builder, 0)
         monkeypatch.setattr(memory, "available_memory", lambda: needed - 1)
-        with pytest.raises(RequestError, match=r"a step takes 0\.00 GiB on this host .* take fewer ranks a host"):
+        with pytest.raises(RequestError, match=r"a step takes 0\.21 GiB on this host .* take fewer ranks a host"):
             simulate(tiny_run(), num_ranks=16)
         assert not list((tmp_path / "runs").glob("*/metrics.jsonl"))
 
     def test_under_mpirun_the_ranks_of_this_host_count(self, tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
         builder = Builder(tiny_run(), num_ranks=16)
         monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "2")
-        monkeypatch.setattr(memory, "available_memory", lambda: 2 * 4 * 4 * builder.computer.size)
+        monkeypatch.setattr(memory, "available_memory", lambda: 2 * max(bytes_needed(builder, rank) for rank in range(1, 16)))
         require_memory(builder, 1)
         monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "3")
-        with pytest.raises(RequestError, match=r"GiB for rank 1, .* each other of its 3 ranks"):
+        with pytest.raises(RequestError, match=r"GiB for rank 1, .* the other 2 of its ranks"):
             require_memory(builder, 1)
 
     def test_what_accomplices_gather_counts(self, tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
         attack = {"name": "alie", "num_byzantine": 3, "selection": "first"}
         honest, attacked = Builder(tiny_run(), num_ranks=3), Builder(tiny_run(attack=attack), num_ranks=3)
-        needed = bytes_needed(honest, 0) + 2 * max(bytes_needed(honest, rank) for rank in (1, 2))
+        monkeypatch.setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "3")
+        needed = sum(bytes_needed(honest, rank) for rank in range(3))
         monkeypatch.setattr(memory, "available_memory", lambda: needed)
         require_memory(honest, 0)
         with pytest.raises(RequestError, match="for the attack"):

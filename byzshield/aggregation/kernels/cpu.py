@@ -75,8 +75,12 @@ def norms(rows: Matrix, center: Matrix) -> Float64:
         return np.minimum(np.sqrt(total) / factor, np.finfo(np.float64).max)
 
 
-def mix(rows: Matrix, weights: Float64, divisors: Float64) -> Matrix:
-    """weights [m, n] times rows [n, d], each line over its divisor [m]; never more than the result [m, d] in memory."""
+def mix(rows: Matrix, weights: Float64, divisors: Float64, *, in_place: bool = False) -> Matrix:
+    """weights [m, n] times rows [n, d], each line over its divisor [m]; never more than the result [m, d] in memory.
+
+    With `in_place` and m <= n, the lines of float32 take the place of the first rows. Those of float64 do not, since a sum that
+    overflows is taken anew.
+    """
     flat, offsets = _flat(rows)
     m, d = len(weights), rows.shape[1]
     most = max(1, int((weights != 0).sum(axis=1).max(initial=1)))
@@ -87,11 +91,13 @@ def mix(rows: Matrix, weights: Float64, divisors: Float64) -> Matrix:
         (nonzero,) = weights[line].nonzero()
         chosen[line, : len(nonzero)] = nonzero
         amounts[line, : len(nonzero)] = weights[line, nonzero]
-    out = np.empty((m, d), rows.dtype)
+    reused = in_place and m <= len(rows) and rows.dtype == np.float32 and np.shares_memory(flat[:1], rows[:1, :1])
+    out = rows[:m] if reused else np.empty((m, d), rows.dtype)
+    lines, places = _flat(out, writeable=True)
 
     def run(amounts: Float64, divisors: Float64) -> None:
         def piece(start: int, stop: int) -> None:
-            sums.mix(flat, offsets, used, chosen, amounts, divisors, start, stop, out)
+            sums.mix(flat, offsets, used, chosen, amounts, divisors, start, stop, lines, places)
 
         over_columns(piece, num_rows=m * chosen.shape[1], num_columns=d, unit=sums.TILE)
 
@@ -101,14 +107,14 @@ def mix(rows: Matrix, weights: Float64, divisors: Float64) -> Matrix:
     return out
 
 
-def _flat(rows: Matrix) -> tuple[Matrix, NDArray[np.int64]]:
-    """The memory of `rows` [n, d] as one read-only array, and where each row starts in it; copies only odd layouts."""
+def _flat(rows: Matrix, *, writeable: bool = False) -> tuple[Matrix, NDArray[np.int64]]:
+    """The memory of `rows` [n, d] as one array, and where each row starts in it; copies only odd layouts."""
     n, d = rows.shape
     if (d > 1 and rows.strides[1] != rows.itemsize) or rows.strides[0] < d * rows.itemsize or rows.strides[0] % rows.itemsize:
         rows = np.ascontiguousarray(rows)
     step = rows.strides[0] // rows.itemsize if n > 1 else d
     length = (n - 1) * step + d
-    flat = np.lib.stride_tricks.as_strided(rows, shape=(length,), strides=(rows.itemsize,), writeable=False)
+    flat = np.lib.stride_tricks.as_strided(rows, shape=(length,), strides=(rows.itemsize,), writeable=writeable)
     return flat, np.arange(n, dtype=np.int64) * step
 
 

@@ -141,9 +141,20 @@ def norms(flat: Array, offsets: Array, center: Array, start: int, stop: int, fac
 
 @compiled
 def mix(
-    flat: Array, offsets: Array, used: Array, rows: Array, weights: Array, divisors: Array, start: int, stop: int, out: Array
+    flat: Array,
+    offsets: Array,
+    used: Array,
+    rows: Array,
+    weights: Array,
+    divisors: Array,
+    start: int,
+    stop: int,
+    out: Array,
+    places: Array,
 ) -> None:
-    """Writes to out[m] the sum of weights[m, k] times row rows[m, k], over divisors[m], for the columns [start, stop).
+    """Writes to line m the sum of weights[m, k] times row rows[m, k], over divisors[m], for the columns [start, stop).
+
+    A tile of all rows is read before a line of it is written, so that the lines may stand where the rows do.
 
     Args:
         flat: the matrix as one array.
@@ -154,7 +165,8 @@ def mix(
         divisors: [m].
         start: first column.
         stop: one past the last column.
-        out: [m, d].
+        out: the lines as one array.
+        places: [m], where each line starts in `out`.
     """
     tile = np.zeros((len(offsets), TILE), np.float64)
     total = np.zeros(TILE, np.float64)
@@ -166,7 +178,7 @@ def mix(
                 target = tile[row]
                 for c in range(width):
                     target[c] = source[c]
-        for m in range(len(out)):
+        for m in range(len(places)):
             total[:] = 0.0
             for k in range(0, rows.shape[1], 4):
                 p = tile[rows[m, k]]
@@ -179,6 +191,6 @@ def mix(
                 by_s = weights[m, k + 3]
                 for c in range(TILE):
                     total[c] += by_p * p[c] + by_q * q[c] + by_r * r[c] + by_s * s[c]
-            target = out[m, first : first + width]
+            target = out[places[m] + first : places[m] + first + width]
             for c in range(width):
                 target[c] = total[c] / divisors[m]

@@ -72,8 +72,8 @@ def norms(rows: torch.Tensor, center: torch.Tensor) -> Float64:
         return np.minimum(_to_numpy(total.sqrt()) / factor, np.finfo(np.float64).max)
 
 
-def mix(rows: torch.Tensor, weights: Float64, divisors: Float64) -> torch.Tensor:
-    """weights [m, n] times rows [n, d], each line over its divisor; [m, d]."""
+def mix(rows: torch.Tensor, weights: Float64, divisors: Float64, *, in_place: bool = False) -> torch.Tensor:
+    """weights [m, n] times rows [n, d], each line over its divisor; [m, d], always beside the rows."""
     amounts = torch.from_numpy(np.ascontiguousarray(weights / divisors[:, None])).to(rows.device)
     return _by_columns(rows, (len(weights), rows.shape[1]), lambda values: amounts @ values.double())
 

@@ -24,6 +24,7 @@ class ARC(PreAggregator):
     breakdown = "1/2"
     cost = "O(n d)"
     paper = "Allouah et al., 2024, arXiv:2405.14432, algorithm 2"
+    works_in_place = True
     finds_non_finite = True
 
     @property
@@ -34,4 +35,4 @@ class ARC(PreAggregator):
         n = len(rows)
         norms = primitives.norms(rows)
         clipped = 2 * self.num_corrupted * (n - self.num_corrupted) // n
-        return clip(rows, norms, float(np.sort(norms)[n - clipped - 1]))
+        return clip(rows, norms, float(np.sort(norms)[n - clipped - 1]), in_place=self.may_overwrite)

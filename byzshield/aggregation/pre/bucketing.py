@@ -32,6 +32,7 @@ class Bucketing(SeededOperation, PreAggregator):
     breakdown = "m/n of the rule's"
     cost = "O(n d)"
     paper = "Karimireddy, He, Jaggi, ICLR 2022, algorithm 1"
+    works_in_place = True
     keeps_rows = False
 
     def __init__(
@@ -49,4 +50,5 @@ class Bucketing(SeededOperation, PreAggregator):
         return self.buckets.count(num_rows)
 
     def _transform(self, rows: Matrix) -> Matrix:
-        return primitives.mix(rows, *self.buckets.weights(len(rows), seed=self.seed, step=self.step))
+        weights, sizes = self.buckets.weights(len(rows), seed=self.seed, step=self.step)
+        return primitives.mix(rows, weights, sizes, in_place=self.may_overwrite)

@@ -24,6 +24,7 @@ class NNM(PreAggregator):
     breakdown = "1/2"
     cost = "O(n^2 d)"
     paper = "Allouah et al., AISTATS 2023, algorithm 2"
+    works_in_place = True
     finds_non_finite = True
 
     @property
@@ -37,4 +38,4 @@ class NNM(PreAggregator):
         nearest = np.argsort(distances, axis=1, kind="stable")[:, : n - self.num_corrupted]
         weights = np.zeros((n, n))
         np.put_along_axis(weights, nearest, 1.0, axis=1)
-        return primitives.mix(rows, weights, weights.sum(axis=1))
+        return primitives.mix(rows, weights, weights.sum(axis=1), in_place=self.may_overwrite)

@@ -11,12 +11,12 @@ from byzshield.errors import ParameterError
 __all__ = ["StaticClipping", "clip"]
 
 
-def clip(rows: Matrix, norms: Float64, limit: float) -> Matrix:
-    """Scales the rows [n, d] whose norms [n] exceed `limit` down to it; [n, d]."""
+def clip(rows: Matrix, norms: Float64, limit: float, *, in_place: bool = False) -> Matrix:
+    """Scales the rows [n, d] whose norms [n] exceed `limit` down to it; [n, d], in place of the rows if that is allowed."""
     factors = np.ones(len(rows))
     longer = norms > limit
     factors[longer] = limit / norms[longer]
-    return primitives.mix(rows, np.diag(factors))
+    return primitives.mix(rows, np.diag(factors), in_place=in_place)
 
 
 @PRE_AGGREGATORS.register("static_clipping")
@@ -39,6 +39,7 @@ class StaticClipping(PreAggregator):
     breakdown = "that of the rule"
     cost = "O(n d)"
     paper = "Allouah et al., 2024, arXiv:2405.14432, section 2"
+    works_in_place = True
     finds_non_finite = True
 
     def __init__(self, num_corrupted: int | None = None, *, max_norm: float = 1.0) -> None:
@@ -52,4 +53,4 @@ class StaticClipping(PreAggregator):
         return 1
 
     def _transform(self, rows: Matrix) -> Matrix:
-        return clip(rows, primitives.norms(rows), self.max_norm)
+        return clip(rows, primitives.norms(rows), self.max_norm, in_place=self.may_overwrite)

@@ -28,7 +28,7 @@ class Combination(Task):
         section = self.config.aggregation
         num_corrupted = self.most_corrupted if section.num_corrupted == "auto" else section.num_corrupted
         shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
-        pre = self._pre(shared) if self.objects.pre is None else list(self.objects.pre)
+        pre = self.pre_aggregators(num_corrupted)
         rule = copy.deepcopy(self.objects.rule)  # it may remember what it saw in another run
         if rule is not None and not rule.was_told:
             rule = rule.against(num_corrupted)
@@ -43,9 +43,12 @@ class Combination(Task):
             raise ConfigError(f"aggregation: {error}") from error
         return pipeline
 
-    def _pre(self, shared: dict[str, Any]) -> list[PreAggregator]:
-        """The pre-aggregators that the configuration names."""
-        pre = []
+    def pre_aggregators(self, num_corrupted: int) -> list[PreAggregator]:
+        """What the rows go through before the rule."""
+        if self.objects.pre is not None:
+            return list(self.objects.pre)
+        shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
+        pre: list[PreAggregator] = []
         for index, entry in enumerate(self.config.aggregation.pre):
             key, options = f"aggregation.pre[{index}].name", {"name": entry} if isinstance(entry, str) else dict(entry)
             if not isinstance(options.get("name"), str):

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -47,6 +48,14 @@ class Places:
 
     def __post_init__(self) -> None:
         look_in(self.config.run.module_dir or "")
+
+    def with_witness(self, workers: tuple[int, ...]) -> Self:
+        """The same where the server has said who the worst-case workers are; the model and the data built so far serve on."""
+        other = copy.copy(self)  # not `replace`, which would begin with nothing built
+        vars(other)["witness"] = workers
+        for name in ("selection", "ranks_of_accomplices"):
+            vars(other).pop(name, None)
+        return other
 
     @cached_property
     def device(self) -> str:

@@ -3,7 +3,7 @@
 import os
 import time
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler
 from byzshield.errors import ConfigError, ParameterError, explain
 from byzshield.log import get_logger
 from byzshield.models import MODELS, FlatModel, changing_buffers, seeded
+from byzshield.models.layers import layer_bytes
 from byzshield.objectives import Objective
 from byzshield.runtime.building.places import Places
 from byzshield.runtime.components import MISFITS, make, one_line
@@ -104,6 +105,10 @@ class Task(Places):
             clock=time.perf_counter,
         )
 
+    def forget_computer(self) -> None:
+        """Frees the model that computes gradients, and what it has computed; it is made anew for whoever asks."""
+        vars(self).pop("computer", None)
+
     def _recompute(self, parameters: Float32, step: int, file: int) -> Float32:
         self.computer.load(parameters)
         return self.computer(step, file)
@@ -133,6 +138,18 @@ class Task(Places):
                 'tell; name a network of your own, "my_module:MyNet"'
             )
         return make(MODELS, section.name, "model.name", section.options, known=section.known_keys(), **given)
+
+    @cached_property
+    def activation_bytes(self) -> int:
+        """About what lies between the layers of the model in the gradient of one file, if that is computed on a CPU."""
+        if self.device != "cpu":
+            return 0
+        model, few = self.computer.module, min(2, self.data.num_test)
+        training = model.training
+        with torch.no_grad():
+            _, passed = layer_bytes(model, partial(self.objective.loss_of, model.eval(), self.data.test_batch(0, few)))
+        model.train(training)
+        return sum(passed) * self.config.data.batch_size // (self.assignment.num_files * few)
 
     def _try_out(self, name: str, module: torch.nn.Module) -> None:
         """Refuses a network, data and a loss that do not fit together, in one line and before anybody waits for anybody."""

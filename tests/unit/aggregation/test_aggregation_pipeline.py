@@ -1,5 +1,7 @@
 """The non-finite policy, the chain of pre-aggregators and what it does to the counts."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -313,3 +315,34 @@ def test_gradients_are_combined_on_another_device_and_come_back(rule):
         np.testing.assert_array_equal(found.statistics, expected.statistics)
         assert (found.non_finite, found.vector.dtype) == ((3,), np.float32)
         here.load_state_dict(there.state_dict())
+
+
+@pytest.mark.parametrize(
+    "pre",
+    [[], [NNM()], [Bucketing(num_buckets=9)], [StaticClipping(max_norm=2.0)], [ARC(), NNM()]],
+    ids=["none", "nnm", "bucketing", "clipping", "arc and nnm"],
+)
+@pytest.mark.parametrize("wrong", [[], [2, 7]], ids=["all finite", "two dropped"])
+def test_what_is_combined_in_place_is_the_same_and_takes_no_second_matrix(pre, wrong):
+    x = rows(n=12, d=200_000)
+    x[wrong, 5] = np.nan
+    pipeline = Pipeline(Median(num_corrupted=3), pre)
+    expected = pipeline(x, numbers=range(12))
+    buffer = np.concatenate([x, x], axis=1)[:, :200_000]  # rows that do not follow each other without a gap, as in a server
+    pipeline(buffer[:, :1000].copy(), in_place=True)
+    tracemalloc.start()
+    aggregate = pipeline(buffer, numbers=range(12), in_place=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(aggregate.vector, expected.vector)
+    assert aggregate.non_finite == expected.non_finite == tuple(wrong)
+    assert peak < 3 * expected.vector.nbytes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_without_leave_nothing_is_written_over_the_rows(dtype):
+    x = rows().astype(dtype)
+    x[3, 0] = np.inf
+    before = x.copy()
+    Pipeline(Median(num_corrupted=2), [NNM(), ARC()])(x)
+    np.testing.assert_array_equal(x, before)

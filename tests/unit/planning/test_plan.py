@@ -9,6 +9,7 @@ from byzshield.distortion import WorstCase
 from byzshield.errors import ParameterError
 from byzshield.placement import assignment, baseline
 from byzshield.planning import Cluster, Option, cost_of, plan, reasons
+from byzshield.planning.memory import server_bytes
 from byzshield.planning.plan import choose
 
 CLUSTER = Cluster(num_parameters=1_000_000, bandwidth=8e9, gradient_seconds=10.0)
@@ -143,10 +144,10 @@ def test_what_audits_promise_is_said():
     assert "the server computes one whose copies disagree" in arbitrated.reason
 
 
-def test_a_pre_aggregator_needs_room_for_its_rows():
+def test_a_pre_aggregator_that_works_in_place_needs_no_room_for_its_rows():
     made = plan(9, 2, CLUSTER)
     mixed = next(option for option in made.options if option.rule is not None and option.rule.pre)
-    assert mixed.server_memory_bytes - mixed.cost.server_memory_bytes == mixed.assignment.num_files * 4_000_000
+    assert mixed.server_memory_bytes == server_bytes(num_files=mixed.assignment.num_files, size=1_000_000)
 
 
 def test_placements_that_are_too_large_to_be_analyzed_are_left_out_and_the_plan_is_made_without_them(monkeypatch):

@@ -1,5 +1,6 @@
 """From a run file to objects."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -230,3 +231,25 @@ def test_what_a_constructor_raises_is_told_in_one_line(raised: Exception, said: 
     with pytest.raises(ConfigError) as caught:
         construct(factory, "model", {}, given={})
     assert str(caught.value) == f"model: factory cannot be made of these values: {said}"
+
+
+class TestWhatIsBuiltOnce:
+    def test_a_worker_that_is_told_the_witness_keeps_its_model_and_its_data(self, tiny_run: Maker) -> None:
+        before = Builder(tiny_run(attack={"num_byzantine": 2}), num_ranks=3)
+        computer, data = before.computer, before.data
+        after = before.with_witness((4, 9))
+        assert (after.computer, after.data, after.assignment) == (computer, data, before.assignment)
+        assert after.selection.byzantine_at(1) == (4, 9)
+
+    def test_a_model_that_computes_no_more_is_let_go(self, tiny_run: Maker) -> None:
+        builder = Builder(tiny_run())
+        gone = weakref.ref(builder.computer.module)
+        builder.forget_computer()
+        assert gone() is None
+        assert builder.computer.module is not None
+
+    def test_what_lies_between_the_layers_grows_with_the_samples_of_a_file(self, tiny_run: Maker) -> None:
+        few, many = (Builder(tiny_run(data={"batch_size": 25 * samples})) for samples in (1, 10))
+        assert many.activation_bytes == 10 * few.activation_bytes
+        assert few.activation_bytes >= 4 * (64 + 8 + 8 + 10)  # into and out of two linear layers
+        assert few.computer.module.training

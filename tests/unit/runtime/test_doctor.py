@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from byzshield.config import RunConfig
+from byzshield.planning.memory import server_bytes, worker_bytes
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.doctor import answer_examination, examine, examine_ranks, facts_of_rank
 from byzshield.runtime.machine import machine_facts
@@ -35,12 +36,11 @@ def test_a_run_that_is_possible_is_fit(tiny_run: Maker) -> None:
     assert not any(finding.problem for finding in findings.values())
     assert "15 workers, 25 files" in findings["run"].value
     assert findings["rule"].value == "median: 3 Byzantine workers corrupt at most 3 files"
-    d = builder.computer.size
-    assert told["needs"] == 4 * (25 * d + 4 * builder.computer.num_parameters) + 4 * 25 * d
-    alone = Builder(tiny_run(), num_ranks=16)
-    assert sum(bytes_needed(alone, rank) for rank in range(1, 16)) == 4 * 50 * d
+    size, between = builder.computer.size, builder.activation_bytes
+    workers = worker_bytes(num_files=25, size=size, activation_bytes=between)
+    assert told["needs"] == server_bytes(num_files=25, size=size) + workers
     everything = Builder(tiny_run(cluster={"exchange": "full"}), num_ranks=16)
-    assert bytes_needed(everything, 3) == 4 * 5 * d
+    assert bytes_needed(everything, 3) == worker_bytes(num_files=5, size=size, payloads=3, activation_bytes=between)
 
 
 def test_what_is_wrong_with_a_run_is_said(tiny_run: Maker, tmp_path: Path) -> None:

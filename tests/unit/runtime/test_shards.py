@@ -118,7 +118,7 @@ def test_with_the_mean_momenta_of_shards_are_the_momentum_of_the_optimizer(
 
 def test_momenta_count_for_the_memory_that_a_server_needs(tiny_run: Maker) -> None:
     plain, with_momenta = Builder(tiny_run()), Builder(tiny_run(**MOMENTUM))
-    assert bytes_needed(with_momenta, 0) - bytes_needed(plain, 0) == 4 * 25 * plain.computer.num_parameters
+    assert bytes_needed(with_momenta, 0) - bytes_needed(plain, 0) == 4 * 25 * plain.computer.size
 
 
 def test_a_shard_that_is_smaller_than_its_share_of_a_batch_is_told(tiny_run: Maker, caplog: pytest.LogCaptureFixture) -> None:
