@@ -1,8 +1,6 @@
 """Processes that die at any moment, two jobs in one directory, and disks without room."""
 
-import fcntl
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +8,7 @@ from socket import gethostname
 from typing import Any
 
 import pytest
+from made_once import made_once
 from needs import need, need_root
 
 REPOSITORY = Path(__file__).parents[2]
@@ -37,16 +36,12 @@ def killed_saves(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def seen_once(tmp_path_factory: pytest.TempPathFactory, *kinds: str) -> dict[str, Any]:
-    """What was seen of these kinds, by one process for all of pytest-xdist's."""
-    command = [sys.executable, str(HARNESS), str(tmp_path_factory.mktemp("faults")), *kinds]
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return seen(command)
-    shared = tmp_path_factory.getbasetemp().parent / f"storage_faults_{kinds[0]}.json"
-    with open(shared.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shared.exists():
-            shared.write_text(json.dumps(seen(command)))
-    found: dict[str, Any] = json.loads(shared.read_text())
+    """What one process saw of these kinds."""
+
+    def make(folder: Path) -> None:
+        (folder / "seen.json").write_text(json.dumps(seen([sys.executable, str(HARNESS), str(folder), *kinds])))
+
+    found: dict[str, Any] = json.loads((made_once(tmp_path_factory, kinds[0], make) / "seen.json").read_text())
     return found
 
 
