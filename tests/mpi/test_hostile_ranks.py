@@ -26,7 +26,7 @@ WIDE = {"name": "mlp", "hidden": [300]}  # its gradient is a message that MPI do
 MIB = 1 << 20
 NUM_FILES = 25  # of each step
 STEPS_AFTER = 5  # after the attacks, before a job is stopped
-ENDLESS = 100_000
+MOST_STEPS = 300  # that such a job takes where nobody stops the attacks
 STOPPED = 143
 
 
@@ -105,7 +105,7 @@ def test_floods_and_messages_of_impossible_sizes_change_nothing_but_their_sender
     most_mib: int,
     most_undecided: int,
 ) -> None:
-    config = hostile_run(tiny_run, steps=ENDLESS, round_timeout=60.0)
+    config = hostile_run(tiny_run, steps=MOST_STEPS, round_timeout=60.0)
     weights, lost = tmp_path / "weights", "is lost with rank 3: it has sent more than an honest rank ever would"
 
     def weighed_twice() -> bool:
@@ -148,7 +148,7 @@ def test_a_rank_that_is_stopped_in_the_middle_of_a_message_holds_nobody_up(
     cause: str,
     line: str,
 ) -> None:
-    config = hostile_run(tiny_run, steps=ENDLESS, round_timeout=6.0)
+    config = hostile_run(tiny_run, steps=MOST_STEPS, round_timeout=6.0)
     words, flags = ["promise_to_workers", "promise_and_stop"], [*ULFM, "--mca", "btl", btl]
     status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, *flags, until=line)
     assert status == STOPPED, errors  # and mpirun has returned, although that rank would never have ended
@@ -170,7 +170,7 @@ def test_a_rank_that_says_goodbye_and_never_ends_does_not_keep_the_job(
 def test_a_flood_that_no_receive_can_take_ends_with_its_sender(
     tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
 ) -> None:
-    config = hostile_run(tiny_run, steps=ENDLESS, round_timeout=60.0)
+    config = hostile_run(tiny_run, steps=MOST_STEPS, round_timeout=60.0)
     words, flags, line = ["flood_collectives"], [*ULFM, "--mca", "btl", "self,tcp"], "messages that no receive can take"
     status, errors, summary = with_a_hostile_rank(config, tmp_path, mpi_environment, words, *flags, until=line)
     assert status == STOPPED, errors
