@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ def tiny_run(tmp_path: Path) -> Callable[..., RunConfig]:
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_tmpdir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All that is started has a TMPDIR of this session.
+
+    An mpirun that is killed leaves TMPDIR/ompi.PID, and one that has its process id later refuses to start: "The PMIx server's
+    listener thread failed to start".
+    """
+    folder = tmp_path_factory.getbasetemp() / "t"  # a short name: there may be sockets in it
+    folder.mkdir()
+    tempfile.gettempdir()  # which this process goes by from now on: others may look into its folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def threads_are_restored() -> Iterator[None]:
     """A run sets torch's thread count; the next test must not feel it."""
@@ -84,7 +100,7 @@ def same_weights() -> Callable[[dict[str, torch.Tensor], dict[str, torch.Tensor]
 
 
 @pytest.fixture(scope="session")
-def mpi_environment() -> dict[str, str]:
+def mpi_environment(own_tmpdir: None) -> dict[str, str]:
     """The environment that scripts/lib/mpi_env.sh makes, for an mpirun on this machine."""
     import subprocess
 

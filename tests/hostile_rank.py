@@ -151,6 +151,7 @@ class HostileRank:
 
 def main(words: list[str]) -> None:
     """Joins, and does what the words say."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # which stops the job in order, and would end this process at once
     rank = HostileRank()
     rank.join()
     for word in words:

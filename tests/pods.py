@@ -42,6 +42,7 @@ if [ "$READ_ONLY" = True ]; then
     for folder in "$PYTHON" "$PROJECT" "$CHECKOUT" /root /etc /home /; do mount -o remount,bind,ro "$folder"; done
 fi
 export HOME=/home/byzshield
+unset TMPDIR  # of the tests, who are another user
 exec "$@"
 """
 

@@ -7,8 +7,8 @@ from typing import Any
 __all__ = ["wait_for"]
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """Returns the condition's first true value.
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0, *, every: float = 0.02) -> Any:
+    """Returns the condition's first true value; looks every so many seconds: less often where a look costs a process.
 
     Raises:
         AssertionError: it has none within that time.
@@ -19,4 +19,4 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> 
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
+        time.sleep(every)

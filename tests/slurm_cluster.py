@@ -42,6 +42,7 @@ KillWait=10
 PartitionName=main Nodes=ALL Default=YES PriorityTier=1 GraceTime=30
 PartitionName=urgent Nodes=ALL PriorityTier=2
 """
+ASKING = 0.2  # seconds between two questions to Slurm, each of which is a process
 
 
 def pmix_library() -> bool:
@@ -96,7 +97,7 @@ class SlurmCluster:
         self._spawn("slurmctld", [*self._enter("node1"), "slurmctld", "-D", "-i"])
         for name in ADDRESSES:
             self._spawn(f"slurmd-{name}", [*self._enter(name), "slurmd", "-D"])
-        wait_for(self.is_idle, "two idle nodes", seconds=30)
+        wait_for(self.is_idle, "two idle nodes", seconds=30, every=ASKING)
         self._running = True
 
     def stop(self) -> None:
@@ -114,7 +115,7 @@ class SlurmCluster:
     def cancel_all(self) -> None:
         """Ends all jobs, and waits until they have left the nodes."""
         self.call(["scancel", "--user", "root"])
-        wait_for(lambda: not self.call(["squeue", "-h"]).strip(), "an empty queue", seconds=30)
+        wait_for(lambda: not self.call(["squeue", "-h"]).strip(), "an empty queue", seconds=30, every=ASKING)
 
     def _end_children(self) -> None:
         for child in reversed(self._children):

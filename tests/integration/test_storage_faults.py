@@ -1,8 +1,6 @@
 """Processes that die at any moment, two jobs in one directory, and disks without room."""
 
-import fcntl
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +8,7 @@ from socket import gethostname
 from typing import Any
 
 import pytest
+from made_once import made_once
 from needs import need, need_root
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,69 +24,33 @@ def seen(command: list[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """One process for all kinds, since it takes seconds to import torch; and one for all processes of pytest-xdist."""
-    kinds = ["kill_saves", "kill_overwrites", "kill_at_random", "start_together"]
-    command = [sys.executable, str(HARNESS), str(tmp_path_factory.mktemp("faults")), *kinds]
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return seen(command)
-    shared = tmp_path_factory.getbasetemp().parent / "storage_faults.json"
-    with open(shared.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shared.exists():
-            shared.write_text(json.dumps(seen(command)))
-    found: dict[str, Any] = json.loads(shared.read_text())
+    """One process for all kinds but the longest, since it takes seconds to import torch."""
+    return seen_once(tmp_path_factory, "kill_overwrites", "kill_at_random", "start_together")
+
+
+@pytest.fixture(scope="module")
+def killed_saves(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The longest; while it is at work, pytest-xdist's other processes go on with the tests that stand below the first of it."""
+    found: dict[str, Any] = seen_once(tmp_path_factory, "kill_saves")["kill_saves"]
     return found
 
 
-def test_a_run_that_is_killed_at_any_point_of_a_save_ends_as_if_it_had_not_been(faults: dict[str, Any]) -> None:
-    points = faults["kill_saves"]["points"]
-    assert faults["kill_saves"]["wrong"] == {}
+def seen_once(tmp_path_factory: pytest.TempPathFactory, *kinds: str) -> dict[str, Any]:
+    """What one process saw of these kinds."""
+
+    def make(folder: Path) -> None:
+        (folder / "seen.json").write_text(json.dumps(seen([sys.executable, str(HARNESS), str(folder), *kinds])))
+
+    found: dict[str, Any] = json.loads((made_once(tmp_path_factory, kinds[0], make) / "seen.json").read_text())
+    return found
+
+
+def test_a_run_that_is_killed_at_any_point_of_a_save_ends_as_if_it_had_not_been(killed_saves: dict[str, Any]) -> None:
+    points = killed_saves["points"]
+    assert killed_saves["wrong"] == {}
     assert len(points) > 30
     for word in ("open", "write", "sync", "os.rename"):
         assert any(point.startswith(f"{word} .step_1.pt" if word != "os.rename" else "os.rename step_1.pt") for point in points)
-
-
-def test_from_the_first_checkpoint_on_there_is_always_a_whole_one(faults: dict[str, Any]) -> None:
-    points, sound = faults["kill_saves"]["points"], faults["kill_saves"]["sound"]
-    named = points.index("os.rename step_1.pt") + 1
-    assert not any(sound[:named])
-    assert all(sound[named:])
-
-
-def test_an_old_checkpoint_goes_only_when_the_new_one_and_its_steps_are_on_disk(faults: dict[str, Any]) -> None:
-    points = faults["kill_saves"]["points"]
-    start = len(points) - 1 - points[::-1].index("write metrics.jsonl")
-    # Who voted alike is stored in between, in the run's folder.
-    stored = [point for point in points[start:] if "agreement.json" not in point and point != "sync run"]
-    names = [point.partition(".pt.")[0] for point in stored]
-    assert names[: names.index("os.remove step_1.pt") + 1] == [
-        "write metrics.jsonl",
-        "sync metrics.jsonl",
-        "os.mkdir checkpoints",
-        "open .step_2",
-        "write .step_2",
-        "sync .step_2",
-        "os.rename step_2.pt",
-        "sync checkpoints",
-        "os.remove step_1.pt",
-    ]
-
-
-def test_an_overwrite_that_is_killed_at_any_point_can_be_repeated(faults: dict[str, Any]) -> None:
-    assert faults["kill_overwrites"]["wrong"] == {}
-    assert len(faults["kill_overwrites"]["points"]) > 8
-
-
-def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(faults: dict[str, Any]) -> None:
-    assert faults["kill_at_random"]["wrong"] == []
-    assert faults["kill_at_random"]["kills"] >= 1
-
-
-@pytest.mark.parametrize("word", ["resume", "overwrite"])
-def test_of_two_jobs_that_start_at_once_one_is_told_who_the_other_is(faults: dict[str, Any], word: str) -> None:
-    (winner, welcome), (_, refusal) = sorted(faults["start_together"][word], key=lambda answer: answer[1])
-    assert welcome == ""
-    assert f"is in use by process {winner} on {gethostname()}; wait until it has ended" in refusal
 
 
 def test_a_full_disk_is_named_in_one_line_and_leaves_nothing_half_written(tmp_path: Path) -> None:
@@ -112,3 +75,46 @@ def test_a_full_disk_is_named_in_one_line_and_leaves_nothing_half_written(tmp_pa
     records = ("placement.json", "jobs.jsonl", "agreement.json")
     files = ("metrics.jsonl", "metrics.csv", "events", "step_1.pt", "step_2.pt", "summary.json", *records)
     assert named == {(2, "config.toml"), *((1, name) for name in files)}
+
+
+def test_an_overwrite_that_is_killed_at_any_point_can_be_repeated(faults: dict[str, Any]) -> None:
+    assert faults["kill_overwrites"]["wrong"] == {}
+    assert len(faults["kill_overwrites"]["points"]) > 8
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(faults: dict[str, Any]) -> None:
+    assert faults["kill_at_random"]["wrong"] == []
+    assert faults["kill_at_random"]["kills"] >= 1
+
+
+@pytest.mark.parametrize("word", ["resume", "overwrite"])
+def test_of_two_jobs_that_start_at_once_one_is_told_who_the_other_is(faults: dict[str, Any], word: str) -> None:
+    (winner, welcome), (_, refusal) = sorted(faults["start_together"][word], key=lambda answer: answer[1])
+    assert welcome == ""
+    assert f"is in use by process {winner} on {gethostname()}; wait until it has ended" in refusal
+
+
+def test_from_the_first_checkpoint_on_there_is_always_a_whole_one(killed_saves: dict[str, Any]) -> None:
+    points, sound = killed_saves["points"], killed_saves["sound"]
+    named = points.index("os.rename step_1.pt") + 1
+    assert not any(sound[:named])
+    assert all(sound[named:])
+
+
+def test_an_old_checkpoint_goes_only_when_the_new_one_and_its_steps_are_on_disk(killed_saves: dict[str, Any]) -> None:
+    points = killed_saves["points"]
+    start = len(points) - 1 - points[::-1].index("write metrics.jsonl")
+    # Who voted alike is stored in between, in the run's folder.
+    stored = [point for point in points[start:] if "agreement.json" not in point and point != "sync run"]
+    names = [point.partition(".pt.")[0] for point in stored]
+    assert names[: names.index("os.remove step_1.pt") + 1] == [
+        "write metrics.jsonl",
+        "sync metrics.jsonl",
+        "os.mkdir checkpoints",
+        "open .step_2",
+        "write .step_2",
+        "sync .step_2",
+        "os.rename step_2.pt",
+        "sync checkpoints",
+        "os.remove step_1.pt",
+    ]

@@ -10,6 +10,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from made_once import made_once
 from needs import need
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,7 +43,13 @@ class Installed:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     need("git")
-    scratch = tmp_path_factory.mktemp("packaging")
+    scratch = made_once(tmp_path_factory, "packaging", build_and_install)
+    (sdist,), (wheel,) = scratch.glob("*.tar.gz"), scratch.glob("*.whl")
+    return Installed(sdist=sdist, wheel=wheel, environment=scratch / "environment")
+
+
+def build_and_install(scratch: Path) -> None:
+    """The sdist, its wheel, and the environment, in this folder."""
     source = _copy_of_the_repository(scratch / "source")
     _python("-m", "build", "--sdist", "--no-isolation", "--outdir", str(scratch), str(source))
     (sdist,) = scratch.glob("*.tar.gz")
@@ -55,7 +62,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     # It sees this environment's packages, but not what their .pth files point to, such as this checkout.
     packages = next(environment.glob("lib/python*/site-packages"))
     (packages / "dependencies.pth").write_text("\n".join(path for path in sys.path if Path(path).name == "site-packages"))
-    return Installed(sdist=sdist, wheel=wheel, environment=environment)
 
 
 def test_the_sdist_holds_all_that_building_needs_and_no_tests(installed: Installed) -> None:

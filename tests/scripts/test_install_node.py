@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from loopback_hosts import PYTHON, make_project, make_wheel, run_script, snapshot
+from loopback_hosts import PYTHON, make_project, make_quick_python, make_wheel, run_script, snapshot
 from needs import need, need_root, skip
 from polling import wait_for
 
@@ -22,23 +22,10 @@ def project(tmp_path: Path) -> Path:
     return make_project(tmp_path / "a folder with spaces")
 
 
-@pytest.fixture(scope="module")
-def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("venv") / ".venv"
-    subprocess.run([PYTHON, "-m", "venv", made], check=True)
-    return made
-
-
-@pytest.fixture
-def project_with_venv(project: Path, venv: Path) -> Path:
-    """To make a virtual environment takes seconds: where a test is not about that, it is there already."""
-    shutil.copytree(venv, project / ".venv", symlinks=True)
-    return project
-
-
-def install(project: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    wheels = str(project.parent / "wheels")
-    return run_script(project, "install_node.sh", "--python", PYTHON, "--wheels", wheels, *words, env=env, timeout=150)
+def install(project: Path, *words: str, python: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """To make a virtual environment takes seconds: where a test is not about that, it names no Python."""
+    python, wheels = python or make_quick_python(project.parent), str(project.parent / "wheels")
+    return run_script(project, "install_node.sh", "--python", python, "--wheels", wheels, *words, env=env, timeout=150)
 
 
 def forget(project: Path) -> None:
@@ -63,14 +50,14 @@ def make_index(folder: Path, *wheels: tuple[str, str]) -> str:
 def test_the_environment_comes_from_the_wheels_and_a_second_call_changes_nothing(project: Path) -> None:
     elsewhere = make_wheel(project.parent / "elsewhere", "standin", "9.0")
     configured = {"PIP_FIND_LINKS": str(elsewhere.parent)}
-    done = install(project, env=configured)
+    done = install(project, python=PYTHON, env=configured)
     assert done.returncode == 0, done.stderr
     words = "import standin, byzshield; print(standin.VERSION, byzshield.__path__[0])"
     python = project / ".venv" / "bin" / "python"
     found = subprocess.run([python, "-B", "-c", words], capture_output=True, text=True, cwd=project.parent, check=True)
     assert found.stdout == f"1.0 {project / 'byzshield'}\n"
     before, begin = snapshot(project), time.monotonic()
-    again = install(project, env=configured)
+    again = install(project, python=PYTHON, env=configured)
     assert (again.returncode, again.stdout) == (0, f"This node is ready: {project}\n")
     assert time.monotonic() - begin < 1.0
     assert snapshot(project) == before
@@ -86,8 +73,7 @@ def test_the_command_runs_from_any_folder(project: Path, tmp_path: Path) -> None
     assert "mols" in done.stdout
 
 
-def test_the_first_installation_writes_the_lock_and_every_later_one_obeys_it(project_with_venv: Path) -> None:
-    project = project_with_venv
+def test_the_first_installation_writes_the_lock_and_every_later_one_obeys_it(project: Path) -> None:
     wheel = make_wheel(project.parent / "wheels", "standin")
     assert install(project).returncode == 0
     lock, locked = project / ".cluster" / "requirements.lock", project / ".cluster" / "locked"
@@ -117,8 +103,7 @@ def test_the_first_installation_writes_the_lock_and_every_later_one_obeys_it(pro
     assert lock.read_text() == given.read_text()
 
 
-def test_requirements_that_the_lock_lacks_are_refused_until_it_is_deleted(project_with_venv: Path) -> None:
-    project = project_with_venv
+def test_requirements_that_the_lock_lacks_are_refused_until_it_is_deleted(project: Path) -> None:
     assert install(project).returncode == 0
     with (project / "requirements-remote.txt").open("a") as file:
         file.write("another\n")
@@ -135,8 +120,7 @@ def test_requirements_that_the_lock_lacks_are_refused_until_it_is_deleted(projec
     assert version_of(project, "another") == "1.0"
 
 
-def test_wheels_that_are_missing_are_an_error(project_with_venv: Path) -> None:
-    project = project_with_venv
+def test_wheels_that_are_missing_are_an_error(project: Path) -> None:
     (project / "requirements-remote.txt").write_text("another\n")
     failed = install(project)
     assert failed.returncode == 1
@@ -146,8 +130,7 @@ def test_wheels_that_are_missing_are_an_error(project_with_venv: Path) -> None:
     assert not (project / ".cluster" / "requirements.lock").exists()
 
 
-def test_a_host_without_a_gpu_takes_torch_from_the_index_of_its_own(project_with_venv: Path, tmp_path: Path) -> None:
-    project = project_with_venv
+def test_a_host_without_a_gpu_takes_torch_from_the_index_of_its_own(project: Path, tmp_path: Path) -> None:
     (project / "requirements-remote.txt").write_text("standin\ntorch>=2\n")
     everything = make_index(tmp_path / "everything", ("standin", "1.0"), ("torch", "3.0"))
     for_cpus = make_index(tmp_path / "cpu", ("torch", "1.0+cpu"), ("torch", "2.1+cpu"))
@@ -159,7 +142,8 @@ def test_a_host_without_a_gpu_takes_torch_from_the_index_of_its_own(project_with
     nvidia_smi.touch(0o755)
     for answer, version in (("exit 9", "2.1+cpu"), ("echo 'GPU 0: H100'", "3.0")):
         nvidia_smi.write_text(f"#!/bin/sh\n{answer}\n")
-        done = run_script(project, "install_node.sh", "--python", PYTHON, env=environment, timeout=150)
+        words = ["--python", make_quick_python(tmp_path)]
+        done = run_script(project, "install_node.sh", *words, env=environment, timeout=150)
         assert done.returncode == 0, done.stdout + done.stderr
         assert version_of(project, "torch") == version
         assert f"torch=={version} --hash" in (project / ".cluster" / "requirements.lock").read_text()
@@ -168,7 +152,7 @@ def test_a_host_without_a_gpu_takes_torch_from_the_index_of_its_own(project_with
 
 def test_an_environment_that_was_left_half_made_is_completed(project: Path) -> None:
     subprocess.run([PYTHON, "-m", "venv", "--without-pip", project / ".venv"], check=True)
-    done = install(project)
+    done = install(project, python=PYTHON)
     assert done.returncode == 0, done.stderr
     subprocess.run([project / ".venv" / "bin" / "python", "-c", "import standin"], check=True)
 
@@ -267,7 +251,8 @@ def test_it_waits_for_another_apt_to_end(project: Path, apt: PrivateApt, name: s
     }[name]
     with path.open("w") as lock, tempfile.TemporaryFile("w+") as output:
         fcntl.lockf(lock, fcntl.LOCK_EX)
-        command = ["bash", project / "scripts" / "install_node.sh", "--packages", "byzshield-standin", "--python", PYTHON]
+        python = make_quick_python(project.parent)
+        command = ["bash", project / "scripts" / "install_node.sh", "--packages", "byzshield-standin", "--python", python]
         process = subprocess.Popen(
             [*command, "--wheels", project.parent / "wheels"], env={**os.environ, **apt.environment}, stdout=output, stderr=output
         )

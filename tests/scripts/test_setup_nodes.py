@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback_hosts import PYTHON, LoopbackHosts, loopback_hosts, make_project, make_wheel, run_script, snapshot
+from loopback_hosts import LoopbackHosts, loopback_hosts, make_project, make_quick_python, make_wheel, run_script, snapshot
 
 
 @pytest.fixture
@@ -28,7 +28,8 @@ def light_project(project: Path) -> Path:
 
 
 def set_up(project: Path, hosts: LoopbackHosts, *words: str) -> subprocess.CompletedProcess[str]:
-    fixed = ["--port", str(hosts.port), "--wheels", str(project.parent / "wheels"), "--python", PYTHON]
+    python = make_quick_python(project.parent)
+    fixed = ["--port", str(hosts.port), "--wheels", str(project.parent / "wheels"), "--python", python]
     return run_script(project, "setup_nodes.sh", *hosts.options, *fixed, *words, timeout=150)
 
 

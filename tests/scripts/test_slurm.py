@@ -16,7 +16,7 @@ from checkpoints import latest_checkpoint
 from drowsy import drowsy
 from needs import need, need_root, skip
 from polling import wait_for
-from slurm_cluster import TOOLS, SlurmCluster, pmix_library
+from slurm_cluster import ASKING, TOOLS, SlurmCluster, pmix_library
 
 from byzshield.config import RunConfig, dump
 from byzshield.runtime import simulate
@@ -62,12 +62,12 @@ class Job:
 
     def wait_for(self, **state: str) -> None:
         """Waits until `scontrol show job` says this."""
-        self._wait(lambda: state.items() <= self._cluster.job(self.number).items(), str(state))
+        self._wait(lambda: state.items() <= self._cluster.job(self.number).items(), str(state), every=ASKING)
 
     def start_soon(self) -> None:
         """Has a job that was queued again start before its two minutes are over, but not in the second in which it was ended:
         slurmd tells one start's credential from the next one's by the second."""
-        self._wait(self._cluster.is_idle, "idle nodes")
+        self._wait(self._cluster.is_idle, "idle nodes", every=ASKING)
         self._cluster.call(["scontrol", "update", f"JobId={self.number}", "StartTime=now+3"])
 
     def limit(self, minutes: int) -> None:
@@ -77,9 +77,9 @@ class Job:
     def signal(self, name: str) -> None:
         self._cluster.call(["scancel", "--batch", f"--signal={name}", self.number])
 
-    def _wait(self, condition: Callable[[], Any], what: str) -> None:
+    def _wait(self, condition: Callable[[], Any], what: str, **options: float) -> None:
         try:
-            wait_for(condition, what, seconds=100)
+            wait_for(condition, what, seconds=100, **options)
         except AssertionError as error:
             error.add_note(f"{self.log}\n{self._cluster.job(self.number)}\n{self._cluster.log()}")
             raise

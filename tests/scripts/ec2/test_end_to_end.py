@@ -25,7 +25,7 @@ from cloud import CREDENTIALS, UBUNTU
 from cluster_lab import ClusterLab, LabHost, ip, require_lab
 from drowsy import drowsy
 from launcher import PYTHONS, REPOSITORY
-from loopback_hosts import PYTHON
+from loopback_hosts import make_quick_python
 from polling import wait_for
 from ssh_server import make_key
 
@@ -172,7 +172,7 @@ def cloud(python: str, tmp_path: Path) -> Iterator[Cloud]:
                 "workers": {"count": NUM_WORKERS_HOSTS},
                 "node": {
                     "packages": ["openssh-server", "rsync"],
-                    "python": PYTHON,
+                    "python": make_quick_python(tmp_path),
                     "requirements": "requirements-lab.txt",
                     "wheels": str(tmp_path / "wheels"),
                 },

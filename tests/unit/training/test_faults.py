@@ -25,6 +25,26 @@ def run(config: RunConfig) -> tuple[Path, dict[str, Any]]:
     return directory.path, summary
 
 
+@pytest.fixture(scope="module")
+def trained() -> dict[str, dict[str, torch.Tensor]]:
+    """The weights of runs that nobody attacks, by their exchange: they are trained once, and compared with again and again."""
+    return {}
+
+
+@pytest.fixture
+def honest_weights(
+    tiny_run: Maker, weights_of: Callable[[Path], dict[str, torch.Tensor]], trained: dict[str, dict[str, torch.Tensor]]
+) -> Callable[[str], dict[str, torch.Tensor]]:
+    """Returns a function that trains the tiny run over an exchange, without anybody who attacks it, and returns the weights."""
+
+    def train(exchange: str) -> dict[str, torch.Tensor]:
+        if exchange not in trained:
+            trained[exchange] = weights_of(run(tiny_run(cluster={"exchange": exchange}))[0])
+        return trained[exchange]
+
+    return train
+
+
 def attacked_by(tiny_run: Maker, fault: str, workers: tuple[int, ...] = (LIAR,), **more: Any) -> RunConfig:
     attack = {
         "name": fault,
@@ -87,13 +107,13 @@ def test_one_faulty_worker_changes_no_bit_and_is_counted_for_what_it_does(
     tiny_run: Maker,
     weights_of: Callable[[Path], dict[str, torch.Tensor]],
     same_weights: Callable[..., bool],
+    honest_weights: Callable[[str], dict[str, torch.Tensor]],
     expected: Expected,
     exchange: str,
 ) -> None:
     cluster = {"exchange": exchange}
-    honest = weights_of(run(tiny_run(cluster=cluster))[0])
     path, summary = run(attacked_by(tiny_run, expected.name, (expected.liar,), cluster=cluster, attack=expected.options))
-    assert same_weights(weights_of(path), honest)
+    assert same_weights(weights_of(path), honest_weights(exchange))
     assert summary["undecided_files"] == 0
     cause = expected.digest if exchange == "digest" else expected.full
     counted = {
@@ -128,14 +148,14 @@ def test_a_dishonest_provider_is_counted_and_replaced(
     tiny_run: Maker,
     weights_of: Callable[[Path], dict[str, torch.Tensor]],
     same_weights: Callable[..., bool],
+    honest_weights: Callable[[str], dict[str, torch.Tensor]],
     fault: str,
     cause: str,
 ) -> None:
     # Every third of the workers: among any file's first two voters there is often one of them.
     liars = (0, 1, 2, 3, 4)
     path, summary = run(attacked_by(tiny_run, fault, liars, aggregation={"num_corrupted": 0}))
-    honest = weights_of(run(tiny_run())[0])
-    assert same_weights(weights_of(path), honest)
+    assert same_weights(weights_of(path), honest_weights("digest"))
     assert summary["undecided_files"] == 0
     assert set(summary["blamed"]) <= {str(worker) for worker in liars}
     assert sum(counts[cause] for counts in summary["blamed"].values()) > 0
@@ -171,14 +191,14 @@ def test_accomplices_who_send_the_same_win_the_file_of_which_they_hold_a_majorit
     tiny_run: Maker,
     weights_of: Callable[[Path], dict[str, torch.Tensor]],
     same_weights: Callable[..., bool],
+    honest_weights: Callable[[str], dict[str, torch.Tensor]],
     fault: str,
     exchange: str,
 ) -> None:
     cluster = {"exchange": exchange}
-    honest = weights_of(run(tiny_run(cluster=cluster))[0])
     path, summary = run(attacked_by(tiny_run, fault, (0, 5), cluster=cluster))
     assert summary["undecided_files"] == 0
-    assert not same_weights(weights_of(path), honest)
+    assert not same_weights(weights_of(path), honest_weights(exchange))
     assert set(summary["blamed"]) > {"0", "5"}  # in their other files, and the outvoted third worker
 
 

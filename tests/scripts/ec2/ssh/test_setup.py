@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from laptop import Laptop
 from launcher import PYTHONS
-from loopback_hosts import copy_scripts, make_wheel
+from loopback_hosts import copy_scripts, make_quick_python, make_wheel
 from polling import wait_for
 from ssh_server import SshServer, free_port
 
@@ -19,7 +19,7 @@ def project(laptop: Laptop) -> Path:
     laptop.write("requirements-remote.txt", "tiny==1.0\n")
     laptop.write("byzshield/__init__.py", "")
     wheel = make_wheel(laptop.folder / "my wheels", "tiny")
-    laptop.settings["node"] = {"packages": [], "wheels": str(wheel.parent)}
+    laptop.settings["node"] = {"packages": [], "wheels": str(wheel.parent), "python": make_quick_python(laptop.folder)}
     return laptop.project
 
 
