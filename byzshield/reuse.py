@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sized
+from itertools import chain
 from typing import Generic, TypeVar
 
 __all__ = ["Reused"]
@@ -30,18 +31,25 @@ class Reused(Generic[B]):
         self._make = make
         self._most = most
         self._kept: list[B] = []
+        self._last = 0  # which one was handed out last
 
     def take(self, size: int) -> B:
-        """Returns a buffer of `size` elements or more, which holds anything; O(most)."""
+        """Returns a buffer of `size` elements or more, which holds anything.
+
+        It looks first at the one that was handed out last, which may still be in a cache, and then at those behind it, which
+        are free for longest where somebody keeps many and lets them go together; O(most) if all are in use.
+        """
         small = -1
-        for index in range(len(self._kept)):
+        for index in chain(range(self._last, len(self._kept)), range(self._last)):
             if _references(self._kept, index) == _ALONE:
                 if len(self._kept[index]) >= size:
+                    self._last = index
                     return self._kept[index]
                 small = index
         buffer = self._make(size)
         if small >= 0:
             self._kept[small] = buffer
         elif len(self._kept) < self._most:
+            self._last = len(self._kept)
             self._kept.append(buffer)
         return buffer

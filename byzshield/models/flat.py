@@ -15,6 +15,7 @@ __all__ = ["FlatModel"]
 
 LossOf = Callable[[nn.Module], torch.Tensor]
 MOST_KEPT = 1024  # vectors
+WORTH_KEEPING = 1 << 14  # elements; what is smaller comes from memory that the C library has at hand, sooner than a look at 1,024
 
 
 class FlatModel:
@@ -87,7 +88,7 @@ class FlatModel:
         self.module.train()
         for layer in self._norms:
             layer.momentum = 1.0  # the running buffers then hold this batch's statistics, nothing else
-        vector = self._vectors.take(self.size)
+        vector = self._vectors.take(self.size) if self.size >= WORTH_KEEPING else np.empty(self.size, dtype=np.float32)
         target = torch.from_numpy(vector)[: self.num_parameters]
         gradients = target if self._device.type == "cpu" else torch.empty_like(self.parameters)
         gradients.zero_()

@@ -207,7 +207,7 @@ class Adversary:
             news = np.concatenate([forged, self._known[:, self._num_forged :].ravel()])
             self._take_up(news)
             frame = messages.forged(Kind.PARAMETERS, self._step, 0, news)
-            self.outbox += [frame.to(rank) for rank in self._ranks[1:]]
+            self.outbox += frame.to_all(self._ranks[1:])
 
     def _forged_size(self, num_files: int) -> int:
         """Elements of what the leader sends: the forged vector, then what is not forged of each known file."""

@@ -42,28 +42,25 @@ class _Memory:
     """Counts something of each worker, once a step, and forgets it slowly."""
 
     def __init__(self, num_workers: int) -> None:
-        self._counts = [0.0] * num_workers
+        self.counts = [0.0] * num_workers
         self._now: set[int] = set()
 
     def begin_step(self) -> None:
-        self._counts = [count * FADING for count in self._counts]
+        self.counts = [count * FADING for count in self.counts]
         self._now = set()
 
     def add(self, worker: int) -> None:
         if worker not in self._now:
             self._now.add(worker)
-            self._counts[worker] = min(MOST_LATENESS, self._counts[worker] + 1)
-
-    def __getitem__(self, worker: int) -> float:
-        return self._counts[worker]
+            self.counts[worker] = min(MOST_LATENESS, self.counts[worker] + 1)
 
     def state_dict(self) -> list[float]:
-        return list(self._counts)
+        return list(self.counts)
 
     def load_state_dict(self, counts: Sequence[float]) -> None:
-        if len(counts) != len(self._counts):
-            raise ValueError(f"it remembers {len(counts)} workers, and there are {len(self._counts)}")
-        self._counts, self._now = list(counts), set()
+        if len(counts) != len(self.counts):
+            raise ValueError(f"it remembers {len(counts)} workers, and there are {len(self.counts)}")
+        self.counts, self._now = list(counts), set()
 
 
 class Pace:
@@ -125,11 +122,11 @@ class Pace:
 
     def is_slow(self, worker: int) -> bool:
         """Whether it was late so lately that nobody should wait for it."""
-        return self._lateness[worker] >= SLOW
+        return self._lateness.counts[worker] >= SLOW
 
     def is_often_late(self, worker: int) -> bool:
         """Whether it was late so often of late that nobody is spared for its sake."""
-        return self._lateness[worker] >= OFTEN
+        return self._lateness.counts[worker] >= OFTEN
 
     def patience(self, worker: int, prompt: float) -> float:
         """Seconds to wait for a worker if a file is lost without it, where `prompt` is usual."""
@@ -145,7 +142,7 @@ class Pace:
 
     def is_doubted(self, worker: int) -> bool:
         """Whether it served so little of late that others are asked for the same votes from the start."""
-        return self.is_slow(worker) or self._useless[worker] >= DOUBTFUL
+        return self.is_slow(worker) or self._useless.counts[worker] >= DOUBTFUL
 
     def doubt(self, worker: int) -> None:
         """Remembers that a vote of a worker lost, or had to be replaced; once a step."""
@@ -169,7 +166,8 @@ class Pace:
 
         So in time every worker is measured.
         """
-        return min(members, key=lambda one: (self.is_slow(one), self._asked_now[one], self._asked_at[one], one))
+        lateness, asked_now, asked_at = self._lateness.counts, self._asked_now, self._asked_at
+        return min(members, key=lambda one: (lateness[one] >= SLOW, asked_now[one], asked_at[one], one))
 
     def ask(self, worker: int) -> None:
         """Notes that a worker is asked for a payload."""

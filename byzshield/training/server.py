@@ -205,15 +205,21 @@ class ParameterServer:
                 raise FrameError(f"rank {packet.source} sent it for worker {frame.worker}, which is on another rank")
             suspects = [frame.worker]
             outgoing = self._dispatch(frame, packet.source, now)
-            if self._round is not None and (frame.step, frame.attempt) == (self._round.step, self.attempt):
-                claimed = self.compute_seconds.get(packet.source, 0.0)
-                self.compute_seconds[packet.source] = max(claimed, frame.compute_us / 1e6)
-            self._computed[packet.source] = max(self._computed.get(packet.source, 0), frame.gradients)
+            self._take_claims(frame, packet.source)
             return outgoing
         except FrameError as error:
             for worker in suspects:
                 self.blame.add(worker, "malformed", detail=str(error))
             return []
+
+    def _take_claims(self, frame: Frame, source: int) -> None:
+        """Notes how long a rank has computed in this step, and how much in all, as it says; the most that it has said counts."""
+        if self._round is not None and frame.step == self._round.step and frame.attempt == self.attempt:
+            seconds = frame.compute_us / 1e6
+            if seconds > self.compute_seconds.get(source, -1.0):
+                self.compute_seconds[source] = seconds
+        if frame.gradients > self._computed.get(source, -1):
+            self._computed[source] = frame.gradients
 
     @property
     def busy(self) -> bool:
@@ -439,11 +445,12 @@ class ParameterServer:
         return [] if self._round is None else self._reacting(self._round.give_up_on(workers, now))
 
     def _addressed(self, frames: list[Frame]) -> list[Message]:
-        return self._counted([replace(frame, attempt=self.attempt).to(self._rank_of[frame.worker]) for frame in frames])
+        if not frames:
+            return []
+        return self._counted([frame.telling(self._rank_of[frame.worker], attempt=self.attempt) for frame in frames])
 
     def _to_every_rank(self, frame: Frame) -> list[Message]:
-        frame = replace(frame, attempt=self.attempt)
-        return self._counted([frame.to(rank) for rank in self.ranks])
+        return self._counted(replace(frame, attempt=self.attempt).to_all(self.ranks))
 
     def _counted(self, outgoing: list[Message]) -> list[Message]:
         self.bytes_sent += sum(len(message.data) for message in outgoing)

@@ -45,6 +45,7 @@ class VoteDeadlines:
             self._open[pace.rank_of[worker]] += votes
         self._usual = self._brisk = inf
         self._unmeasured = 0
+        self._least = min(pace.ceiling, VOTE_FLOOR)  # seconds in which nobody is late
         self._ends_next = self._due_next = inf
         self._set_next()
 
@@ -68,7 +69,7 @@ class VoteDeadlines:
         self._unasked.discard(worker)
         self._ends_next = min(self._ends_next, self._ends(worker))
         if worker not in self._overdue:
-            self._due_next = min(self._due_next, self._due(worker))
+            self._due_next = min(self._due_next, self._due(rank))
 
     def voted(self, worker: int, now: float) -> None:
         """Takes notice of a vote."""
@@ -92,15 +93,19 @@ class VoteDeadlines:
 
     def late(self, worker: int, now: float) -> bool:
         """Whether a worker that is waited for takes longer than is usual; not if the server could not look for so long."""
-        began = self._since[self._pace.rank_of[worker]]
-        return worker in self._waiting and began + self._prompt(worker) < now <= self._ends_next + FLOOR
+        rank = self._pace.rank_of[worker]
+        began = self._since[rank]
+        if worker not in self._waiting or now <= began + self._least:
+            return False
+        return began + self._prompt(rank) < now <= self._ends_next + FLOOR
 
     def overdue(self, now: float) -> list[int]:
         """Those who have begun to be overdue, ascending."""
         if now < self._due_next:
             return []
         self._measure()
-        found = sorted(worker for worker in self._waiting - self._overdue if now >= self._due(worker))
+        due = {rank: self._due(rank) for rank in self._since}
+        found = sorted(worker for worker in self._waiting - self._overdue if now >= due[self._pace.rank_of[worker]])
         self._overdue.update(found)
         self._set_next()
         return found
@@ -126,18 +131,19 @@ class VoteDeadlines:
 
     def _set_next(self) -> None:
         self._ends_next = min(map(self._ends, self._waiting), default=inf)
-        self._due_next = min(map(self._due, self._waiting - self._overdue), default=inf)
+        ranks = {self._pace.rank_of[worker] for worker in self._waiting - self._overdue}
+        self._due_next = min(map(self._due, ranks), default=inf)
 
-    def _prompt(self, worker: int) -> float:
-        return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._most_work[self._pace.rank_of[worker]]))
+    def _prompt(self, rank: int) -> float:
+        return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._most_work[rank]))
 
     def _ends(self, worker: int) -> float:
         spared = 0.0 if self._pace.is_often_late(worker) else min(self._pace.ceiling, SPARED)
-        began = self._asked.get(worker, self._since[self._pace.rank_of[worker]])
-        return began + max(spared, self._pace.patience(worker, self._prompt(worker)))
+        rank = self._pace.rank_of[worker]
+        began = self._asked.get(worker, self._since[rank])
+        return began + max(spared, self._pace.patience(worker, self._prompt(rank)))
 
-    def _due(self, worker: int) -> float:
+    def _due(self, rank: int) -> float:
         if not self._replaceable:
             return inf
-        rank = self._pace.rank_of[worker]
         return self._since[rank] + max(FLOOR, self._brisk * self._work[rank])

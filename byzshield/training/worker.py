@@ -111,16 +111,17 @@ class Worker:
         gradient = self._computer(self.step, file)
         self._seconds += self._computer.seconds - before
         self._computed += 1
-        messages_out: list[Message] = []
+        frames: list[Frame] = []
         voted = file in self._gradients  # and it is computed again for the adversary
         if holders := [*(() if voted else self._holders.get(file, ())), *self._requested.pop(file, ())]:
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
                 if self._code is None:
-                    messages_out += self._to_server(self._vote(worker, file, gradient, joined))
+                    frames += self._vote(worker, file, gradient, joined)
                 else:
-                    messages_out += self._to_server(self._combination(worker, self._code, self._gradients.get))
+                    frames += self._combination(worker, self._code, self._gradients.get)
+        messages_out = self._to_server(frames)
         if self.adversary is not None and file not in self._known:
             self.adversary.learn(file, gradient)
             messages_out += self._send_forged(self.adversary.take_fresh())

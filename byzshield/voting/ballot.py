@@ -38,6 +38,8 @@ class Ballot(Generic[V]):
         self.majority = len(self.voters) // 2 + 1 if threshold is None else threshold
         self.winner: V | None = None
         self.votes: dict[int, V] = {}
+        self.most = 0
+        """The largest number of equal votes."""
         self._counts: dict[V, int] = {}  # equal votes
         self._silent: set[int] = set(self.voters)
         self._counted_at_end = counted_at_end
@@ -53,9 +55,11 @@ class Ballot(Generic[V]):
         if worker in self.votes:
             raise FrameError(f"worker {worker} voted twice on a file")
         self.votes[worker] = value
-        self._counts[value] = self._counts.get(value, 0) + 1
+        self._counts[value] = equal = self._counts.get(value, 0) + 1
+        if equal > self.most:
+            self.most = equal
         self._silent.discard(worker)
-        if self.winner is None and not self._counted_at_end and self._counts[value] >= self.majority:
+        if self.winner is None and not self._counted_at_end and equal >= self.majority:
             self.winner = value
             return True
         return False
@@ -96,6 +100,7 @@ class Ballot(Generic[V]):
             self._counts[vote] -= 1
             if not self._counts[vote]:
                 del self._counts[vote]
+            self.most = max(self._counts.values(), default=0)
         if self.winner is None or self._counts.get(self.winner, 0) >= self.majority:
             return False
         self.winner = None
@@ -120,11 +125,6 @@ class Ballot(Generic[V]):
     def disputed(self) -> bool:
         """Whether not all votes are equal."""
         return len(self._counts) > 1
-
-    @property
-    def most(self) -> int:
-        """The largest number of equal votes."""
-        return max(self._counts.values(), default=0)
 
     def supporters_of(self, value: V) -> list[int]:
         """Workers that voted for `value`, ascending."""

@@ -1,7 +1,9 @@
 """Memory that is used again once nobody refers to it."""
 
 import numpy as np
+import pytest
 
+from byzshield import reuse
 from byzshield.reuse import Reused
 
 
@@ -44,3 +46,15 @@ def test_a_buffer_that_is_too_small_gives_its_place_to_a_larger_one() -> None:
     address = id(larger)
     del larger
     assert id(buffers.take(4)) == address
+
+
+def test_finding_a_free_buffer_costs_no_more_where_many_are_kept_and_let_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffers = Reused(bytearray, most=100)
+    held = [buffers.take(8) for _ in range(100)]
+    held.clear()
+    looked_at: list[int] = []
+    original = reuse._references
+    monkeypatch.setattr(reuse, "_references", lambda kept, index: looked_at.append(index) or original(kept, index))  # type: ignore[func-returns-value]
+    held = [buffers.take(8) for _ in range(100)]
+    assert len({id(buffer) for buffer in held}) == 100
+    assert len(looked_at) <= 200
