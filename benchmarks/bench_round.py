@@ -4,7 +4,8 @@
 
 K = 15 workers, MOLS l = 5, r = 3, on 16, 4 and 3 ranks; digest and full exchange, with and without an attack (ALIE, q = 3, worst
 set). The bound computes only the gradients that decide all files, 50 a step, one rank's as the other's without waiting for each
-other. All of a preset runs on one machine, one after the other; nothing else should.
+other; it is measured before each job, since machines change their speed. All of a preset runs one after the other;
+nothing else should.
 """
 
 import argparse
@@ -74,10 +75,10 @@ def _measure(preset: str, winners_mib: int | None) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for ranks in chosen["ranks"]:
-            bound = _bound(_config(chosen, folder, num_byzantine=0, exchange="digest"), ranks, Path(folder))
             for exchange in chosen["exchanges"]:
                 for num_byzantine in chosen["attacked"]:
                     config = _config(chosen, folder, num_byzantine=num_byzantine, exchange=exchange)
+                    bound = _bound(_config(chosen, folder, num_byzantine=0, exchange="digest"), ranks, Path(folder))
                     row = {"ranks": ranks, "exchange": exchange, "num_byzantine": num_byzantine, "bound_seconds": bound}
                     rows.append(row | _job(config, ranks, Path(folder), bound, interpreter))
                     print(

@@ -22,6 +22,7 @@ MOST_WAITING: Final = 8  # messages that a rank may leave untaken before it gets
 SLACK: Final = 16
 SLACK_BYTES: Final = 64 << 20
 MOST_STEPS: Final = MOST_WAITING + 2
+LOOK_UP_EVERY: Final = 64  # messages that are read one after the other, before the server looks who is late
 
 
 class Patience:
@@ -77,7 +78,7 @@ def run_round(
                 endpoint.send(message)
 
     send(server.open_round(time.monotonic()))
-    backoff = Backoff()
+    backoff, read_on = Backoff(), 0
     while not server.round_done:
         packet = endpoint.receive(server.accepts.message_bytes)
         now = time.monotonic()
@@ -89,10 +90,12 @@ def run_round(
                 endpoint.cut_off(rank, f"a message of it has not come to its end within {patience.seconds:g} s")
             for rank, reason in list(endpoint.lost().items()):
                 send(server.lose(rank, now, reason))
-        deadline = server.next_deadline()
-        # What has come is read first, or a flood would make the others late; but no rank can send for ever without being cut off.
-        if deadline is not None and now >= deadline + (0.0 if packet is None else patience.seconds):
-            send(server.tick(now))
+        read_on = 0 if packet is None else read_on + 1
+        if read_on % LOOK_UP_EVERY == 0:
+            # What has come is read first, or a flood would make the others late; but who sends for ever is cut off.
+            deadline = server.next_deadline()
+            if deadline is not None and now >= deadline + (0.0 if packet is None else patience.seconds):
+                send(server.tick(now))
         if packet is None and (server.busy or server.idle_checks):  # it checks files while it would wait
             send(server.work(now) if server.busy else server.check_past(now))
             patience.resume(time.monotonic())
