@@ -56,9 +56,10 @@ class Builder(Combination):
         if idle := self.steps % accumulate:
             LOG.warning("the last %d of %d steps make no update: optimizer.accumulate is %d", idle, self.steps, accumulate)
         coded = self.code is not None
+        state = self.training_state(model)
         require_memory(self, SERVER_RANK)
         server = ParameterServer(
-            state=self.training_state(model),
+            state=state,
             pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
             assignment=baseline(num_workers=self.assignment.num_workers) if coded else self.assignment,
             rank_of=self.rank_of,
