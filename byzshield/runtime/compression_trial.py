@@ -5,9 +5,9 @@ from typing import Final
 
 __all__ = ["CompressionTrial"]
 
-ORDER: Final = (False, True, True, False, False, True, True, False)  # so that what drifts falls on both alike
-HELD: Final = 31 * len(ORDER)  # steps between two trials
-WORTH: Final = 0.97  # of the time without, for which the work of compressing is taken on
+ORDER: Final = 4 * (False, True, True, False)  # so that what drifts falls on both alike
+HELD: Final = 15 * len(ORDER)  # steps between two trials
+WORTH: Final = 0.98  # of the time without, for which the work of compressing is taken on
 
 
 class CompressionTrial:
