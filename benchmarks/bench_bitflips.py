@@ -12,7 +12,7 @@ import argparse
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import sqrt
@@ -112,8 +112,8 @@ class FaultyComputer:
     def seconds(self) -> float:
         return self.computer.seconds
 
-    def load(self, parameters: Float32) -> None:
-        self.computer.load(parameters)
+    def load_by(self, write: Callable[[Float32], None]) -> None:
+        self.computer.load_by(write)
 
     def __call__(self, step: int, file: int) -> Float32:
         right = self.computer(step, file)

@@ -67,6 +67,13 @@ class FlatModel:
         """Sets the parameters from `vector`, float32 [p]."""
         self.parameters.copy_(torch.from_numpy(vector))
 
+    def write_parameters(self, write: Callable[[Float32], None]) -> None:
+        """Sets the parameters to what `write` puts into an array, float32 [p], which on a CPU is where they are."""
+        vector = self.parameters_in_place()
+        write(vector)
+        if self._device.type != "cpu":
+            self.load_parameters(vector)
+
     def parameter_vector(self) -> Float32:
         """A copy of the parameters, float32 [p]."""
         return self.parameters_in_place().copy()

@@ -76,6 +76,10 @@ class GradientComputer:
         """Sets the parameters, float32 [p]."""
         self._model.load_parameters(parameters)
 
+    def load_by(self, write: Callable[[Float32], None]) -> None:
+        """Sets the parameters to what `write` puts into an array, float32 [p], without a copy of its own on a CPU."""
+        self._model.write_parameters(write)
+
     def __call__(self, step: int, file: int) -> Float32:
         """The gradient vector of `file` in `step`, float32 [d]."""
         began = self._clock()

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence, Set
+from functools import partial
 
 import numpy as np
 
@@ -62,7 +63,6 @@ class Worker:
         self._exchange = exchange
         self._code = code
         self.adversary = adversary
-        self._parameters = np.empty(computer.num_parameters, dtype=np.float32)
         self._byzantine: tuple[int, ...] = ()
         self._queue: OrderedDict[int, None] = OrderedDict()  # files to compute
         self._gradients: dict[int, Float32] = {}
@@ -129,8 +129,7 @@ class Worker:
         return messages_out
 
     def _begin(self, frame: Frame) -> None:
-        messages.read_vector(frame, self._parameters)
-        self._computer.load(self._parameters)
+        self._computer.load_by(partial(messages.read_vector, frame))
         self._encoder.follow(frame.chunk == 1)
         self._seconds = 0.0
         self.step, self._attempt = frame.step, frame.attempt

@@ -12,7 +12,7 @@ from byzshield.wire import Packet
 
 __all__ = ["Lane"]
 
-REUSED_BYTES: Final = range(1 << 16, 1 << 23)  # lengths of messages for which a buffer is worth keeping
+LEAST_REUSED: Final = 1 << 16  # bytes of a message for which a buffer is worth keeping
 
 
 class Lane:
@@ -73,7 +73,7 @@ class Lane:
             self._drain.take(message, num_bytes)
             self.taken += 1
             return Packet(source=self.rank, tag=tag, data=None, num_bytes=num_bytes)
-        buffer = self._buffers.take(num_bytes) if num_bytes in REUSED_BYTES else bytearray(num_bytes)
+        buffer = self._buffers.take(num_bytes) if num_bytes >= LEAST_REUSED else bytearray(num_bytes)
         data = memoryview(buffer)[:num_bytes]
         self._receiving = message.Irecv([data, MPI.BYTE]), Packet(source=self.rank, tag=tag, data=data, num_bytes=num_bytes)
         return self._complete()
