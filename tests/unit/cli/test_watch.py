@@ -63,10 +63,10 @@ def test_it_goes_on_until_the_run_ends_and_says_how(
     def job() -> None:
         with open(running.metrics, "a") as file:
             for step in (2, 3):
-                time.sleep(0.05)
+                time.sleep(0.3)
                 file.write(line(step, test_accuracy=step / 4))
                 file.flush()
-        time.sleep(0.05)
+        time.sleep(0.3)
         summary = {
             "status": "failed",
             "reason": "the model diverged",
