@@ -25,11 +25,14 @@ class Reused(Generic[B]):
     Args:
         make: makes a buffer of so many elements, which holds a reference to none but itself.
         most: how many are kept; further ones are made and forgotten.
+        least: elements from which on a buffer is kept; what is smaller comes from memory that the C library has at hand, sooner
+            than a look at those that are kept.
     """
 
-    def __init__(self, make: Callable[[int], B], *, most: int) -> None:
+    def __init__(self, make: Callable[[int], B], *, most: int, least: int = 0) -> None:
         self._make = make
         self._most = most
+        self._least = least
         self._kept: list[B] = []
         self._last = 0  # which one was handed out last
 
@@ -39,6 +42,8 @@ class Reused(Generic[B]):
         It looks first at the one that was handed out last, which may still be in a cache, and then at those behind it, which
         are free for longest where somebody keeps many and lets them go together; O(most) if all are in use.
         """
+        if size < self._least:
+            return self._make(size)
         small = -1
         for index in chain(range(self._last, len(self._kept)), range(self._last)):
             if _references(self._kept, index) == _ALONE:

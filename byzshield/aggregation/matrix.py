@@ -108,10 +108,11 @@ def non_finite_rows(rows: Matrix) -> tuple[int, ...]:
     return tuple(int(row) for row in suspects.nonzero()[0] if not np.isfinite(rows[row]).all())
 
 
-def keep_rows(rows: Matrix, dropped: tuple[int, ...]) -> Matrix:
-    """A copy of `rows` without those at the positions `dropped`."""
+def keep_rows(rows: Matrix, dropped: tuple[int, ...], *, in_place: bool = False) -> Matrix:
+    """`rows` without those at the positions `dropped`: a copy, or with `in_place` a part of `rows` that `move_up` has filled."""
     gone = set(dropped)
-    return rows[[row for row in range(len(rows)) if row not in gone]]
+    kept = [row for row in range(len(rows)) if row not in gone]
+    return move_up(rows, kept) if in_place else rows[kept]
 
 
 def move_up(rows: Matrix, kept: Sequence[int]) -> Matrix:

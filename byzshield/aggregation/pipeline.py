@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from byzshield.aggregation.contract import Aggregator, Matrix, PreAggregator
-from byzshield.aggregation.matrix import NonFiniteFound, bring, keep_rows, move_up, non_finite_rows, open_matrix
+from byzshield.aggregation.matrix import NonFiniteFound, bring, keep_rows, non_finite_rows, open_matrix
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError, TooFewRowsError
 
@@ -160,11 +160,8 @@ class Pipeline:
         self, rows: Matrix, dropped: tuple[int, ...], numbers: Sequence[int] | None, *, step: int, in_place: bool = False
     ) -> Matrix:
         pre, rule = self._chain(len(rows), dropped, numbers, step=step)
-        if dropped and in_place:
-            gone = set(dropped)
-            rows = move_up(rows, [row for row in range(len(rows)) if row not in gone])
-        elif dropped:
-            rows = keep_rows(rows, dropped)
+        if dropped:
+            rows = keep_rows(rows, dropped, in_place=in_place)
         for operation in pre:
             # The first operation looks for what is not finite before it writes, so that the rows can still be dropped.
             rows = operation._replaced(may_overwrite=in_place)._transform(rows)

@@ -15,7 +15,7 @@ __all__ = ["FlatModel"]
 
 LossOf = Callable[[nn.Module], torch.Tensor]
 MOST_KEPT = 1024  # vectors
-WORTH_KEEPING = 1 << 14  # elements; what is smaller comes from memory that the C library has at hand, sooner than a look at 1,024
+LEAST_KEPT = 1 << 14  # elements of a vector for which its memory is worth keeping
 
 
 class FlatModel:
@@ -45,7 +45,7 @@ class FlatModel:
         self.slices: dict[str, slice] = {}  # where each trainable parameter is, by its name and in this order
         self.parameters = torch.empty(self.num_parameters, device=self._device)
         self._trained = list(tensors.values())
-        self._vectors: Reused[Float32] = Reused(lambda size: np.empty(size, dtype=np.float32), most=MOST_KEPT)
+        self._vectors: Reused[Float32] = Reused(lambda size: np.empty(size, dtype=np.float32), most=MOST_KEPT, least=LEAST_KEPT)
         start = 0
         for name, tensor in tensors.items():
             part = self.slices[name] = slice(start, start + tensor.numel())
@@ -95,7 +95,7 @@ class FlatModel:
         self.module.train()
         for layer in self._norms:
             layer.momentum = 1.0  # the running buffers then hold this batch's statistics, nothing else
-        vector = self._vectors.take(self.size) if self.size >= WORTH_KEEPING else np.empty(self.size, dtype=np.float32)
+        vector = self._vectors.take(self.size)
         target = torch.from_numpy(vector)[: self.num_parameters]
         gradients = target if self._device.type == "cpu" else torch.empty_like(self.parameters)
         gradients.zero_()

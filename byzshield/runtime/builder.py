@@ -31,14 +31,7 @@ LOG = get_logger(__name__)
 class Builder(Combination):
     """Builds the parts of a run, each once.
 
-    Each class that this one is made of knows only those below it: `Places`, `Task`, `Combination`.
-
-    Args:
-        config: the resolved run file.
-        num_ranks: processes, of which rank 0 is the server; 2 puts all workers into one other process.
-        witness: the worst-case workers, where the server has worked them out already.
-        objects: what a Python program has given in place of names.
-        local_rank: which of the processes on this host this one is, from 0.
+    Each class that this one is made of knows only those below it: `Places`, which says what it takes, `Task`, `Combination`.
     """
 
     def server(self) -> ParameterServer:

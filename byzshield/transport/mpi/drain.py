@@ -41,9 +41,8 @@ class Drain:
 
     def go_on(self) -> None:
         """Helps on what has not arrived whole."""
-        if self._unfinished:
-            for _ in range(min(AT_A_TIME, len(self._unfinished))):
-                self._keep_unless_done(self._unfinished.popleft())
+        for _ in range(min(AT_A_TIME, len(self._unfinished))):
+            self._keep_unless_done(self._unfinished.popleft())
 
     def _keep_unless_done(self, request: MPI.Request) -> None:
         try:

@@ -19,6 +19,7 @@ __all__ = ["MPIEndpoint"]
 
 UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
 MOST_BUFFERS: Final = 8  # of long messages that are kept for the next
+LEAST_KEPT: Final = 1 << 16  # bytes of a message for which a buffer is worth keeping
 MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched, beyond those there were when it was lost
 
 
@@ -39,7 +40,7 @@ class MPIEndpoint:
         self._lost: dict[int, str] = {}
         self._credit: dict[int, tuple[int, int]] = {}
         self._drain = Drain()
-        self._buffers = Reused(bytearray, most=MOST_BUFFERS)
+        self._buffers = Reused(bytearray, most=MOST_BUFFERS, least=LEAST_KEPT)
         self._own = self._over(self._comm)
         self._others: list[Arrivals] = []
         self._hears = False
@@ -114,7 +115,7 @@ class MPIEndpoint:
 
     def unfinished(self) -> dict[int, int]:
         """The ranks that are heard whose next message has begun to arrive, and how many each had sent before."""
-        return {lane.rank: lane.taken for lane in self._lanes if lane.heard and lane.unfinished}
+        return {rank: lane.taken for rank, lane in self._own.lanes.items() if lane.heard and lane.unfinished}
 
     def backlog(self, rank: int, *, beyond: int = 0) -> int:
         """Messages to `rank` that it has not taken, at the server; elsewhere, that MPI has not handed over yet."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from mpi4py import MPI
 
@@ -11,8 +11,6 @@ from byzshield.transport.mpi.drain import Drain
 from byzshield.wire import Packet
 
 __all__ = ["Lane"]
-
-LEAST_REUSED: Final = 1 << 16  # bytes of a message for which a buffer is worth keeping
 
 
 class Lane:
@@ -73,8 +71,7 @@ class Lane:
             self._drain.take(message, num_bytes)
             self.taken += 1
             return Packet(source=self.rank, tag=tag, data=None, num_bytes=num_bytes)
-        buffer = self._buffers.take(num_bytes) if num_bytes >= LEAST_REUSED else bytearray(num_bytes)
-        data = memoryview(buffer)[:num_bytes]
+        data = memoryview(self._buffers.take(num_bytes))[:num_bytes]
         self._receiving = message.Irecv([data, MPI.BYTE]), Packet(source=self.rank, tag=tag, data=data, num_bytes=num_bytes)
         return self._complete()
 
