@@ -66,11 +66,12 @@ def own_tmpdir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def threads_are_restored() -> Iterator[None]:
-    """A run sets torch's thread count; the next test must not feel it."""
-    before = torch.get_num_threads()
+def process_is_restored() -> Iterator[None]:
+    """A run sets torch's thread count, a test changes its folder; the next test must not feel it."""
+    threads, folder = torch.get_num_threads(), Path.cwd()
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
+    os.chdir(folder)
 
 
 @pytest.fixture

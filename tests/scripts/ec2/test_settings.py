@@ -158,8 +158,8 @@ def test_the_examples_are_good_configurations(python: str, path: Path) -> None:
         "from __future__ import print_function, unicode_literals",
         "import json, sys",
         "sys.path.insert(0, sys.argv[1])",
-        "import settings",
-        f"example = settings.read('configs/clusters/{path.name}')",
+        "import console, settings",
+        "example = settings.read(*console.words_of(sys.argv[2:]))",
         "print(json.dumps([example.name, example.job.run_file, example.job.flags, example.image]))",
     )
     result = subprocess.run(

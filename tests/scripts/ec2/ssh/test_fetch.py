@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,8 @@ def test_links_and_special_files_stay_where_they_are(laptop: Laptop, output: Pat
     (runs / "folder").symlink_to(secret)
     (runs / "dangling").symlink_to("nowhere")
     os.mkfifo(runs / "pipe")
-    with socket.socket(socket.AF_UNIX) as listener:
-        os.chdir(runs)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as listener, chdir(runs):  # a socket's path must be short
         listener.bind("socket")
-        os.chdir(laptop.project)
     os.link(runs / "good", runs / "second-name")
     result = laptop.run("fetch", "--output", str(output))
     assert result.returncode == 1
