@@ -1,9 +1,11 @@
 """The primitives for numpy arrays: they cut the columns into pieces and run the compiled loops over them."""
 
 from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from byzshield.aggregation.kernels import order_statistics, sums
 from byzshield.aggregation.kernels.columns import blocks, over_columns
@@ -11,10 +13,16 @@ from byzshield.aggregation.kernels.scaling import squaring_factor
 from byzshield.aggregation.kernels.sorting_networks import selection_network, sorting_network
 from byzshield.aggregation.matrix import Matrix, NonFiniteFound
 from byzshield.arrays import Float64
+from byzshield.reuse import Reused
 
 __all__ = ["PANEL", "combine", "gram", "mix", "norms", "squared_distances"]
 
 PANEL = 1 << 17  # columns whose sum is taken by one thread
+MOST_VECTORS: Final = 2  # results that are kept for the next: fresh pages cost more than what is written to them
+LEAST_KEPT: Final = 1 << 22  # bytes of a result that is worth keeping
+
+_vectors: Reused[NDArray[np.uint8]] = Reused(lambda size: np.empty(size, np.uint8), most=MOST_VECTORS, least=LEAST_KEPT)
+_vectors_lock = Lock()
 
 
 def combine(rows: Matrix, *, center: str, trim: int = 0, kept: int | None = None, index: Sequence[int] | None = None) -> Matrix:
@@ -28,7 +36,7 @@ def combine(rows: Matrix, *, center: str, trim: int = 0, kept: int | None = None
     n, d = len(offsets), rows.shape[1]
     median = center == "median"
     network = selection_network(n, ((n - 1) // 2, n // 2)) if median and kept is None else sorting_network(n)
-    out = np.empty(d, rows.dtype)
+    out = _vector(d, rows.dtype)
 
     def piece(start: int, stop: int) -> None:
         if not order_statistics.combine(flat, offsets, start, stop, network, median, trim, kept or 0, out):
@@ -91,8 +99,10 @@ def mix(rows: Matrix, weights: Float64, divisors: Float64, *, in_place: bool = F
         (nonzero,) = weights[line].nonzero()
         chosen[line, : len(nonzero)] = nonzero
         amounts[line, : len(nonzero)] = weights[line, nonzero]
-    reused = in_place and m <= len(rows) and rows.dtype == np.float32 and np.shares_memory(flat[:1], rows[:1, :1])
-    out = rows[:m] if reused else np.empty((m, d), rows.dtype)
+    if in_place and m <= len(rows) and rows.dtype == np.float32 and np.shares_memory(flat[:1], rows[:1, :1]):
+        out = rows[:m]
+    else:
+        out = _vector(d, rows.dtype)[None] if m == 1 else np.empty((m, d), rows.dtype)
     lines, places = _flat(out, writeable=True)
 
     def run(amounts: Float64, divisors: Float64) -> None:
@@ -116,6 +126,13 @@ def _flat(rows: Matrix, *, writeable: bool = False) -> tuple[Matrix, NDArray[np.
     length = (n - 1) * step + d
     flat = np.lib.stride_tricks.as_strided(rows, shape=(length,), strides=(rows.itemsize,), writeable=writeable)
     return flat, np.arange(n, dtype=np.int64) * step
+
+
+def _vector(d: int, dtype: DTypeLike) -> NDArray[Any]:
+    """[d], which holds anything, in the memory of one that nobody refers to any more."""
+    size = d * np.dtype(dtype).itemsize
+    with _vectors_lock:
+        return _vectors.take(size)[:size].view(dtype)
 
 
 def _read_only(vector: Matrix) -> Matrix:

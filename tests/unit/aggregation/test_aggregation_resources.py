@@ -75,6 +75,18 @@ def test_mixing_needs_no_array_of_size_n_n_d():
     assert peak - result.nbytes < 8 * 2**20
 
 
+@pytest.mark.parametrize("name", ["median", "multi_krum"])
+def test_a_long_result_takes_the_memory_of_one_that_nobody_has_any_more(name):
+    x = np.random.default_rng(0).standard_normal((4, cpu.LEAST_KEPT // 4), dtype=np.float32)
+    rule = AGGREGATORS.get(name)(num_corrupted=0)
+    results = [rule(x), rule(-x)]
+    assert not np.shares_memory(*results)
+    np.testing.assert_array_equal(results[1], -results[0])
+    addresses = {result.ctypes.data for result in results}
+    del results
+    assert {result.ctypes.data for result in (rule(x), rule(x))} == addresses
+
+
 def test_importing_the_package_and_the_mean_load_neither_numba_nor_torch():
     program = (
         "import sys, numpy as np; from byzshield.aggregation import AGGREGATORS, Mean, Pipeline, describe;"
