@@ -277,7 +277,8 @@ def test_what_a_killed_mpirun_leaves_keeps_none_with_its_process_id_from_startin
     environment = {**mpi_environment, "TMPDIR": str(tmp_path)}
     words = [MPIRUN, "-n", "1", "cat"]  # which ends with mpirun, whose input it reads
     with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
-        assert killed.stdin is not None and killed.stdout is not None
+        assert killed.stdin is not None
+        assert killed.stdout is not None
         killed.stdin.write("started\n")
         killed.stdin.flush()
         assert killed.stdout.readline() == "started\n"
