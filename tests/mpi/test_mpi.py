@@ -275,19 +275,18 @@ def test_what_a_killed_mpirun_leaves_keeps_none_with_its_process_id_from_startin
     tmp_path: Path, mpi_environment: dict[str, str]
 ) -> None:
     environment = {**mpi_environment, "TMPDIR": str(tmp_path)}
-    words = [MPIRUN, "-n", "1", "cat"]  # which ends with mpirun, whose input it reads
+    started = "from mpi4py import MPI; import os, sys; print('started', flush=True)"
+    words = [MPIRUN, "-n", "1", sys.executable, "-c", f"{started}; sys.stdin.read(); os._exit(1)"]  # it ends with mpirun's input
     with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
-        assert killed.stdin is not None
         assert killed.stdout is not None
-        killed.stdin.write("started\n")
-        killed.stdin.flush()
         assert killed.stdout.readline() == "started\n"
         killed.kill()
     (left,) = tmp_path.iterdir()
     same_process_id = 'cd "$TMPDIR" && mv "$1" "${1/$2/$$}" && exec "${@:3}"'
-    command = ["bash", "-c", same_process_id, "bash", left.name, str(killed.pid), MPIRUN, "-n", "1", "echo", "again"]
+    again = [MPIRUN, "-n", "1", sys.executable, "-c", started]
+    command = ["bash", "-c", same_process_id, "bash", left.name, str(killed.pid), *again]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "again\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
     assert not list(tmp_path.iterdir())
 
 
