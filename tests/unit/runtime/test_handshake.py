@@ -56,9 +56,9 @@ def test_those_that_differ_hang_or_send_garbage_are_named() -> None:
 def test_a_line_says_which_host_differs_in_what_and_what_to_change(
     differing: dict[str, str], said: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("byzshield"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("byzshield"), "propagate", True)  # the command line may have ended that
     greet(in_process(6), dict.fromkeys((1, 3, 4), OWN) | {rank: {**OWN, **differing, "host": "worker2"} for rank in (2, 5)})
-    assert caplog.messages == [f"ranks 2, 5 on 'worker2' {said}"]
+    assert set(caplog.messages) == {f"ranks 2, 5 on 'worker2' {said}"}
 
 
 def test_the_versions_on_which_the_bits_depend_are_compared(tiny_run: Callable[..., RunConfig]) -> None:
