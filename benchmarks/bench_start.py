@@ -8,6 +8,7 @@ its environment and output and waits. The last shows that Open MPI takes a fork 
 """
 
 import argparse
+import compileall
 import json
 import os
 import socket
@@ -35,6 +36,7 @@ def main() -> None:
     if arguments.rank is not None:
         {"phases": lambda: _phases(arguments.run_file), "import": _import_and_meet, "fork": _fork_and_meet}[arguments.rank]()
         return
+    compileall.compile_dir(REPOSITORY / "byzshield", quiet=1)  # as the first start of a job does, unless it may not write
     phases, _, _ = _job("phases", arguments.run_file, arguments.ranks)
     document: dict[str, Any] = {
         "ranks": arguments.ranks,
@@ -61,6 +63,7 @@ def _phases(run_file: Path) -> None:
 
     done("torch")
     import byzshield.cli.main
+    import byzshield.cli.train
     from byzshield.runtime import Builder, train_mpi
 
     done("byzshield")
@@ -80,7 +83,7 @@ def _phases(run_file: Path) -> None:
     done("first gradient")
     builder.computer(1, 0)
     done("second gradient")
-    assert all((torch, train_mpi, byzshield.cli.main))
+    assert all((torch, train_mpi, byzshield.cli.train))
     print(json.dumps(times), flush=True)
 
 

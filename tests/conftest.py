@@ -52,11 +52,7 @@ def tiny_run(tmp_path: Path) -> Callable[..., RunConfig]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_tmpdir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """All that is started has a TMPDIR of this session.
-
-    An mpirun that is killed leaves TMPDIR/ompi.PID, and one that has its process id later refuses to start: "The PMIx server's
-    listener thread failed to start".
-    """
+    """All that is started has a TMPDIR of this session, with which goes what killed processes leave, such as TMPDIR/ompi.PID."""
     folder = tmp_path_factory.getbasetemp() / "t"  # a short name: there may be sockets in it
     folder.mkdir()
     tempfile.gettempdir()  # which this process goes by from now on: others may look into its folder

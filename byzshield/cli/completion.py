@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
+from byzshield.cli.commands import COMMANDS, add_parsers
 from byzshield.cli.completion_scripts import SCRIPTS, Command, Offer, Settings
 from byzshield.cli.detox_run_file import APPROACHES, DATASETS, DETOX_ATTACKS, ERR_MODES, NETWORKS, RULES, SELECTIONS
 from byzshield.cli.listing import registry_of
@@ -46,20 +47,21 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "completion",
-        help="completion of these commands in bash, zsh or fish",
         description="Prints a script that completes commands, options, names of components, run files, and keys after --set. All "
         "names are in the script, so that completing starts no program.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=sorted(SCRIPTS), metavar="SHELL", help=", ".join(sorted(SCRIPTS)))
-    parser.set_defaults(run=run, commands=subparsers.choices)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
-    names = Command(options={"--help": None, "--version": None}, operands=Offer(words=tuple(arguments.commands)))
-    commands = {"": names, **dict(_commands(arguments.commands))}
+    subparsers: Any = argparse.ArgumentParser().add_subparsers()
+    add_parsers(subparsers, COMMANDS)
+    names = Command(options={"--help": None, "--version": None}, operands=Offer(words=tuple(COMMANDS)))
+    commands = {"": names, **dict(_commands(subparsers.choices))}
     print(SCRIPTS[arguments.shell](commands, _settings()), end="")
     return 0
 

@@ -9,7 +9,7 @@ __all__ = ["add_parser"]
 
 def add_parser(subparsers: Any) -> None:
     """Adds the command."""
-    parser = subparsers.add_parser("data", help="prepare a data set", description="Prepares data sets before a job needs them.")
+    parser = subparsers.add_parser("data", description="Prepares data sets before a job needs them.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     prepare = actions.add_parser(
         "prepare",

@@ -26,7 +26,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "detox",
-        help="run a job by the flags of the published DETOX and ByzShield code",
         usage="byzshield detox --approach NAME [FLAG ...] [--dry-run]",
         description="Runs the job that these flags mean in the published DETOX and ByzShield code: this rank's part of it under "
         "mpirun, or else all of it in this process. docs/from_byzshield.md says what differs.",

@@ -41,7 +41,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "distortion",
-        help="how many files q Byzantine workers can corrupt at worst, with a proof and a witness",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

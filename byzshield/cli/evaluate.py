@@ -35,7 +35,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="test accuracy of each checkpoint of a run",
         description="Prints step, test accuracy (top-1 and top-5) and test loss of each checkpoint in DIR: a run's folder, or "
         "one with files model_step_N of the published DETOX and ByzShield code, whose network and data set have to be named.",
         epilog="example: byzshield evaluate runs/quickstart",

@@ -20,7 +20,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "export",
-        help="the trained weights alone, for other programs",
         description=DESCRIPTION,
         epilog="example: byzshield export runs/quickstart --format safetensors",
         formatter_class=argparse.RawDescriptionHelpFormatter,

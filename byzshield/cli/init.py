@@ -20,7 +20,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "init",
-        help="a run file, a model and data of your own, to start from",
         description="Writes a run file with comments, a model, a data set and their tests into a new folder. They run as they "
         "are, from whatever folder; docs/own_components.md says what else can be your own.",
         epilog="example: byzshield init mine && byzshield simulate mine/run.toml",

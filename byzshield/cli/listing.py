@@ -16,7 +16,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "list",
-        help="what a run file can name",
         description="Lists what a run file can name, with its keywords and defaults. Your own component is named module:Class.",
         epilog="example: byzshield list attacks",
     )

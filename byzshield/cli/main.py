@@ -15,25 +15,7 @@ from typing import NoReturn
 
 import byzshield
 from byzshield import log
-from byzshield.cli import (
-    completion,
-    data,
-    detox,
-    distortion,
-    doctor,
-    evaluate,
-    export,
-    init,
-    listing,
-    placement,
-    plan,
-    report,
-    simulate,
-    sweep,
-    train,
-    verify,
-    watch,
-)
+from byzshield.cli.commands import add_parsers
 from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped, StorageError
 from byzshield.storage import write_text
 
@@ -41,11 +23,6 @@ __all__ = ["entry_point", "main"]
 
 GRACE_SECONDS = 15.0
 RANK = os.environ.get("PMIX_RANK", "0")  # set by mpirun, and by srun --mpi=pmix
-COMMANDS = (
-    *(init, placement, distortion, plan),
-    *(train, simulate, sweep, watch, evaluate, verify, report, export),
-    *(doctor, listing, data, detox, completion),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"byzshield {byzshield.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_parser(subparsers)
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    add_parsers(subparsers, words[:1])  # options before the command end the program
+    arguments = parser.parse_args(words)
     log.configure(arguments.command)
     signal.signal(signal.SIGTERM, _end)
     status = _run(arguments)

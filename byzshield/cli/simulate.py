@@ -14,7 +14,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "simulate",
-        help="run a job in this process, without MPI",
         description="Runs the server and all workers of a run file in this process. Every file is computed once, and the weights "
         "equal those of the MPI job bit for bit.",
         epilog="example: byzshield simulate configs/runs/quickstart.toml --set attack.num_byzantine=5",

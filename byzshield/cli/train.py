@@ -17,7 +17,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "train",
-        help="run a job under mpirun",
         description="Runs one rank of a distributed job: the server at rank 0, workers elsewhere. With fewer ranks than "
         "workers + 1, a rank hosts several workers and computes a file that they share once.",
         epilog="example: mpirun -n 16 python -m mpi4py -m byzshield train configs/runs/quickstart.toml",

@@ -22,7 +22,6 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "verify",
-        help="recompute a run, or a part of it, and compare with its record",
         description="Checks the chain of record.jsonl and the weights of all checkpoints, and recomputes files of the run from "
         "its run file and checkpoints: all of them, a random share, or one. Weights are in checkpoints alone, so a file costs "
         "all files of the steps between the checkpoint before it and its own. Exits with 1 if anything is not as recorded. It "

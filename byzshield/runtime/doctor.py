@@ -30,6 +30,7 @@ PROBE: Final = Acceptance({Kind.PARAMETERS: 4 * PROBE_ELEMENTS, Kind.STOP: 0})
 ROUND_TRIPS: Final = 3
 UNDER_ULFM: Final = "is lost, and training goes on (--with-ft ulfm)"
 WITHOUT_ULFM: Final = "ends the job, which --resume continues (mpirun --with-ft ulfm goes on without it)"
+LEFT: Final = "an mpirun with that process id will not start: source scripts/lib/mpi_env.sh or set PRTE_MCA_pmix_tool_support=0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,9 @@ def examine(of_ranks: Mapping[int, dict[str, Any]], builder: Builder | None) -> 
         yield Finding(topic="a rank that dies", value=UNDER_ULFM if first["survives"] else WITHOUT_ULFM)
         yield _descriptors(first, len(of_ranks))
     yield from _memory(of_ranks.values(), for_run=builder is not None)
+    if left := first["left by mpirun"]:
+        more = f" and {len(left) - 1} like it" if len(left) > 1 else ""
+        yield Finding(topic="left by mpirun", value=f"{left[0]}{more}; {LEFT}")
 
 
 def examine_ranks(endpoint: Endpoint, own: dict[str, Any], *, timeout: float) -> tuple[dict[int, dict[str, Any]], list[Finding]]:

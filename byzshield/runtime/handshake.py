@@ -1,5 +1,6 @@
 """Before training: does every worker run the same software, configuration and arithmetic as the server?"""
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +24,18 @@ LOG = get_logger(__name__)
 MOST_MESSAGES: Final = 1024  # from one rank before training
 MOST_BYTES: Final = 64 << 20
 PROBE_SCALE: Final = np.float32(0.02)  # of the probe's parameters
+OTHER_GRADIENT: Final = "another probe gradient"
+DIGESTS: Final = {"configuration": "another configuration", "probe gradient": OTHER_GRADIENT}
+SAME_VERSIONS: Final = "install the same versions on all hosts"
+SAME_RUN_FILE: Final = "start all ranks with the same run file"
+CURES: Final = {  # what a fact says is often the reason for what those after it say
+    "byzshield": SAME_VERSIONS,
+    "torch": SAME_VERSIONS,
+    "numpy": SAME_VERSIONS,
+    "threads": SAME_RUN_FILE,
+    "configuration": SAME_RUN_FILE,
+    "probe gradient": "use hosts with the same kind of processor",
+}
 
 
 def facts(config: RunConfig, computer: GradientComputer) -> dict[str, Any]:
@@ -58,7 +71,7 @@ def greet_workers(
     for rank in ranks:
         endpoint.grant(rank, MOST_MESSAGES, MOST_BYTES)
         endpoint.send(news.to(rank))
-    waiting, wrong = set(ranks), dict[int, str]()
+    waiting, wrong, hosts = set(ranks), dict[int, str](), dict[int, str]()
     accepts = messages.accepted_on_arrival()
     ends = time.monotonic() + timeout
     backoff = Backoff()
@@ -75,18 +88,32 @@ def greet_workers(
         except FrameError as error:
             wrong[packet.source] = str(error)
             continue
-        differing = [
-            f"{key} {theirs.get(key)!r:.80} instead of {value!r}" for key, value in own.items() if theirs.get(key) != value
-        ]
-        if differing:
-            wrong[packet.source] = "; ".join(differing)
+        if reason := _difference(own, theirs):
+            wrong[packet.source], hosts[packet.source] = reason, f" on {theirs.get('host')!r:.80}"
     wrong |= dict.fromkeys(sorted(waiting), f"no greeting within {timeout:g} s")
-    for rank, reason in sorted(wrong.items()):
-        LOG.warning("rank %d differs from the server, and may lose every vote: %s", rank, reason)
+    _warn(wrong, hosts)
     if 2 * len(wrong) > len(ranks):
         first = min(wrong)
-        raise HandshakeError(f"{len(wrong)} of {len(ranks)} ranks differ from the server; rank {first}: {wrong[first]}")
+        said = f"rank {first}{hosts.get(first, '')}: {wrong[first]}"
+        raise HandshakeError(f"{len(wrong)} of {len(ranks)} ranks differ from the server; {said}")
     return wrong
+
+
+def _difference(own: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """What a rank tells otherwise than the server, and what to change; empty if nothing."""
+    said = {key: f"{key} {theirs.get(key)!r:.80} instead of {value!r}" for key, value in own.items() if theirs.get(key) != value}
+    said |= {key: words for key, words in DIGESTS.items() if key in said}
+    return f"{'; '.join(said.values())}; {CURES[next(iter(said))]}" if said else ""
+
+
+def _warn(wrong: dict[int, str], hosts: dict[int, str]) -> None:
+    """A line for all ranks of a host with which the same is wrong."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for rank, reason in sorted(wrong.items()):
+        alike.setdefault((hosts.get(rank, ""), reason), []).append(str(rank))
+    for (host, reason), ranks in alike.items():
+        will = "will" if OTHER_GRADIENT in reason else "may"
+        LOG.warning("rank%s %s%s %s lose every vote: %s", "s" * (len(ranks) > 1), ", ".join(ranks), host, will, reason)
 
 
 def greet_server(endpoint: Endpoint, worker: int, own: Callable[[], dict[str, Any]], *, timeout: float) -> dict[str, Any]:
@@ -95,7 +122,7 @@ def greet_server(endpoint: Endpoint, worker: int, own: Callable[[], dict[str, An
     Raises:
         HandshakeError: the server stays silent.
     """
-    endpoint.send(messages.hello(worker, own()).to(SERVER_RANK))
+    endpoint.send(messages.hello(worker, {"host": socket.gethostname(), **own()}).to(SERVER_RANK))
     accepts = messages.accepted_as_welcome()
     ends = time.monotonic() + timeout
     backoff = Backoff()

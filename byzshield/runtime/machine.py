@@ -3,6 +3,8 @@
 import os
 import platform
 import socket
+import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -40,7 +42,18 @@ def machine_facts() -> dict[str, Any]:
         "memory": available_memory(),
         "survives": os.environ.get("OMPI_MCA_mpi_ft_enable") == "1",  # noqa: SIM112 - as mpirun spells it
         "open files": raise_open_files(),
+        "left by mpirun": sorted(_left_by_mpirun()),
     }
+
+
+def _left_by_mpirun() -> Iterator[str]:
+    """Folders of killed mpiruns and of their daemons, each of which keeps the next with the same process id from starting."""
+    if os.environ.get("PRTE_MCA_pmix_tool_support") == "0":  # noqa: SIM112 - then it does not
+        return
+    for path in Path(tempfile.gettempdir()).glob("*/pmix.*.tool"):
+        process = path.parent.suffix.removeprefix(".")
+        if process.isdecimal() and not Path("/proc", process).exists():
+            yield str(path.parent)
 
 
 def _versions(*packages: str) -> dict[str, str]:

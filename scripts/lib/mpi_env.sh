@@ -13,3 +13,6 @@ export MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 # Open MPI's one-sided transport over libfabric sleeps for a second at each start, and all that is sent here is two-sided.
 export OMPI_MCA_btl="${OMPI_MCA_btl:-^ofi}"
+# A debugger could attach to mpirun by files in the folder TMPDIR/ompi.PID (prted.PID on other hosts). When one is killed by force they
+# stay, and the next with the same process id, in a container perhaps soon, would not start: "The PMIx server's listener thread failed".
+export PRTE_MCA_pmix_tool_support="${PRTE_MCA_pmix_tool_support:-0}"

@@ -271,6 +271,25 @@ def test_pickling_over_mpi_is_switched_off(mpi_environment: dict[str, str]) -> N
     assert "pickling over MPI is switched off" in done.stderr
 
 
+def test_what_a_killed_mpirun_leaves_keeps_none_with_its_process_id_from_starting(
+    tmp_path: Path, mpi_environment: dict[str, str]
+) -> None:
+    environment = {**mpi_environment, "TMPDIR": str(tmp_path)}
+    started = "from mpi4py import MPI; import os, sys; print('started', flush=True)"
+    words = [MPIRUN, "-n", "1", sys.executable, "-c", f"{started}; sys.stdin.read(); os._exit(1)"]  # it ends with mpirun's input
+    with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "started\n"
+        killed.kill()
+    (left,) = tmp_path.iterdir()
+    same_process_id = 'cd "$TMPDIR" && mv "$1" "${1/$2/$$}" && exec "${@:3}"'
+    again = [MPIRUN, "-n", "1", sys.executable, "-c", started]
+    command = ["bash", "-c", same_process_id, "bash", left.name, str(killed.pid), *again]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_rank_knows_its_place_on_its_host(mpi_environment: dict[str, str]) -> None:
     done = mpirun(3, ["-c", "from byzshield.transport import mpi; print(mpi.local_rank())"], mpi_environment)
     assert sorted(done.stdout.split()) == ["0", "1", "2"]

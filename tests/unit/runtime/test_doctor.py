@@ -1,5 +1,7 @@
 """What the doctor makes of what processes tell of themselves."""
 
+import os
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,18 @@ def problems(of_ranks: dict[int, dict[str, Any]], builder: Builder | None = None
 
 def test_this_machine_is_fit() -> None:
     assert problems({0: MACHINE}) == {}
+
+
+def test_what_a_killed_mpirun_has_left_is_named_unless_it_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ompi.999999999", "prted.999999998", f"ompi.{os.getpid()}"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pmix.host.tool").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("PRTE_MCA_pmix_tool_support", raising=False)
+    (said,) = (finding.value for finding in examine({0: machine_facts()}, None) if finding.topic == "left by mpirun")
+    assert said.startswith(f"{tmp_path}/ompi.999999999 and 1 like it; an mpirun with that process id will not start: ")
+    monkeypatch.setenv("PRTE_MCA_pmix_tool_support", "0")
+    assert "left by mpirun" not in {finding.topic for finding in examine({0: machine_facts()}, None)}
 
 
 def test_a_run_that_is_possible_is_fit(tiny_run: Maker) -> None:
