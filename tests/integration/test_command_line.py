@@ -303,8 +303,9 @@ def test_a_dry_run_says_where_the_run_stands_and_starts_nothing(
         path.touch()
     assert main(words) == 0
     assert capsys.readouterr().out == facts + "step 120\n"
-    assert main([*words, "--set", "placement.replication=4"]) == 2
-    assert capsys.readouterr().out == ""
+    for impossible in ("placement.replication=4", "attack.num_byzantine=9", "attack.name=alie2", "aggregation.rule=medean"):
+        assert main([*words, "--set", impossible]) == 2
+        assert capsys.readouterr().out == ""
 
 
 def test_an_exit_file_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,8 @@ def test_a_dry_run_prints_the_run_file_of_the_run(
     printed = tmp_path / "run.toml"
     printed.write_text(capsys.readouterr().out)
     assert not (tmp_path / "job").exists()
+    assert detox("--dry-run", "--worker-fail", "9") == 2
+    assert "to see it fail, use --set aggregation.num_corrupted=12" in capsys.readouterr().err
     (tmp_path / "job").mkdir()  # as the published scripts do before they start
     assert detox() == 0
     assert load(printed, ["run.module_dir=here"]) == load(tmp_path / "job" / "config.toml", ["run.module_dir=here"])
