@@ -112,7 +112,7 @@ def test_the_published_codes_checkpoints_are_evaluated(
     assert main([*command, "--steps", "104::52"]) == 0
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["step 104", "step 156"]
     assert main([*command, "--steps", "156,208"]) == 2
-    assert "no checkpoint of step 208" in capsys.readouterr().err
+    assert "no checkpoint of step 208; it has those of 52, 104, 156; --watch waits for one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

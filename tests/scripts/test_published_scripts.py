@@ -65,6 +65,7 @@ def test_the_published_flags_start_an_mpi_job_that_computes_what_the_simulator_d
         ("evaluate_pytorch.sh", ["60", "3", "0.05"], "it takes PROJECT_INDEX Q LR GAMMA and perhaps LAST_STEP"),
         ("evaluate_pytorch.sh", ["60", "3", "0.05", "0.96"], "BYZSHIELD60/output_q_3_lr_0.05_gamma_0.96"),
         ("evaluate_pytorch.sh", ["--model-dir", "runs", "--eval-freq", "0"], "--eval-freq must be at least 1"),
+        ("evaluate_pytorch.sh", ["--model-dir", "runs", "--last-step", "8"], "--last-step 8 comes before the first evaluation"),
         ("evaluate_pytorch.sh", ["--last", "3"], "there is no flag --last"),
     ],
 )
