@@ -11,7 +11,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
     >>> suggestion("medain", ["mean", "median"]), suggestion("x", ["mean", "median"])
     ("did you mean 'median'?", 'known: mean, median')
+    >>> suggestion("CIFAR10", ["Cifar10", "Cifar100"])
+    "did you mean 'Cifar10'?"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    by_letters = {known_name.lower(): known_name for known_name in names}
+    near = difflib.get_close_matches(name.lower(), by_letters, n=1)
+    return f"did you mean {by_letters[near[0]]!r}?" if near else f"known: {', '.join(names)}"
