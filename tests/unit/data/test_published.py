@@ -100,6 +100,11 @@ def test_prepare_mends_what_load_refuses(
     assert load("mnist", root=tmp_path).location == f"mapped from {tmp_path / 'arrays' / 'mnist'}"
 
 
+def test_mnist_is_found_in_the_older_layout_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist(tmp_path / "mnist_data" / "raw", mnist.MNIST_MD5, monkeypatch)
+    assert load("mnist", root=tmp_path / "mnist_data").num_train == 60
+
+
 def test_what_a_server_sends_instead_of_the_published_file_is_not_used(
     server: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
