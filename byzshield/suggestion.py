@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["suggestion"]
+__all__ = ["nearest", "suggestion"]
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -15,6 +15,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     "did you mean 'Cifar10'?"
     """
     names = sorted(known)
-    by_letters = {known_name.lower(): known_name for known_name in names}
+    near = nearest(name, names)
+    return f"known: {', '.join(names)}" if near is None else f"did you mean {near!r}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest, in capitals or not; None if none is near."""
+    by_letters = {known_name.lower(): known_name for known_name in sorted(known)}
     near = difflib.get_close_matches(name.lower(), by_letters, n=1)
-    return f"did you mean {by_letters[near[0]]!r}?" if near else f"known: {', '.join(names)}"
+    return by_letters[near[0]] if near else None

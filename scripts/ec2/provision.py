@@ -100,7 +100,11 @@ def launch(settings, arguments):
     for index, line in sorted(failed.items()):
         progress("{}: {}".format(alias_of(index), line))
     if failed:
-        progress("{} of {} slots failed; `launch` again fills them".format(len(failed), settings.workers.count + 1))
+        progress(
+            "{} of {} slots failed; `launch` again fills them, `terminate` ends what is paid for".format(
+                len(failed), settings.workers.count + 1
+            )
+        )
         return 1
     progress("all run; next: {}".format(shell.join(["python", "scripts/ec2", "setup", "--config", arguments.config])))
     return 0
