@@ -67,4 +67,5 @@ first=$((10#$current + 10#$every))
 if ((given)) || [[ ! -e $folder/config.toml ]]; then more+=(--network "$network" --dataset "$dataset"); fi
 steps=$first:
 if ((10#$last)); then steps+=$((10#$last)); fi
+[[ -x $project/.venv/bin/python ]] || refuse "$project has no .venv; install_node.sh or quickstart.sh makes it"
 exec "$project/.venv/bin/python" -m byzshield evaluate "$folder" --watch --steps "$steps:$((10#$every))" ${more[@]+"${more[@]}"}

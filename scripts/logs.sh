@@ -31,5 +31,6 @@ done
 if ((follow)); then
     follow_job "$from"
 else
+    [[ -e $JOB/log ]] || no_job
     tail --bytes="+$((from + 1))" "$JOB/log"
 fi

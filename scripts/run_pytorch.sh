@@ -16,6 +16,7 @@ A run that --train-dir has already goes on over hosts; on this machine the new o
   --local                on this machine, whatever .cluster has
   --ssh-config FILE      how this host reaches the others
   --mpi-network CIDR     the network that MPI uses, where hosts have several
+  --restarts N, --watch  after lost hosts, and on notice of a spot interruption: as train_cluster.sh has them
   --time-limit MINUTES   end the job after the step that is under way then, with a checkpoint; --resume STEP goes on from it
   --detach               return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
 
@@ -33,12 +34,14 @@ n=16 hostfile="" local=0 options=() cluster_options=() flags=()
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
-        --n=* | --hostfile=* | --ssh-config=* | --mpi-network=* | --time-limit=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
+        --n=* | --hostfile=* | --ssh-config=* | --mpi-network=* | --restarts=* | --time-limit=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
         --n) need "a number" "$@" && n=$2 && shift ;;
         --hostfile) need "a file" "$@" && hostfile=$(realpath -m -- "$2") && shift ;;
         --local) local=1 ;;
         --ssh-config) need "a file" "$@" && cluster_options+=(--ssh-config "$(realpath -m -- "$2")") && shift ;;
         --mpi-network) need "addresses like 10.0.0.0/16" "$@" && cluster_options+=(--network "$2") && shift ;;
+        --restarts) need "a number" "$@" && cluster_options+=(--restarts "$2") && shift ;;
+        --watch) cluster_options+=(--watch) ;;
         --time-limit) need "a number of minutes" "$@" && options+=(--time-limit "$2") && shift ;;
         --detach) options+=(--detach) ;;
         *) flags+=("$1") ;;

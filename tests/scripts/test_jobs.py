@@ -133,6 +133,7 @@ def test_ctrl_c_ends_the_job_that_is_watched(checkout: Path, endless_run: str) -
         ("stop.sh", ["--grace", "soon"], "--grace needs a whole number of seconds; got soon"),
         ("logs.sh", ["--from", "x"], "--from needs a number of bytes; got x"),
         ("logs.sh", [], "no job was ever started"),
+        ("logs.sh", ["--no-follow"], "no job was ever started"),
     ],
 )
 @pytest.mark.usefixtures("endless_run")
