@@ -106,8 +106,9 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: as `keywords`.
         """
+        entry = self.get(name)
         try:
-            return inspect.signature(cast(Callable[..., Any], self.get(name))).parameters
+            return inspect.signature(cast(Callable[..., Any], entry)).parameters
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{self.kind} {name!r} does not tell its keywords: {error}") from error
 

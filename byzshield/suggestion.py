@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["suggestion"]
+__all__ = ["nearest", "suggestion"]
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -11,7 +11,16 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
     >>> suggestion("medain", ["mean", "median"]), suggestion("x", ["mean", "median"])
     ("did you mean 'median'?", 'known: mean, median')
+    >>> suggestion("CIFAR10", ["Cifar10", "Cifar100"])
+    "did you mean 'Cifar10'?"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    near = nearest(name, names)
+    return f"known: {', '.join(names)}" if near is None else f"did you mean {near!r}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest, in capitals or not; None if none is near."""
+    by_letters = {known_name.lower(): known_name for known_name in sorted(known)}
+    near = difflib.get_close_matches(name.lower(), by_letters, n=1)
+    return by_letters[near[0]] if near else None

@@ -39,6 +39,7 @@ done
 [[ -n $run_dir ]] || refuse "name a run's folder"
 
 if [[ -z $hosts_file ]]; then
+    [[ -x $project/.venv/bin/byzshield ]] || refuse "$project has no .venv/bin/byzshield; install_node.sh or quickstart.sh makes it"
     exec "$project/.venv/bin/byzshield" evaluate "$run_dir" ${flags[@]+"${flags[@]}"}
 fi
 read_hosts

@@ -61,8 +61,11 @@ for number in "$every" "$current" "$last"; do
     [[ $number =~ ^[0-9]{1,9}$ ]] || refuse "steps are whole numbers; got $number"
 done
 ((10#$every)) || refuse "--eval-freq must be at least 1"
+first=$((10#$current + 10#$every))
+((10#$last == 0 || 10#$last >= first)) || refuse "--last-step $last comes before the first evaluation, which is of step $first"
 [[ -d $folder ]] || refuse "there is no folder $folder"
 if ((given)) || [[ ! -e $folder/config.toml ]]; then more+=(--network "$network" --dataset "$dataset"); fi
-steps=$((10#$current + 10#$every)):
+steps=$first:
 if ((10#$last)); then steps+=$((10#$last)); fi
+[[ -x $project/.venv/bin/python ]] || refuse "$project has no .venv; install_node.sh or quickstart.sh makes it"
 exec "$project/.venv/bin/python" -m byzshield evaluate "$folder" --watch --steps "$steps:$((10#$every))" ${more[@]+"${more[@]}"}

@@ -21,7 +21,7 @@ from=0 follow=1
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
-        --from) from=${2:?--from needs a number of bytes} && shift ;;
+        --from) need "a number of bytes" "$@" && from=$2 && shift ;;
         --no-follow) follow=0 ;;
         *) refuse "unknown argument $1" ;;
     esac
@@ -31,5 +31,6 @@ done
 if ((follow)); then
     follow_job "$from"
 else
+    [[ -e $JOB/log ]] || no_job
     tail --bytes="+$((from + 1))" "$JOB/log"
 fi

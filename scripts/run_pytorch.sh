@@ -8,12 +8,15 @@ Usage: bash scripts/run_pytorch.sh [OPTION ...] FLAG ...
 
 Starts the job that the FLAGs of distributed_nn.py mean (`byzshield detox --help` lists them): over the hosts of a hostfile if
 there is one, or else on this machine. What train_cluster.sh and train_local.sh say of logs, Ctrl-C and lost hosts holds here, too.
+A run that --train-dir has already goes on over hosts; on this machine the new one gets a suffix. --overwrite replaces it.
 
   --n N                  processes: the parameter server and N - 1 workers (default: 16, as published)
-  --hostfile FILE        an address a line, the server's first (default: .cluster/hosts_address if it is there)
+  --hostfile FILE        an address a line, the server's first (default: .cluster/hosts_address if it is there); of this machine
+                         alone, as in "localhost:16", it means --local
   --local                on this machine, whatever .cluster has
   --ssh-config FILE      how this host reaches the others
   --mpi-network CIDR     the network that MPI uses, where hosts have several
+  --restarts N, --watch  after lost hosts, and on notice of a spot interruption: as train_cluster.sh has them
   --time-limit MINUTES   end the job after the step that is under way then, with a checkpoint; --resume STEP goes on from it
   --detach               return at once; the job outlives the terminal: logs.sh follows it, stop.sh ends it
 
@@ -31,13 +34,15 @@ n=16 hostfile="" local=0 options=() cluster_options=() flags=()
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
-        --n=* | --hostfile=* | --ssh-config=* | --mpi-network=* | --time-limit=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-        --n) n=${2:?--n needs a number} && shift ;;
-        --hostfile) hostfile=$(realpath -- "${2:?--hostfile needs a file}") && shift ;;
+        --n=* | --hostfile=* | --ssh-config=* | --mpi-network=* | --restarts=* | --time-limit=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
+        --n) need "a number" "$@" && n=$2 && shift ;;
+        --hostfile) need "a file" "$@" && hostfile=$(realpath -m -- "$2") && shift ;;
         --local) local=1 ;;
-        --ssh-config) cluster_options+=(--ssh-config "$(realpath -- "${2:?--ssh-config needs a file}")") && shift ;;
-        --mpi-network) cluster_options+=(--network "${2:?--mpi-network needs addresses like 10.0.0.0/16}") && shift ;;
-        --time-limit) options+=(--time-limit "${2:?--time-limit needs a number of minutes}") && shift ;;
+        --ssh-config) need "a file" "$@" && cluster_options+=(--ssh-config "$(realpath -m -- "$2")") && shift ;;
+        --mpi-network) need "addresses like 10.0.0.0/16" "$@" && cluster_options+=(--network "$2") && shift ;;
+        --restarts) need "a number" "$@" && cluster_options+=(--restarts "$2") && shift ;;
+        --watch) cluster_options+=(--watch) ;;
+        --time-limit) need "a number of minutes" "$@" && options+=(--time-limit "$2") && shift ;;
         --detach) options+=(--detach) ;;
         *) flags+=("$1") ;;
     esac
@@ -53,6 +58,11 @@ flags=(--workers "$((10#$n - 1))" "${flags[@]}")
 # What is wrong with the flags is said here, before anything is started.
 .venv/bin/python -m byzshield detox "${flags[@]}" --dry-run >/dev/null
 [[ -n $hostfile ]] || [[ ! -r .cluster/hosts_address ]] || hostfile=$PWD/.cluster/hosts_address
+if [[ -n $hostfile ]] && ((!local)); then
+    [[ -r $hostfile ]] || refuse "there is no hostfile $hostfile"
+    # The published file for one machine is "localhost:16".
+    [[ $(hosts_of "$hostfile" | sort -u) != @(localhost|127.0.0.1|::1|"$(uname -n)") ]] || local=1
+fi
 if [[ -n $hostfile ]] && ((!local)); then
     exec bash scripts/train_cluster.sh --hostfile "$hostfile" --ranks "$n" ${cluster_options[@]+"${cluster_options[@]}"} \
         ${options[@]+"${options[@]}"} --detox "${flags[@]}"

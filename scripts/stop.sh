@@ -19,7 +19,7 @@ grace=$GRACE
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
-        --grace) grace=${2:?--grace needs a number of seconds} && shift ;;
+        --grace) need "a number of seconds" "$@" && grace=$2 && shift ;;
         *) refuse "unknown argument $1" ;;
     esac
     shift

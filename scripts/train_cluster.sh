@@ -38,15 +38,15 @@ hostfile=.cluster/hosts_address ranks=0 per_host=0 dry_run=0 ssh_config='' netwo
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
-        --hostfile) hostfile=$(realpath -- "${2:?--hostfile needs a file}") && shift ;;
-        --ranks) ranks=${2:?--ranks needs a number} && shift ;;
-        --ranks-per-host) per_host=${2:?--ranks-per-host needs a number} && shift ;;
+        --hostfile) need "a file" "$@" && hostfile=$(realpath -m -- "$2") && shift ;;
+        --ranks) need "a number" "$@" && ranks=$2 && shift ;;
+        --ranks-per-host) need "a number" "$@" && per_host=$2 && shift ;;
         --dry-run) dry_run=1 ;;
-        --ssh-config) ssh_config=$(realpath -- "${2:?--ssh-config needs a file}") && shift ;;
-        --network) network=${2:?--network needs addresses like 10.0.0.0/16} && shift ;;
-        --restarts) restarts=${2:?--restarts needs a number} && shift ;;
+        --ssh-config) need "a file" "$@" && ssh_config=$(realpath -m -- "$2") && shift ;;
+        --network) need "addresses like 10.0.0.0/16" "$@" && network=$2 && shift ;;
+        --restarts) need "a number" "$@" && restarts=$2 && shift ;;
         --watch) watch=1 ;;
-        --time-limit) minutes=${2:?--time-limit needs a number of minutes} && shift ;;
+        --time-limit) need "a number of minutes" "$@" && minutes=$2 && shift ;;
         --detach) detach=1 ;;
         --detox) detox=1 && shift && break ;;
         -*) refuse "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
@@ -57,7 +57,7 @@ done
 (($#)) || { usage >&2 && exit 2; }
 limit_time "$minutes"
 if ((!detox)); then
-    run_file=$(realpath -- "$1") && shift
+    run_file=$(realpath -m -- "$1") && shift
     [[ -e $run_file ]] || refuse "$run_file does not exist"
     set -- train "$run_file" "$@"
 else
@@ -67,8 +67,9 @@ cd "$project"
 # shellcheck source=scripts/lib/mpirun.sh
 . scripts/lib/mpirun.sh
 [[ -r $hostfile ]] || refuse "no hostfile $hostfile; setup_nodes.sh or the launcher's setup writes it"
+[[ -z $ssh_config || -r $ssh_config ]] || refuse "there is no file $ssh_config"
 [[ -x .venv/bin/mpirun ]] || refuse "no .venv in $PWD; bash scripts/install_node.sh makes it"
-(($(grep -cvE '^[[:space:]]*(#|$)' "$hostfile") >= 2)) || refuse "$hostfile must name the server and at least one more host"
+(($(hosts_of "$hostfile" | wc -l) >= 2)) || refuse "$hostfile must name the server and at least one more host; train_local.sh needs no other"
 [[ $ranks =~ ^[0-9]+$ && $ranks -ne 1 ]] || refuse "--ranks must be at least 2: the server and a process for workers; got $ranks"
 [[ $per_host =~ ^(0|[1-9][0-9]{0,3})$ ]] || refuse "--ranks-per-host needs a number; got $per_host"
 [[ $restarts =~ ^[0-9]+$ ]] || refuse "--restarts needs a number; got $restarts"

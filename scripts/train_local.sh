@@ -28,8 +28,8 @@ ranks=$(($(nproc) + 1)) detach=0 minutes='' detox=0
 while (($#)); do
     case $1 in
         -h | --help) usage && exit 0 ;;
-        --ranks) ranks=${2:?--ranks needs a number} && shift ;;
-        --time-limit) minutes=${2:?--time-limit needs a number of minutes} && shift ;;
+        --ranks) need "a number" "$@" && ranks=$2 && shift ;;
+        --time-limit) need "a number of minutes" "$@" && minutes=$2 && shift ;;
         --detach) detach=1 ;;
         --detox) detox=1 && shift && break ;;
         -*) refuse "unknown argument $1; flags of byzshield train stand behind RUN.toml" ;;
@@ -41,7 +41,7 @@ done
 [[ $ranks =~ ^[0-9]+$ && $ranks -ge 2 ]] || refuse "--ranks must be at least 2; got $ranks"
 limit_time "$minutes"
 if ((!detox)); then
-    run_file=$(realpath -- "$1") && shift
+    run_file=$(realpath -m -- "$1") && shift
     [[ -e $run_file ]] || refuse "$run_file does not exist"
     set -- train "$run_file" "$@"
 else

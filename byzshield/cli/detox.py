@@ -32,7 +32,9 @@ def add_parser(subparsers: Any) -> None:
         epilog="example: mpirun -n 16 python -m mpi4py -m byzshield detox --approach mols --group-size 3 --worker-fail 3 "
         "--mode coord-median --byzantine-gen hard_coded --lis-simulation simulate --network LeNet --dataset MNIST",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the run file that the flags amount to, and run nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the run file that the flags amount to, check it, and run nothing"
+    )
     parser.add_argument(
         "--workers",
         type=int,
@@ -68,7 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     first = not under_mpi or _rank() == 0
     if arguments.dry_run:
         if first:
-            print(_commented(meant.notes) + tomli_w.dumps(meant.tables), end="")
+            from byzshield.runtime import Builder
+
+            print(_commented(meant.notes) + tomli_w.dumps(meant.tables), end="", flush=True)
+            Builder(config).check()
         return 0
     arguments.resume = arguments.resume == -1
     if first:

@@ -35,18 +35,19 @@ FLAGS: Final = (
         default="maj_vote",
         metavar="NAME",
         sets="placement.scheme",
-        help="baseline, maj_vote (DRACO's repetition code), draco_lite (DETOX), draco_lite_attack (DETOX under --detox-attack), "
-        "mols, rama_one or rama_two",
+        help="baseline, maj_vote (DRACO's repetition code), cyclic (DRACO's cyclic code), draco_lite (DETOX), draco_lite_attack "
+        "(DETOX under --detox-attack), mols, rama_one or rama_two",
     ),
-    Flag(name="group-size", default=5, type=int, sets="placement.replication", help="r, workers a file"),
+    Flag(name="group-size", default=5, type=int, sets="placement.replication", help="r, workers a file; cyclic has 2 q + 1"),
     Flag(name="rama-m", default=-1, type=int, sets="placement.m", help="m of rama_two"),
     Flag(
         name="mode",
         default="normal",
         metavar="NAME",
         sets="aggregation.rule",
-        help="with baseline: normal (mean), coord-median, bulyan, multi-krum, sign-sgd, geometric_median or krum; with maj_vote: "
-        "normal or maj_vote (both the mean of the winners); with the others: coord-median, bulyan, multi-krum or sign-sgd",
+        help="with baseline: normal (mean), coord-median, bulyan, multi-krum, sign-sgd, geometric_median or krum; with maj_vote "
+        "and cyclic: normal or maj_vote (both the mean of what wins or is decoded); with the others: coord-median, bulyan, "
+        "multi-krum or sign-sgd",
     ),
     Flag(
         name="bucket-size",
@@ -112,7 +113,7 @@ FLAGS: Final = (
         type=int,
         sets="data.batch_size",
         help="samples a step of all files with mols, rama_one and rama_two; of a group with maj_vote and draco_lite, so that a "
-        "step has K/r times as many; of a worker with baseline, so that a step has K times as many",
+        "step has K/r times as many; of a worker with baseline and of a file with cyclic, so that a step has K times as many",
     ),
     Flag(name="max-steps", default=10000, type=int, sets="run.steps", help="training steps"),
     Flag(

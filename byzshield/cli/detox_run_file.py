@@ -34,6 +34,7 @@ APPROACHES: Final = {
     "draco_lite": "frc",
     "draco-lite": "frc",
     "draco_lite_attack": "frc",
+    "cyclic": "cyclic",
     "mols": "mols",
     "rama_one": "ramanujan1",
     "rama_two": "ramanujan2",
@@ -72,6 +73,7 @@ RULES: Final = {
 MODES: Final = {  # those that an approach has
     "baseline": ("normal", "coord-median", "bulyan", "multi-krum", "sign-sgd", "geometric_median", "krum"),
     "maj_vote": ("normal", "maj_vote"),
+    "cyclic": ("normal", "maj_vote"),
 }
 MODES_BEHIND_A_VOTE: Final = ("coord-median", "bulyan", "multi-krum", "sign-sgd")
 BUCKETED: Final[dict[str, Table]] = {
@@ -84,6 +86,7 @@ ERR_MODES: Final = ("rev_grad", "constant", "foe", "random")
 SELECTIONS: Final = {"random": "random", "hard_coded": "worst"}
 DETOX_ATTACKS: Final = {name: f"detox_{name}" for name in ("worst", "benign", "whole_group")}
 COMPRESSION: Final = {"compress": "on", "none": "off", "None": "off"}
+PUBLISHED_ERROR: Final = -100  # what rev_grad and constant do there, whatever --adversarial says
 FOE: Final = {"name": "fall_of_empires", "epsilon": 100.0, "weighting": "honest_copies"}
 ALIE: Final = {"name": "alie", "z": 1.0, "sign": 1}
 
@@ -133,13 +136,18 @@ def run_file(flags: argparse.Namespace, *, num_workers: int | None = None) -> Ru
         "aggregation": _aggregation(flags, notes),
         "optimizer": {"name": "SGD", "lr": flags.lr, "momentum": flags.momentum},
     }
+    if flags.approach == "cyclic":
+        tables["cluster"]["exchange"] = "coded"
     if attack := _attack(flags, notes):
         tables["attack"] = attack
     elif flags.worker_fail and flags.mode in DEPEND_ON_CORRUPTED:  # it is told of the workers, though they do nothing
         worst = worst_case(assignment, num_byzantine=flags.worker_fail)
         tables["aggregation"]["num_corrupted"] = worst.upper_bound
     if flags.gamma != 1:
-        tables["schedule"] = {"name": "exponential_steps", "gamma": flags.gamma, "step_size": flags.lr_step}
+        if not flags.gamma > 0:
+            raise ConfigError(f"--gamma: must be positive; got {flags.gamma:g}")
+        step_size = _at_least("--lr-step", flags.lr_step, 1)
+        tables["schedule"] = {"name": "exponential_steps", "gamma": flags.gamma, "step_size": step_size}
     if flags.log_interval:
         tables["metrics"] = {"log_every": flags.log_interval}
     return RunFile(tables={name: tables[name] for name in RunConfig.sections() if name in tables}, notes=notes)
@@ -171,7 +179,9 @@ def _is_prime(number: int) -> bool:
 
 def _placement(flags: argparse.Namespace) -> Table:
     placement: Table = {"scheme": APPROACHES[flags.approach]}
-    if flags.approach != "baseline":
+    if flags.approach == "cyclic":  # the code of DRACO for so many liars, whatever --group-size says
+        placement["replication"] = 2 * _at_least("--worker-fail", flags.worker_fail, 0) + 1
+    elif flags.approach != "baseline":
         placement["replication"] = _at_least("--group-size", flags.group_size, 1)
     if flags.approach == "rama_two":
         placement["m"] = _at_least("--rama-m", flags.rama_m, 1)
@@ -201,9 +211,9 @@ def _run(flags: argparse.Namespace, dataset: PublishedDataset, notes: list[str])
 
 
 def _batch_size(flags: argparse.Namespace, assignment: Assignment, notes: list[str]) -> int:
-    """b, which the flag gives as a whole for the ByzShield schemes, and by group or worker for the others."""
+    """b, which the flag gives as a whole for the ByzShield schemes, and by file, that of a group or a worker, for the others."""
     size, files = flags.batch_size, assignment.num_files
-    if assignment.load == 1:
+    if assignment.load == 1 or flags.approach == "cyclic":
         return int(size * files)
     if size < files:
         raise ConfigError(f"--batch-size: must be at least the {files} files of {flags.approach}, one sample each; got {size}")
@@ -251,6 +261,8 @@ def _attack(flags: argparse.Namespace, notes: list[str]) -> Table:
     flag = "--detox-attack" if flags.approach == "draco_lite_attack" else "--byzantine-gen"
     selection = chosen(flag, getattr(flags, flag[2:].replace("-", "_")), selections)
     attack = _forgery(flags)
+    if flags.adversarial != PUBLISHED_ERROR and attack.get("name") in ("reversed_gradient", "constant"):
+        notes.append(f"--adversarial {flags.adversarial:g} has its effect; there, it is {PUBLISHED_ERROR} whatever it says")
     if not _at_least("--worker-fail", flags.worker_fail, 0):
         return {}
     if not attack:
@@ -270,7 +282,8 @@ def _forgery(flags: argparse.Namespace) -> Table:
     if mode == "rev_grad":
         if not flags.adversarial < 0:
             raise ConfigError(
-                f"--adversarial: must be negative with rev_grad, as the published -100 is; got {flags.adversarial:g}"
+                f"--adversarial: must be negative with rev_grad; got {flags.adversarial:g}; leave it out for {PUBLISHED_ERROR}, "
+                "which it is there whatever it says"
             )
         return {"name": "reversed_gradient", "scale": -flags.adversarial}
     return {"constant": {"name": "constant", "value": flags.adversarial}, "foe": FOE, "random": {}}[mode]

@@ -22,6 +22,7 @@ LOG = get_logger(__name__)
 
 IN_WORDS: Final = {"top5_accuracy": "top-5"}
 POLL_SECONDS: Final = 2.0
+MOST_NAMED: Final = 8
 
 
 class Steps(NamedTuple):
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     left_out: list[CheckpointError] = []
     done: set[int] = set()
+    waiting = False
     while True:
         finished = directory.summary.exists()
         found = dict(published_checkpoints(directory.path)) | dict(all_checkpoints(directory.checkpoints))
@@ -97,16 +99,29 @@ def run(arguments: argparse.Namespace) -> int:
         missing = next((step for step in required if step not in done), None)
         if not arguments.watch or finished or (required and missing is None):
             break
+        if not waiting and (missing is not None or not rows):
+            LOG.info(
+                "waiting for the checkpoint of %s; the folder has %s",
+                f"step {missing}" if required else "a step",
+                _those_of(found),
+            )
+            waiting = True
         time.sleep(POLL_SECONDS)
     if left_out:
         raise left_out[-1]
-    if missing is not None:
-        raise ConfigError(f"{arguments.run_dir} has no checkpoint of step {missing}; --watch waits for one")
-    if not rows:
-        raise ConfigError(f"{arguments.run_dir} has no checkpoint yet; --watch waits for one")
+    if missing is not None or not rows:
+        asked_for = "that was asked for" if missing is None else f"of step {missing}"
+        advice = "the run has ended" if finished else "--watch waits for one"
+        raise ConfigError(f"{arguments.run_dir} has no checkpoint {asked_for}; it has {_those_of(found)}; {advice}")
     if arguments.json:
         print(dumps({"run": str(arguments.run_dir), "checkpoints": rows}))
     return 0
+
+
+def _those_of(found: Collection[int]) -> str:
+    """The steps of which there are checkpoints, in words."""
+    steps = ", ".join(map(str, sorted(found)[:MOST_NAMED])) + (", ..." if len(found) > MOST_NAMED else "")
+    return f"those of {steps}" if found else "none"
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:

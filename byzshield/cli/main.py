@@ -18,6 +18,7 @@ from byzshield import log
 from byzshield.cli.commands import add_parsers
 from byzshield.errors import STOPPED, ByzShieldError, RequestError, RunStopped, StorageError
 from byzshield.storage import write_text
+from byzshield.suggestion import nearest
 
 __all__ = ["entry_point", "main"]
 
@@ -41,8 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"byzshield {byzshield.__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     words = sys.argv[1:] if argv is None else argv
-    add_parsers(subparsers, words[:1])  # options before the command end the program
-    arguments = parser.parse_args(words)
+    add_parsers(subparsers, [word for word in words if not word.startswith("-")][:1])
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        _refuse(unknown, subparsers.choices[arguments.command])
     log.configure(arguments.command)
     signal.signal(signal.SIGTERM, _end)
     status = _run(arguments)
@@ -52,6 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         except StorageError as error:
             return _fail(str(error), status or 1)
     return status
+
+
+def _refuse(unknown: list[str], command: argparse.ArgumentParser) -> NoReturn:
+    """Ends as argparse does, with the usage of the command rather than that of them all, and the flag that may be meant."""
+    known = [flag for action in command._actions for flag in action.option_strings]
+    flags = (word.partition("=")[0] for word in unknown if word.startswith("--"))
+    near = next(filter(None, (nearest(flag, known) for flag in flags)), None)
+    command.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near}?" if near else ""))
 
 
 def entry_point() -> NoReturn:

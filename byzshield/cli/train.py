@@ -55,11 +55,12 @@ def _print_facts(config: RunConfig) -> int:
     from byzshield.runtime.builder import Builder
     from byzshield.runtime.checkpoint import all_checkpoints
 
-    num_workers = Builder(config).assignment.num_workers
+    builder = Builder(config)
+    builder.check()
     path = Path(config.run.output_dir).expanduser() / config.run.name
     steps = [step for step, _ in all_checkpoints(path / "checkpoints")]
     print(f"run {path}")
-    print(f"workers {num_workers}")
+    print(f"workers {builder.assignment.num_workers}")
     print(f"checkpoint {f'step {steps[-1]}' if steps else 'none'}")
     return 0
 

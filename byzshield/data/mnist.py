@@ -32,7 +32,7 @@ DEBIAN: Final = Path("/usr/share/datasets/fashion-mnist")  # of the package data
 
 @DATASETS.register("mnist")
 def mnist(*, root: Path, download: bool = False) -> Dataset:
-    """MNIST: 60,000 + 10,000 images of 28 x 28, read from the IDX files under `root`/MNIST/raw.
+    """MNIST: 60,000 + 10,000 images of 28 x 28, from the IDX files under `root`/MNIST/raw or, as in older layouts, `root`/raw.
 
     Args:
         root: the data folder, in torchvision's layout.
@@ -41,7 +41,7 @@ def mnist(*, root: Path, download: bool = False) -> Dataset:
     Raises:
         DataError: the files are missing or damaged.
     """
-    folders = [root / "MNIST" / "raw"]
+    folders = [root / "MNIST" / "raw", root / "raw"]
     return _dataset("mnist", root, download, folders, MNIST_MD5, mean=(0.1307,), std=(0.3081,))
 
 

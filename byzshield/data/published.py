@@ -34,7 +34,10 @@ def load_published(
         if not download:
             where = "" if root == cache_directory() else f" --root {root}"
             raise DataError(f"{error}; mend it with: byzshield data prepare {name}{where}") from error
-        fetch(name, root)
+        try:
+            fetch(name, root)
+        except DataError as failure:
+            raise DataError(f"{error}; {failure}") from failure
         images, place = map_images(name, folders=folders, sources=md5, read=read)
     return images, f"mapped from {place}" if place else f"read from the files in {root} by each process"
 

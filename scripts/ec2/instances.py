@@ -71,6 +71,9 @@ class Ec2(object):
             raise RequestError('no AWS credentials ({}); run `aws configure`, set AWS_PROFILE, or name a "profile"'.format(error))
         except exceptions.ParamValidationError:  # its text repeats the parameters, and a host key may be among them
             raise OperationFailed("{}: this version of boto3 does not know the request; install a newer one".format(operation))
+        except packages.load("botocore.parsers").ResponseParserError:  # its text repeats the whole page
+            line = "{} in {}: what answers is not AWS, but perhaps a proxy; check endpoint_url and this machine's proxy settings"
+            raise OperationFailed(line.format(service, region or self.settings.region))
         except exceptions.BotoCoreError as error:
             raise OperationFailed("{} in {}: {}".format(service, region or self.settings.region, _line("{}".format(error))))
 

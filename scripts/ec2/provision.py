@@ -2,6 +2,8 @@
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import os
+
 import adoption
 import firewall
 import image as images
@@ -12,6 +14,7 @@ import parallel
 import plan
 import prices
 import request
+import shell
 import slots
 import subnet
 from console import confirm
@@ -97,9 +100,13 @@ def launch(settings, arguments):
     for index, line in sorted(failed.items()):
         progress("{}: {}".format(alias_of(index), line))
     if failed:
-        progress("{} of {} slots failed; `launch` again fills them".format(len(failed), settings.workers.count + 1))
+        progress(
+            "{} of {} slots failed; `launch` again fills them, `terminate` ends what is paid for".format(
+                len(failed), settings.workers.count + 1
+            )
+        )
         return 1
-    progress("all run; next: python scripts/ec2 setup --config {}".format(arguments.config))
+    progress("all run; next: {}".format(shell.join(["python", "scripts/ec2", "setup", "--config", arguments.config])))
     return 0
 
 
@@ -109,12 +116,22 @@ def what_it_takes(ec2, cost, living):
     Raises:
         LauncherError: the configuration asks for what there is not.
     """
-    settings, image = ec2.settings, images.find(ec2)
+    settings = ec2.settings
+    _require_files(settings)
+    image = images.find(ec2)
     instance_types.check(ec2, image)
     for name, part in (("server", settings.server), ("workers", settings.workers)):
         if part.disk_gib < image.smallest_disk_gib:
             raise RequestError("{}.disk_gib must be at least {} for {}".format(name, image.smallest_disk_gib, image.id))
     return image, subnet.find(ec2, cost, living), firewall.caller_network(settings)
+
+
+def _require_files(settings):
+    """Refuses to launch what `setup` could not set up, before it costs anything."""
+    node = settings.node
+    for key, path, there in (("lock", node.lock, os.path.isfile), ("wheels", node.wheels, os.path.isdir)):
+        if path is not None and not there(os.path.expanduser(path)):
+            raise RequestError("node.{}: there is no {} on this machine, and `setup` needs it".format(key, path))
 
 
 def _fill(ec2, state, approved, image, place, source):

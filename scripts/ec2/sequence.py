@@ -41,7 +41,7 @@ def clean_launch_and_train(settings, arguments):
         finally:
             if status != 0:
                 left = ", then ".join(name for name, _ in STEPS[number:])
-                progress("stopped in {}; to go on from there: {}".format(name, left))
+                progress("stopped in {}; to go on from there: {}; `terminate` ends what is paid for".format(name, left))
         if status != 0:
             return status
     return 0

@@ -13,6 +13,9 @@ Place = collections.namedtuple("Place", "vpc subnet zone")
 def find(ec2, prices, living):
     """One subnet for all: the configured one, or that of living instances, or one in a zone that has the types (the cheapest)."""
     settings = ec2.settings
+    if not (settings.availability_zone or settings.region).startswith(settings.region):
+        line = "availability_zone {} is not in region {}; change one of them"
+        raise RequestError(line.format(settings.availability_zone, settings.region))
     subnet = settings.subnet or next((instance.subnet for instance in living if instance.subnet), None)
     if subnet:
         found = ec2.call("describe_subnets", SubnetIds=[subnet])["Subnets"][0]

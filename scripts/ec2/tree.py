@@ -9,6 +9,7 @@ import collections
 import hashlib
 import io
 import os
+import re
 import subprocess
 
 from errors import RequestError
@@ -19,6 +20,9 @@ BLOCK = 1 << 16
 # What each host has of its own, and git's folder. (KEPT of scripts/lib/push_host.sh is the same list for the other push.)
 KEPT = (b"runs", b".job", b".data", b".venv", b".cluster", b".git")
 GENERATED = (b"build", b"dist", b"__pycache__", b".mypy_cache", b".ruff_cache", b".pytest_cache", b".hypothesis")
+
+# How a file with a private key begins. No host gets one. (PRIVATE_KEY of scripts/lib/push_host.sh is the same.)
+_PRIVATE_KEY = re.compile(b"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----|PuTTY-User-Key-File-")
 
 # identity: ("f", executable, SHA-256) or ("l", target); equal identities need no sending.
 Entry = collections.namedtuple("Entry", "identity path size")
@@ -102,6 +106,8 @@ def _entries(root, names, prefix):
         path = os.path.join(root, name)
         if os.path.islink(path):
             entries[prefix + name] = Entry((b"l", _target(root, name)), path, 0)
+        elif os.path.isfile(path) and _holds_private_key(path):
+            progress("{} holds a private key, and stays here".format(text(name)))
         elif os.path.isfile(path):
             executable = bool(os.stat(path).st_mode & 0o100)
             entries[prefix + name] = Entry((b"f", executable, _sha256(path)), path, os.path.getsize(path))
@@ -118,12 +124,21 @@ def _target(root, name):
     return target
 
 
+def _holds_private_key(path):
+    return bool(_PRIVATE_KEY.match(next(_blocks(path), b"")))
+
+
 def _sha256(path):
     digest = hashlib.sha256()
+    for block in _blocks(path):
+        digest.update(block)
+    return digest.hexdigest().encode("ascii")
+
+
+def _blocks(path):
     try:
         with io.open(path, "rb") as stream:
             for block in iter(lambda: stream.read(BLOCK), b""):
-                digest.update(block)
+                yield block
     except (IOError, OSError) as error:
         raise RequestError("{}: {}".format(text(path), error.strerror))
-    return digest.hexdigest().encode("ascii")

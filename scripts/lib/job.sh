@@ -47,6 +47,12 @@ start_job() {
     exec 9>&-
 }
 
+# no_job: ends, as there is no log.
+no_job() {
+    echo "$program: no job was ever started in $PWD; bash scripts/train_local.sh starts one" >&2
+    exit 2
+}
+
 # follow_job BYTE: prints the log from that byte on, counted from 0, until the job has ended; returns the job's status.
 follow_job() {
     local leader
@@ -55,8 +61,7 @@ follow_job() {
     elif [[ -e $JOB/log ]]; then
         tail --bytes="+$(($1 + 1))" "$JOB/log"
     else
-        echo "$program: no job was ever started in $PWD; bash scripts/train_local.sh starts one" >&2
-        exit 2
+        no_job
     fi
     if [[ ! -e $JOB/status ]]; then
         echo "$program: the job was killed and has left no exit status; start it again with --resume" >&2

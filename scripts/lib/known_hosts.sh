@@ -19,7 +19,7 @@ write_known_hosts() {
 # host_keys ADDRESS: "TYPE KEY" a line, as ssh would look them up: its own name for the host, in its own files.
 host_keys() {
     local settings name plain
-    settings=$("${ssh_words[@]}" -G -- "$1") || fail "ssh does not accept its configuration for $1; its message is above"
+    settings=$("${ssh_words[@]}" -T -G -- "$1") || fail "ssh does not accept its configuration for $1; its message is above"
     plain=$(setting hostname)
     name=$(setting hostkeyalias)
     if [[ -z $name ]]; then

@@ -4,13 +4,21 @@
 # What each host has of its own: no push brings or removes it. (KEPT of scripts/ec2/tree.py is the same list for the launcher's push.)
 KEPT='@(runs|.job|.data|.venv|.cluster|.git)/*'
 
+# How a file with a private key begins. No host gets one. (_PRIVATE_KEY of scripts/ec2/tree.py is the same for the launcher's push.)
+PRIVATE_KEY='^(-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----|PuTTY-User-Key-File-)'
+
 # list_project: the files to push, once, in $scratch/files.
 list_project() {
-    local name
+    local name begins
     git rev-parse --is-inside-work-tree >/dev/null 2>&1 || fail "$PWD is no git checkout; the files to push are those that git knows"
     while IFS= read -r -d '' name; do
         # shellcheck disable=SC2053 # a pattern
-        if [[ $name/ != $KEPT && (-f $name || -L $name) ]]; then printf '%s\0' "$name"; fi
+        [[ $name/ != $KEPT && (-f $name || -L $name) ]] || continue
+        if [[ ! -L $name ]] && { IFS= read -r -n 64 begins <"$name" || true; } && [[ $begins =~ $PRIVATE_KEY ]]; then
+            printf '%s holds a private key, and stays here\n' "$name" | printable >&2
+            continue
+        fi
+        printf '%s\0' "$name"
     done < <(git ls-files -z --cached --others --exclude-standard) >"$scratch/files"
     num_files=$(tr -dc '\0' <"$scratch/files" | wc -c)
     ((num_files)) || fail "git lists no file in $PWD"

@@ -77,7 +77,7 @@ stop_on_notice() {
     fi
 }
 
-mapfile -t hosts < <(awk '!/^[ \t]*(#|$)/ { print $1 }' "$hostfile")
+mapfile -t hosts < <(hosts_of "$hostfile")
 for ((attempt = 0; ; attempt++)); do
     mapfile -t answers < <(reachable "${hosts[@]:1}")
     others=("${answers[@]%% *}")

@@ -282,6 +282,22 @@ def test_a_folder_that_no_file_system_can_have_is_one_line(run_file: str, capsys
     assert capsys.readouterr().err.endswith("\u65e5 cannot be written: File name too long\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "last_line"),
+    [
+        ("detox --aproach=mols", "byzshield detox: error: unrecognized arguments: --aproach=mols; did you mean --approach?"),
+        ("simulate run.toml --zzz 3", "byzshield simulate: error: unrecognized arguments: --zzz 3"),
+    ],
+)
+def test_an_unknown_flag_gets_the_usage_of_its_command(words: str, last_line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"usage: byzshield {words.split()[0]} ")
+    assert lines[-1] == last_line
+
+
 def test_output_that_finds_no_room_is_one_line() -> None:
     command = [sys.executable, "-m", "byzshield", "placement", "--scheme", "frc", "--workers", "6", "--replication", "3"]
     with open("/dev/full", "w") as full:
@@ -303,8 +319,9 @@ def test_a_dry_run_says_where_the_run_stands_and_starts_nothing(
         path.touch()
     assert main(words) == 0
     assert capsys.readouterr().out == facts + "step 120\n"
-    assert main([*words, "--set", "placement.replication=4"]) == 2
-    assert capsys.readouterr().out == ""
+    for impossible in ("placement.replication=4", "attack.num_byzantine=9", "attack.name=alie2", "aggregation.rule=medean"):
+        assert main([*words, "--set", impossible]) == 2
+        assert capsys.readouterr().out == ""
 
 
 def test_an_exit_file_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

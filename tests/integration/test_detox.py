@@ -55,6 +55,8 @@ def test_a_dry_run_prints_the_run_file_of_the_run(
     printed = tmp_path / "run.toml"
     printed.write_text(capsys.readouterr().out)
     assert not (tmp_path / "job").exists()
+    assert detox("--dry-run", "--worker-fail", "9") == 2
+    assert "to see it fail, use --set aggregation.num_corrupted=12" in capsys.readouterr().err
     (tmp_path / "job").mkdir()  # as the published scripts do before they start
     assert detox() == 0
     assert load(printed, ["run.module_dir=here"]) == load(tmp_path / "job" / "config.toml", ["run.module_dir=here"])
@@ -110,7 +112,7 @@ def test_the_published_codes_checkpoints_are_evaluated(
     assert main([*command, "--steps", "104::52"]) == 0
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == ["step 104", "step 156"]
     assert main([*command, "--steps", "156,208"]) == 2
-    assert "no checkpoint of step 208" in capsys.readouterr().err
+    assert "no checkpoint of step 208; it has those of 52, 104, 156; --watch waits for one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

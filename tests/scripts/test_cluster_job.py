@@ -29,9 +29,10 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ranks(project: Path, cores: dict[str, str], *, ranks: int = 0, per_host: int = 0, workers: int = 0) -> str:
+def ranks(project: Path, cores: dict[str, str], *, ranks: int = 0, per_host: int = 0, workers: int = 0, behind: str = "") -> str:
     """The hosts of ranks 0, 1, ... of a job on ps and these hosts; the last letter of each."""
-    (project / "hosts").write_text("10.0.0.p\n" + "".join(f"10.0.0.{name}\n" for name in cores))
+    lines = ["# the server's first", "10.0.0.p", *(f"10.0.0.{name}{behind}" for name in cores)]
+    (project / "hosts").write_text("".join(f"{line}\n" for line in lines))
     (project / "cores").write_text("".join(f"10.0.0.{name} {text}\n" for name, text in cores.items()))
     words = ["hosts", str(ranks), str(per_host), str(workers), "0", "0", "./mpirun", "--", "program"]
     command = ["bash", "scripts/node/cluster_job.sh", *words]
@@ -46,6 +47,11 @@ def ranks(project: Path, cores: dict[str, str], *, ranks: int = 0, per_host: int
 
 def test_every_workers_host_has_as_many_ranks_as_physical_cores(project: Path) -> None:
     assert ranks(project, {"a": "2", "b": "2", "c": "2"}, workers=15) == "paabbcc"
+
+
+@pytest.mark.parametrize("behind", [" slots=9", ":9", "\tworker", "\r"])
+def test_what_stands_behind_a_host_in_its_line_does_not_matter(project: Path, behind: str) -> None:
+    assert ranks(project, {"a": "2", "b": "2"}, workers=15, behind=behind) == "paabb"
 
 
 def test_there_are_never_more_ranks_than_workers(project: Path) -> None:

@@ -127,10 +127,13 @@ def test_ctrl_c_ends_the_job_that_is_watched(checkout: Path, endless_run: str) -
         ("train_local.sh", ["--ranks", "1", "endless.toml"], "--ranks must be at least 2; got 1"),
         ("train_local.sh", ["missing.toml"], "missing.toml does not exist"),
         ("train_local.sh", ["--rank", "2"], "unknown argument --rank"),
+        ("train_local.sh", ["--ranks"], "--ranks needs a number"),
         ("train_cluster.sh", ["endless.toml"], "no hostfile .cluster/hosts_address"),
+        ("train_cluster.sh", ["--hostfile", "/nowhere/hosts", "endless.toml"], "no hostfile /nowhere/hosts"),
         ("stop.sh", ["--grace", "soon"], "--grace needs a whole number of seconds; got soon"),
         ("logs.sh", ["--from", "x"], "--from needs a number of bytes; got x"),
         ("logs.sh", [], "no job was ever started"),
+        ("logs.sh", ["--no-follow"], "no job was ever started"),
     ],
 )
 @pytest.mark.usefixtures("endless_run")

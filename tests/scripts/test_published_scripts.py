@@ -39,7 +39,8 @@ def test_the_published_flags_start_an_mpi_job_that_computes_what_the_simulator_d
     weights_of: Callable[[Path], Weights],
     same_weights: Callable[[Weights, Weights], bool],
 ) -> None:
-    done = script(checkout, "run_pytorch.sh", "--local", "--n=4", *FLAGS)
+    (checkout / "hosts_address_local").write_text("localhost:16")  # as published
+    done = script(checkout, "run_pytorch.sh", "--hostfile=hosts_address_local", "--n=4", *FLAGS)
     assert done.returncode == 0, done.stdout + done.stderr
     run = checkout / "runs" / "theirs"
     config = load(run / "config.toml", [f"run.output_dir={tmp_path}"])
@@ -56,11 +57,15 @@ def test_the_published_flags_start_an_mpi_job_that_computes_what_the_simulator_d
     ("name", "words", "complaint"),
     [
         ("run_pytorch.sh", ["--n", "1", *FLAGS], "--n must be at least 2"),
+        ("run_pytorch.sh", [*FLAGS, "--n"], "--n needs a number"),
+        ("run_pytorch.sh", ["--hostfile=/nowhere/hosts", *FLAGS], "there is no hostfile /nowhere/hosts"),
+        ("run_pytorch.sh", [*FLAGS, "--worker-fail=8"], "to see it fail, use --set aggregation.num_corrupted=7"),
         ("run_pytorch.sh", ["--mode=median"], "--mode: there is no 'median'; did you mean 'coord-median'?"),
         ("run_pytorch.sh", ["--local", "--time-limit=soon", *FLAGS], "--time-limit needs a number of minutes; got soon"),
         ("evaluate_pytorch.sh", ["60", "3", "0.05"], "it takes PROJECT_INDEX Q LR GAMMA and perhaps LAST_STEP"),
         ("evaluate_pytorch.sh", ["60", "3", "0.05", "0.96"], "BYZSHIELD60/output_q_3_lr_0.05_gamma_0.96"),
         ("evaluate_pytorch.sh", ["--model-dir", "runs", "--eval-freq", "0"], "--eval-freq must be at least 1"),
+        ("evaluate_pytorch.sh", ["--model-dir", "runs", "--last-step", "8"], "--last-step 8 comes before the first evaluation"),
         ("evaluate_pytorch.sh", ["--last", "3"], "there is no flag --last"),
     ],
 )

@@ -37,6 +37,19 @@ def test_what_git_knows_and_does_not_ignore_arrives_on_every_host(hosts: Loopbac
         assert f"{(node / 'new file.toml').stat().st_mode & 0o777:o}" == "644", "nothing that others may write to"
 
 
+def test_no_private_key_leaves_this_machine(hosts: LoopbackHosts, project: Path) -> None:
+    key = project / "tools" / "virginia key.pem"
+    key.parent.mkdir()
+    key.write_text("-----BEGIN RSA PRIVATE KEY-----\n")
+    (project / "readme.pem").write_text("about -----BEGIN RSA PRIVATE KEY-----\n")
+    done = push(project, hosts)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tools/virginia key.pem holds a private key, and stays here" in done.stderr
+    node = hosts.home(0) / "byzshield"
+    assert (node / "readme.pem").exists()
+    assert not (node / "tools").exists()
+
+
 def test_a_second_push_sends_what_has_changed_alone(hosts: LoopbackHosts, project: Path) -> None:
     push(project, hosts)
     before = [snapshot(hosts.home(index)) for index in range(2)]

@@ -41,6 +41,7 @@ def ssh_from_the_server(hosts: LoopbackHosts, to: str, *words: str) -> subproces
 def test_a_cluster_is_set_up_and_a_second_time_changes_nothing(hosts: LoopbackHosts, project: Path) -> None:
     done = set_up(project, hosts)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == "", "nothing that a reader would have to explain away"
     assert "worker2: This node is ready" in done.stdout
     assert "The cluster is ready: 3 hosts, and ps (127.0.0.1) is the server's." in done.stdout
     for index in range(3):

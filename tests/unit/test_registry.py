@@ -65,6 +65,8 @@ def test_the_keywords_of_an_entry_are_those_that_a_run_file_may_set() -> None:
     assert ATTACKS.keywords("alie")["sign"].default == -1
     with pytest.raises(ConfigError, match="does not tell its keywords"):
         DATASETS.keywords("builtins:dict")
+    with pytest.raises(ConfigError, match=r"^unknown data set 'MNIST'; did you mean 'mnist'"):
+        DATASETS.keywords("MNIST")
 
 
 def test_the_owners_of_a_keyword_are_the_entries_that_a_run_file_may_give_it_to() -> None:

@@ -23,6 +23,18 @@ MIB = 1 << 20
 class Combination(Task):
     """The part of a `Builder` that combines gradients."""
 
+    def check(self) -> None:
+        """Refuses what is impossible and can be told without data and a model.
+
+        Raises:
+            ConfigError: the placement, the attack or the rule do not exist, or do not go together.
+        """
+        if self.code is None:
+            self.pipeline()
+        if self.config.attack.num_byzantine:
+            self.attack  # noqa: B018 - these two are refused where they are made
+            self.selection  # noqa: B018
+
     def pipeline(self) -> Pipeline:
         """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
         section = self.config.aggregation

@@ -184,6 +184,23 @@ def test_at_a_terminal_the_answer_decides(cluster: Cluster, answer: str, status:
 
 
 @PYTHONS
+def test_an_answer_that_is_not_of_aws_is_one_line(cluster: Cluster) -> None:
+    cluster.front.fail("DescribeImages", "<p>log in at the proxy", times=20)
+
+    result = cluster.run("launch", "--dry-run", status=1)
+
+    assert result.stderr.startswith("launch: ec2 in us-east-1: what answers is not AWS, but perhaps a proxy; check endpoint_url")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_next_command_can_be_copied(cluster: Cluster) -> None:
+    cluster.config = cluster.config.rename(cluster.folder / "my lab.json")
+    cluster.configure(name="lab")
+
+    assert f"next: python scripts/ec2 setup --config '{cluster.config}'\n" in cluster.run("launch", "--yes").stderr
+
+
+@PYTHONS
 def test_a_dry_run_shows_the_plan_and_touches_nothing(cluster: Cluster) -> None:
     result = cluster.run("launch", "--dry-run")
 
@@ -442,11 +459,12 @@ def test_the_zone_of_a_subnet_must_be_the_configured_one(cluster: Cluster) -> No
             f"workers.instance_type: c7g.xlarge is a machine for arm64, and the image {UBUNTU} is for x86_64; change one of them",
         ),
         ({"server": {"instance_type": "c6i.gigantic"}}, "server.instance_type: there is no c6i.gigantic in us-east-1"),
+        ({"availability_zone": "us-west-2a"}, "availability_zone us-west-2a is not in region us-east-1; change one of them"),
+        ({"node": {"lock": "no.lock"}}, "node.lock: there is no no.lock on this machine, and `setup` needs it"),
+        ({"node": {"wheels": "no wheels"}}, "node.wheels: there is no no wheels on this machine, and `setup` needs it"),
     ],
 )
-def test_a_type_that_does_not_exist_or_does_not_run_the_image_is_refused_in_the_dry_run(
-    cluster: Cluster, change: dict[str, Any], line: str
-) -> None:
+def test_what_there_is_not_or_does_not_fit_is_refused_in_the_dry_run(cluster: Cluster, change: dict[str, Any], line: str) -> None:
     cluster.configure(**change)
 
     result = cluster.run("launch", "--dry-run", status=2)

@@ -15,7 +15,7 @@ def test_a_new_cluster_takes_the_place_of_the_old_one(cluster: Cluster, name: st
     after = cluster.slots()
     assert sorted(after) == ["0", "1", "2"]
     assert not set(before.values()) & set(after.values())
-    assert "stopped in setup; to go on from there: setup, then train" in result.stderr
+    assert "stopped in setup; to go on from there: setup, then train; `terminate` ends what is paid for" in result.stderr
 
 
 def test_what_cannot_be_launched_or_trained_is_named_before_anything_is_deleted(cluster: Cluster) -> None:

@@ -37,10 +37,13 @@ def amounts_to(words: str, num_workers: int | None = 15) -> RunFile:
         ("--approach draco_lite_attack", "placement", {"scheme": "frc", "replication": 3}),
         ("--approach maj_vote --mode maj_vote", "placement", {"scheme": "frc", "replication": 3}),
         ("--approach baseline", "placement", {"scheme": "baseline"}),
+        ("--approach cyclic --mode maj_vote --worker-fail 2", "placement", {"scheme": "cyclic", "replication": 5}),
+        ("--approach cyclic --mode normal", "cluster", {"num_workers": 15, "compression": "on", "exchange": "coded"}),
         # b, in the unit of each approach
         ("", "data", {"name": "mnist", "batch_size": 250, "augment": False}),
         ("--batch-size 128", "data", {"name": "mnist", "batch_size": 125, "augment": False}),
         ("--approach draco_lite --batch-size 50", "data", {"name": "mnist", "batch_size": 250, "augment": False}),
+        ("--approach cyclic --mode normal --batch-size 4", "data", {"name": "mnist", "batch_size": 60, "augment": False}),
         ("--approach baseline --batch-size 50", "data", {"name": "mnist", "batch_size": 750, "augment": False}),
         ("--dataset Cifar10 --network ResNet18", "data", {"name": "cifar10", "batch_size": 250, "augment": True}),
         ("--dataset SVHN --network VGG13", "data", {"name": "svhn", "batch_size": 250, "augment": True}),
@@ -66,6 +69,7 @@ def amounts_to(words: str, num_workers: int | None = 15) -> RunFile:
         ("--approach baseline --mode krum", "aggregation", {"rule": "krum"}),
         ("--approach baseline --mode normal", "aggregation", {"rule": "mean"}),
         ("--approach maj_vote --mode normal", "aggregation", {"rule": "mean"}),
+        ("--approach cyclic --mode maj_vote", "aggregation", {"rule": "mean"}),
         ("--approach baseline --mode krum --err-mode random", "aggregation", {"rule": "krum", "num_corrupted": 3}),
         ("--mode bulyan --err-mode random", "aggregation", {"rule": "bulyan_byzshield", "num_corrupted": 3}),
         # the attack
@@ -134,6 +138,20 @@ def test_the_published_number_of_workers_is_taken_where_the_other_sizes_determin
     assert amounts_to(words, None).tables["cluster"]["num_workers"] == num_workers
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--adversarial 1 --err-mode constant", True),
+        ("--adversarial=-50", True),
+        ("", False),
+        ("--adversarial 1 --err-mode foe", False),
+    ],
+)
+def test_a_strength_that_had_no_effect_there_is_noted_where_it_has_one_here(words: str, says: bool) -> None:
+    notes = amounts_to(words).notes
+    assert any("has its effect; there, it is -100 whatever it says" in note for note in notes) == says
+
+
 def test_the_epochs_are_a_cap_on_the_steps() -> None:
     meant = amounts_to("--epochs 2 --batch-size 250 --max-steps 1000")
     assert meant.tables["run"]["steps"] == 2 * 60_000 // 250
@@ -163,7 +181,9 @@ def test_the_epochs_are_a_cap_on_the_steps() -> None:
         ("--worker-fail=-1", "--worker-fail: must be at least 0; got -1"),
         ("--eval-freq 0", "--eval-freq: must be at least 1; got 0"),
         ("--bucket-size=-1", "--bucket-size: must be at least 0; got -1"),
-        ("--adversarial 1", "--adversarial: must be negative with rev_grad, as the published -100 is; got 1"),
+        ("--adversarial 1", "--adversarial: must be negative with rev_grad; got 1; leave it out for -100"),
+        ("--gamma 0", "--gamma: must be positive; got 0"),
+        ("--gamma 0.9 --lr-step 0", "--lr-step: must be at least 1; got 0"),
         ("--group-size 4", "mols needs num_workers = load * replication"),
     ],
 )
@@ -196,8 +216,8 @@ def test_every_combination_is_a_run_file_or_is_refused_by_the_flag_that_does_not
             continue
         assert message.startswith(f"--mode: {mode} could not run there with --approach {approach}; use ")
         refusals += 1
-    # Of 8 modes, baseline has 7, maj_vote 2, and each of the other six names 4.
-    assert (runs, refusals) == ((7 + 2 + 6 * 4) * 8, (1 + 6 + 6 * 4) * 8)
+    # Of 8 modes, baseline has 7, maj_vote and cyclic 2, and each of the other six names 4.
+    assert (runs, refusals) == ((7 + 2 * 2 + 6 * 4) * 8, (1 + 2 * 6 + 6 * 4) * 8)
 
 
 def test_every_network_is_a_model_for_the_data_sets_that_it_could_run_on_there() -> None:

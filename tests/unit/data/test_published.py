@@ -100,6 +100,11 @@ def test_prepare_mends_what_load_refuses(
     assert load("mnist", root=tmp_path).location == f"mapped from {tmp_path / 'arrays' / 'mnist'}"
 
 
+def test_mnist_is_found_in_the_older_layout_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist(tmp_path / "mnist_data" / "raw", mnist.MNIST_MD5, monkeypatch)
+    assert load("mnist", root=tmp_path / "mnist_data").num_train == 60
+
+
 def test_what_a_server_sends_instead_of_the_published_file_is_not_used(
     server: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,7 +112,7 @@ def test_what_a_server_sends_instead_of_the_published_file_is_not_used(
     (server[0] / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"something else"))
     assert main(["data", "prepare", "mnist", "--root", str(tmp_path)]) == 2
     captured = capsys.readouterr()
-    assert "byzshield: mnist cannot be fetched (File not found or corrupted.); run this where" in captured.err
+    assert " mnist cannot be fetched (File not found or corrupted.); run this where" in captured.err
     assert not (tmp_path / "arrays" / "mnist" / "index.json").exists()
 
 
@@ -120,7 +125,8 @@ def test_without_a_network_prepare_ends_in_one_line(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert captured.err.startswith(f"byzshield: {name} cannot be fetched (")
+    assert captured.err.startswith(f"byzshield: {tmp_path / 'root'}/")  # the first file that is missing, and so where it belongs
+    assert f" is missing; {name} cannot be fetched (" in captured.err
     assert "Connection refused" in captured.err
     assert captured.err.endswith(f"or copy its files into {tmp_path / 'root'}\n")
 

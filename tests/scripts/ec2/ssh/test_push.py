@@ -53,6 +53,18 @@ def test_every_host_gets_the_same_tree_and_a_second_push_sends_nothing(laptop: L
 
 
 @PYTHONS
+def test_no_private_key_leaves_this_machine(laptop: Laptop) -> None:
+    laptop.host("ps")
+    laptop.write("tools/virginia key.pem", "-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    laptop.write("readme.pem", "about -----BEGIN RSA PRIVATE KEY-----\n")
+    result = laptop.run("push")
+    assert result.returncode == 0
+    assert b"tools/virginia key.pem holds a private key, and stays here\n" in result.stderr
+    assert (laptop.directory("ps") / "readme.pem").exists()
+    assert not (laptop.directory("ps") / "tools").exists()
+
+
+@PYTHONS
 def test_names_may_be_anything(laptop: Laptop) -> None:
     laptop.host("ps")
     for name in HOSTILE_NAMES:
