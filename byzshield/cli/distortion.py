@@ -140,10 +140,11 @@ def _print_heading(assignment: Assignment) -> None:
 def _line(row: Row) -> str:
     result = row.result
     count = str(result.c_max) if result.exact else f"{result.c_max}-{result.upper_bound}"
+    epsilon = f"{'' if result.exact else '>='}{result.epsilon:.4f}"
     in_groups = "-" if row.epsilon_frc is None else f"{row.epsilon_frc:.4f}"
     bound = "-" if row.spectral_bound is None else f"{row.spectral_bound:.2f}"
     return (
-        f"{result.num_byzantine:3d} {count:>7} {result.epsilon:8.4f} {row.epsilon_baseline:9.4f} {in_groups:>7} {bound:>7}  "
+        f"{result.num_byzantine:3d} {count:>7} {epsilon:>8} {row.epsilon_baseline:9.4f} {in_groups:>7} {bound:>7}  "
         f"{'yes' if result.exact else 'no':6}  {' '.join(map(str, result.witness))}"
     )
 

@@ -142,6 +142,9 @@ def _title(groups: Sequence[Group]) -> str:
     steps = _shared(groups, lambda group: _settings(group).get("run.steps"))
     parts += [f"{steps} steps"] if steps else []
     words = [word for word in groups[0].words if len(groups) > 1 and all(word in group.words for group in groups)]
+    if " by " in parts[0]:  # it has said that
+        q = in_words("attack.num_byzantine", groups[0].runs[0].facts["num_byzantine"])
+        words = [word for word in words if word != q]
     return SEPARATOR.join(dict.fromkeys([*filter(None, parts), *words]))
 
 

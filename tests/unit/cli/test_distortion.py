@@ -81,7 +81,7 @@ def test_ctrl_c_prints_what_is_known(json_flag, capsys, monkeypatch):
     if json_flag:
         assert [(row["q"], row.get("upper_bound")) for row in json.loads(out)["rows"]] == [(3, None), (4, 9)]
     else:
-        assert "4-9" in out
+        assert "    4-9 >=0.1600" in out
         assert "interrupted" in out
 
 

@@ -111,6 +111,15 @@ def test_figures_are_one_file_or_one_each_and_the_same_each_time(
     assert [path.read_bytes() for path in paths] == before
 
 
+def test_bars_have_their_whole_names(tmp_path: Path) -> None:
+    labels = [f"no redundancy at all, num_byzantine = {q}" for q in (2, 4)]
+    lines = [{"step": 1, "loss": 1.0, "breakdown": {"gradient": 1.0}}]
+    groups = [Group(words=(label,), runs=(Run(name=label, settings={}, lines=lines),)) for label in labels]
+    write_figures(groups, tmp_path, "svg")
+    svg = (tmp_path / "time.svg").read_text()
+    assert all(f"<!-- num_byzantine = {q} -->" in svg for q in (2, 4))
+
+
 def test_markdown_has_the_tables_and_what_the_figures_show(tmp_path: Path, groups: list[Group]) -> None:
     write_report(groups, tmp_path / "report.md", "md")
     text = (tmp_path / "report.md").read_text()
