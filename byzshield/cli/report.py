@@ -30,7 +30,7 @@ repeat the runs. Runs that differ in the seed alone are one row: mean and standa
 failed is a row with its status.
 
 The suffix of --output says what is written, or else --format: html (the page), md (the same in words and tables), latex and csv
-(the table), pdf (the figures, one a page), svg and png (the figures side by side). A folder gets each figure as a file."""
+(the tables), pdf (the figures, one a page), svg and png (the figures side by side). A folder gets each figure as a file."""
 
 EPILOG = """\
 examples:

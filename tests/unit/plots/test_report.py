@@ -76,7 +76,7 @@ def test_a_hundred_runs_of_every_status_are_readable(tmp_path: Path) -> None:
     assert sum(row[4] == "out of memory" for row in unfinished.rows) == 20
     assert sum(row[2] == "unfinished" for row in unfinished.rows) == 20
     page = page_of(groups, tmp_path / "report.html")
-    assert page.count("<figure>") == 4 * -(-50 // MOST_LINES) + 1
+    assert page.count("<figure>") == 4 * -(-50 // MOST_LINES) + 2
     assert all(f": num_corrupted = {75 * (1 + number)}" in page for number in range(50))
 
 
