@@ -11,7 +11,7 @@ from byzshield.cli.table import print_table
 from byzshield.config import Sweep, load_sweep
 from byzshield.cores import available_cores
 from byzshield.errors import ParameterError
-from byzshield.runtime.wording import duration
+from byzshield.runtime.wording import duration, number
 from byzshield.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -68,7 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(sweep, as_json=arguments.json)
     from byzshield.runtime.sweep import run_sweep
 
-    results = run_sweep(sweep, jobs=jobs, progress=TerminalSweepProgress())
+    progress = TerminalSweepProgress()
+    try:
+        results = run_sweep(sweep, jobs=jobs, progress=progress)
+    except (KeyboardInterrupt, SystemExit):
+        progress.stopped()
+        raise
     if arguments.json:
         print(dumps(results))
     else:
@@ -102,20 +107,28 @@ class TerminalSweepProgress:
 
     def ended(self, run: "Run", *, steps_left: int) -> None:
         """Says how a cell ended; in a terminal, only if it did not end well."""
+        from byzshield.plots.runs import COMPLETE
+
         self._ended += 1
         self._steps_left -= steps_left
-        if run.final_accuracy is None:
+        if run.status != COMPLETE:
             self._failed += 1
             self._say(f"{run.name}: {run.status}: {run.reason}")
         elif not self._terminal:
-            self._say(
-                f"{self._ended} of {self._cells} cells: {run.name}: test accuracy {run.final_accuracy:.3f}{self._remaining()}"
-            )
+            accuracy = run.final_accuracy
+            came_to = f"test loss {number(run.final_loss)}" if accuracy is None else f"test accuracy {accuracy:.3f}"
+            self._say(f"{self._ended} of {self._cells} cells: {run.name}: {came_to}{self._remaining()}")
 
     def finish(self) -> None:
         """Removes the line."""
         if self._terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def stopped(self) -> None:
+        """Says how to go on."""
+        self._say(
+            f"{self._ended} of {self._cells} cells have ended; the same command goes on with the others, from where they are"
+        )
 
     def _say(self, line: str) -> None:
         print(f"{chr(13) + chr(27) + '[K' if self._terminal else ''}{line}", file=sys.stderr, flush=True)

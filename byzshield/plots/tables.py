@@ -66,7 +66,7 @@ def table_rows(groups: Sequence[Group], *, reasons: bool = True) -> list[Row]:
         "corrupted files": corrupted,
         measure.name: measure.words,
         "s a step": lambda group: _mean(group, lambda run: run.step_seconds, _seconds),
-        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, lambda value: f"{value / 1e6:.1f}"),
+        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, _megabytes),
     }
     if any(len(group.complete) < len(group.runs) for group in groups):
         columns["status"] = _status
@@ -123,6 +123,11 @@ def _mean(group: Group, value: Count, form: Callable[[float], str]) -> str:
 def _seconds(value: float) -> str:
     """Two digits, as 0.045 or 0.10; from 10 on, all."""
     return f"{value:#.2g}" if value < 9.95 else f"{value:.0f}"
+
+
+def _megabytes(value: float) -> str:
+    """One digit behind the point; below 1, two digits."""
+    return f"{value / 1e6:.1f}" if value >= 0.95e6 else f"{value / 1e6:#.2g}"
 
 
 def _status(group: Group) -> str:

@@ -136,6 +136,15 @@ def test_csv_has_a_row_of_numbers_for_each_group(tmp_path: Path) -> None:
     assert (row["label"], row["scheme"], row["seeds"], row["final_accuracy_mean"]) == ("a", "mols", "[1, 2]", "0.6")
 
 
+def test_csv_has_a_column_for_each_setting_in_which_runs_differ(tmp_path: Path) -> None:
+    for z in (0.5, 1.5):
+        make_run(tmp_path / f"z-{z}", attack={"num_byzantine": 3, "z": z})
+    write_report(group_runs(read_runs([tmp_path])[0]), tmp_path / "report.csv", "csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))
+    assert [row["attack.z"] for row in rows] == ["0.5", "1.5"]
+    assert "optimizer.lr" not in rows[0]
+
+
 def test_tables_copy_into_markdown_and_latex() -> None:
     table = Table(name="t", rows=[("run", "share"), ("a|b_c", "5% ± 1"), ("x", "-")])
     assert markdown_table(table).splitlines() == [
