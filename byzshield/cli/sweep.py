@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: cores / threads of a cell; 1 on a GPU)")
     add_overrides(parser)
     parser.add_argument("--rank", action="store_true", help="rank the values of optimizer and schedule by training loss")
-    parser.add_argument("--dry-run", action="store_true", help="check and list the cells, and run none")
+    parser.add_argument("--dry-run", action="store_true", help="list the cells, say which are impossible, and run none")
     parser.add_argument("--json", action="store_true", help="print one JSON document: the contents of results.json")
     parser.set_defaults(run=run)
 
@@ -150,18 +150,27 @@ def _jobs(sweep: Sweep) -> int:
 
 
 def _list(sweep: Sweep, *, as_json: bool) -> int:
+    from byzshield.runtime.cells import refusal
+
     cells = [
-        {"cell": cell.name, "settings": dict(cell.settings), "steps": cell.steps, "directory": str(cell.directory)}
+        {
+            "cell": cell.name,
+            "settings": dict(cell.settings),
+            "steps": cell.steps,
+            "directory": str(cell.directory),
+            "reason": refusal(cell),
+        }
         for cell in sweep.cells
     ]
     if as_json:
         print(dumps({"sweep": sweep.name, "preset": sweep.preset, "directory": str(sweep.directory), "cells": cells}))
         return 0
     for cell in cells:
-        print(cell["directory"])
+        print(f"{cell['directory']}{cell['reason'] and ': impossible: '}{cell['reason']}")
     steps = [cell.steps for cell in sweep.cells if cell.steps is not None]
     others = f", and those of {len(cells) - len(steps)} cells with run.epochs" if len(steps) < len(cells) else ""
-    print(f"{len(cells)} cells, {sum(steps)} steps in all{others}")
+    impossible = sum(bool(cell["reason"]) for cell in cells)
+    print(f"{len(cells)} cells, {sum(steps)} steps in all{others}{f'; {impossible} impossible' if impossible else ''}")
     return 0
 
 
