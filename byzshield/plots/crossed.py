@@ -1,9 +1,11 @@
 """What runs came to by the settings in which they differ: one of them across, the others down, and a figure if it is a number."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from byzshield.plots.comparisons import MOST_LINES, shared_title
@@ -20,6 +22,8 @@ __all__ = ["crossed", "crossed_tables"]
 MOST_SETTINGS: Final = 4  # in which runs differ that were meant to be compared
 MOST_COLUMNS: Final = 12
 STEEP: Final = 30.0  # times by which the numbers of a setting differ, from which on its scale is logarithmic
+CLOSE: Final = 0.06  # of the axis, between two numbers below it
+LONGEST_LABELS: Final = 36  # characters of numbers that fit below the axis side by side
 MARKERS: Final = "osD^vPX*"
 NOTE: Final = "At the end of training: the mean over the seeds, and the standard deviation of the sample."
 Point = tuple[float, Spread]
@@ -126,15 +130,15 @@ def _figures(crossing: _Crossing, name: str) -> Iterator[Figure]:
     for begin in range(0, len(lines), MOST_LINES):
         shown = lines[begin : begin + MOST_LINES]
         setting = crossing.name.rpartition(".")[2]
+        deviation = any(spread.std is not None for _, points in shown for _, spread in points)
         yield Figure(
             name=name if len(lines) <= MOST_LINES else f"{name}-{1 + begin // MOST_LINES}",
-            title=f"{crossing.measure.name} at the end against {setting}, with one standard deviation over the seeds",
+            title=f"{crossing.measure.name} at the end against {setting}{', ± one standard deviation' if deviation else ''}",
             about=crossing.title,
             text=f"{crossing.measure.name} by {setting}: {'; '.join(_in_words(label, points) for label, points in shown)}",
             draw=partial(_draw, shown, crossing.measure, setting),
             keys=tuple(
-                Key(label=label or crossing.measure.name, color=SERIES[index], dashes=DASHES[index])
-                for index, (label, _) in enumerate(shown)
+                Key(label=label, color=SERIES[index], dashes=DASHES[index]) for index, (label, _) in enumerate(shown) if label
             ),
         )
 
@@ -150,7 +154,7 @@ def _in_words(label: str, points: Sequence[Point]) -> str:
 
 
 def _draw(lines: Sequence[tuple[str, Sequence[Point]]], measure: Measure, setting: str, axes: "Axes") -> None:
-    from matplotlib.ticker import NullLocator, PercentFormatter
+    from matplotlib.ticker import PercentFormatter
 
     for index, (_, points) in enumerate(lines):
         axes.errorbar(
@@ -165,15 +169,22 @@ def _draw(lines: Sequence[tuple[str, Sequence[Point]]], measure: Measure, settin
             capsize=2.5,
             elinewidth=0.8,
         )
-    values = sorted({value for _, points in lines for value, _ in points})
-    if values[0] > 0 and values[-1] > STEEP * values[0]:
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_locator(NullLocator())
-    if len(values) <= MOST_COLUMNS:
-        axes.set_xticks(values, [f"{value:g}" for value in values])
+    _scale(axes, sorted({value for _, points in lines for value, _ in points}))
     axes.set_xlabel(setting)
     axes.set_ylabel(measure.name)
     if measure.share:
         low, high = axes.get_ylim()
         axes.set_ylim(max(0.0, low), min(1.005, high))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _scale(axes: "Axes", values: Sequence[float]) -> None:
+    """A logarithmic one for what differs by magnitudes; the values themselves below it, unless they are too close to be read."""
+    places = values
+    if values[0] > 0 and values[-1] > STEEP * values[0]:
+        axes.set_xscale("log")
+        places = [math.log(value) for value in values]
+    if all(high - low > CLOSE * (places[-1] - places[0]) for low, high in pairwise(places)):
+        labels = [f"{value:.3g}" for value in values]
+        axes.set_xticks(values, labels, rotation=30 if sum(map(len, labels)) > LONGEST_LABELS else 0)
+        axes.set_xticks([], minor=True)
