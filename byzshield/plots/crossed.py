@@ -84,7 +84,7 @@ def _crossing(groups: Sequence[Group], keys: Sequence[str]) -> _Crossing:
             row[column] = group
     columns = tuple({json.dumps(value, default=str): value for value in _values(groups, across)}.values())
     return _Crossing(
-        title=shared_title(groups),
+        title=", ".join(filter(None, (groups[0].sweep, shared_title(groups)))),
         name=across,
         columns=tuple(sorted(columns)) if _is_number(columns) else columns,
         rows=rows,

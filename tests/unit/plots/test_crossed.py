@@ -1,10 +1,11 @@
 """What runs came to by the settings in which they differ."""
 
+from dataclasses import replace
 from typing import Any
 
 from byzshield.plots import Group, Run, group_runs
 from byzshield.plots.crossed import crossed, crossed_tables
-from byzshield.plots.document import Figure, Table
+from byzshield.plots.document import Figure, Heading, Table
 
 
 def cells(
@@ -63,6 +64,13 @@ def test_names_alone_are_a_table_and_no_figure() -> None:
     groups = cells({(system, rule, 1): 0.5 for system in ("A", "B") for rule in ("median", "krum")}, axis="aggregation.rule")
     assert [type(part) for part in crossed(groups)] == [str, Table]
     assert crossed_tables(groups)[0].rows[0] == ("test accuracy", "rule = median", "rule = krum")
+
+
+def test_each_sweep_is_crossed_by_itself_under_its_name() -> None:
+    first, second = ([run for group in cells({("A", q, 1): 0.5 for q in (3, 5)}) for run in group.runs] for _ in range(2))
+    parts = crossed(group_runs([*first, *(replace(run, sweep="other") for run in second)]))
+    assert [part.text for part in parts if isinstance(part, Heading)] == ["s, alie", "other, alie"]
+    assert [part.name for part in parts if isinstance(part, Figure)] == ["by-setting-1", "by-setting-2"]
 
 
 def test_runs_that_differ_in_too_much_or_too_little_are_not_crossed() -> None:
