@@ -23,6 +23,7 @@ MOST_SETTINGS: Final = 4  # in which runs differ that were meant to be compared
 MOST_COLUMNS: Final = 12
 STEEP: Final = 30.0  # times by which the numbers of a setting differ, from which on its scale is logarithmic
 CLOSE: Final = 0.06  # of the axis, between two numbers below it
+LONGEST_LABEL: Final = 6  # characters, beyond which a number has three digits
 LONGEST_LABELS: Final = 36  # characters of numbers that fit below the axis side by side
 MARKERS: Final = "osD^vPX*"
 NOTE: Final = "At the end of training: the mean over the seeds, and the standard deviation of the sample."
@@ -185,6 +186,6 @@ def _scale(axes: "Axes", values: Sequence[float]) -> None:
         axes.set_xscale("log")
         places = [math.log(value) for value in values]
     if all(high - low > CLOSE * (places[-1] - places[0]) for low, high in pairwise(places)):
-        labels = [f"{value:.3g}" for value in values]
+        labels = [f"{value:g}" if len(f"{value:g}") <= LONGEST_LABEL else f"{value:.3g}" for value in values]
         axes.set_xticks(values, labels, rotation=30 if sum(map(len, labels)) > LONGEST_LABELS else 0)
         axes.set_xticks([], minor=True)

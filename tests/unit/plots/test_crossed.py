@@ -53,11 +53,11 @@ def test_the_figure_shows_means_with_their_deviations_and_leaves_out_what_is_not
 
 
 def test_learning_rates_have_a_logarithmic_scale_and_a_task_without_accuracy_its_loss() -> None:
-    rates = {("A", rate, 1): 2 + rate for rate in (0.001, 0.01, 0.1)}
+    rates = {("A", rate, 1): 2 + rate for rate in (0.0015625, 0.01, 0.1, 1000)}
     figure = figure_of(cells(rates, axis="optimizer.lr", measure="test_loss"))
     axes = draw(figure)
     assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "lr", "test loss")
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.001", "0.01", "0.1"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.00156", "0.01", "0.1", "1000"]
 
 
 def test_names_alone_are_a_table_and_no_figure() -> None:
