@@ -4,6 +4,7 @@ import contextlib
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 from byzshield.aggregation.matrix import FLOATS, M, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
@@ -36,7 +37,7 @@ class RowOperation(ABC):
             as a run does; a call before that is refused, unless the number changes nothing.
 
     Raises:
-        ParameterError: num_corrupted is negative.
+        ParameterError: num_corrupted is negative, or no whole number.
     """
 
     uses_num_corrupted: bool = True
@@ -56,9 +57,11 @@ class RowOperation(ABC):
     rows looks for such values beforehand."""
 
     def __init__(self, num_corrupted: int | None = None) -> None:
+        if num_corrupted is not None and not isinstance(num_corrupted, Integral):
+            raise ParameterError(f"num_corrupted must be a number of rows, a whole one; got {num_corrupted!r}")
         if num_corrupted is not None and num_corrupted < 0:
             raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
-        self.num_corrupted = num_corrupted or 0
+        self.num_corrupted = int(num_corrupted or 0)
         self.was_told = num_corrupted is not None
 
     def __repr__(self) -> str:

@@ -1,6 +1,7 @@
 """`byzshield distortion`: how many files q Byzantine workers can corrupt at worst, and which workers they would choose."""
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -70,13 +71,15 @@ def run(arguments: argparse.Namespace) -> int:
     numbers = parse_numbers(arguments.byzantine)
     if numbers[-1] > assignment.num_workers:
         raise ParameterError(f"--byzantine must be at most the number of workers, {assignment.num_workers}; got {numbers[-1]}")
+    if arguments.time_limit is not None and not arguments.time_limit > 0:
+        raise ParameterError(f"--time-limit must be positive; got {arguments.time_limit} seconds")
     if arguments.plot is not None:
         check_figure_path(arguments.plot)
     table: list[Row] = []
     found = _collect(rows(assignment, numbers, time_limit=arguments.time_limit), table)
     if not arguments.json:
         _print_heading(assignment)
-    for row in found:
+    for row in _announced(found, numbers):
         if not arguments.json:
             print(_line(row), flush=True)
     complete = len(table) == len(numbers) and not table[-1].interrupted
@@ -122,6 +125,20 @@ def _collect(source: Iterator[Row], table: list[Row]) -> Iterator[Row]:
         return
 
 
+def _announced(found: Iterator[Row], numbers: list[int]) -> Iterator[Row]:
+    """Passes the rows on; a terminal shows which one is being searched for, as that can take minutes."""
+    terminal = sys.stderr.isatty()
+    for number in numbers:
+        if terminal:
+            print(f"searching q = {number}; Ctrl-C shows what is known", end="", file=sys.stderr, flush=True)
+        row = next(found, None)
+        if terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if row is None:
+            return
+        yield row
+
+
 def _title(assignment: Assignment) -> str:
     return (
         f"{assignment.scheme}: K = {assignment.num_workers} workers, f = {assignment.num_files} files, "
@@ -140,10 +157,11 @@ def _print_heading(assignment: Assignment) -> None:
 def _line(row: Row) -> str:
     result = row.result
     count = str(result.c_max) if result.exact else f"{result.c_max}-{result.upper_bound}"
+    epsilon = f"{'' if result.exact else '>='}{result.epsilon:.4f}"
     in_groups = "-" if row.epsilon_frc is None else f"{row.epsilon_frc:.4f}"
     bound = "-" if row.spectral_bound is None else f"{row.spectral_bound:.2f}"
     return (
-        f"{result.num_byzantine:3d} {count:>7} {result.epsilon:8.4f} {row.epsilon_baseline:9.4f} {in_groups:>7} {bound:>7}  "
+        f"{result.num_byzantine:3d} {count:>7} {epsilon:>8} {row.epsilon_baseline:9.4f} {in_groups:>7} {bound:>7}  "
         f"{'yes' if result.exact else 'no':6}  {' '.join(map(str, result.witness))}"
     )
 

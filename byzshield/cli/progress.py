@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from byzshield.causes import SUSPECTED, verdicts
+from byzshield.runtime.wording import evaluations
 
 __all__ = ["accusations", "audits_in_words", "print_summary"]
 
@@ -18,11 +19,12 @@ def print_summary(path: Path, summary: dict[str, Any]) -> None:
         f"({summary['attack']}), {summary['aggregator']}: at most {summary['corrupted_files_max']} of {summary['num_files']} "
         f"files corrupted"
     )
-    loss, accuracy = summary["test_loss"], summary["test_accuracy"]
-    print(
-        f"test {'' if accuracy is None else f'accuracy {accuracy:.4f}, '}loss {'not finite' if loss is None else f'{loss:.4f}'} "
-        f"after {summary['steps']} steps, {summary['step_seconds_median']:.3f} s a step"
-    )
+    found = evaluations(summary)
+    first = {name: found.pop(name, None) for name in ("accuracy", "loss")}
+    if first["accuracy"] is None:  # a task without one
+        del first["accuracy"]
+    words = [f"{name} {'not finite' if value is None else f'{value:.4f}'}" for name, value in {**first, **found}.items()]
+    print(f"test {', '.join(words)} after {summary['steps']} steps, {summary['step_seconds_median']:.3f} s a step")
     for line in [*accusations(summary), *audits_in_words(summary)]:
         print(line)
     print(f"results in {path}")

@@ -24,13 +24,13 @@ PICTURES: Final = ("svg", "png", "pdf")
 DRAWN: Final = ("html", *PICTURES)
 
 DESCRIPTION = """\
-Prints a table of runs, and writes them as one HTML page that needs no network: what they came to in words, curves of accuracy and
-loss, who did what, who voted like whom, who held which file, where time and bytes went, settings, versions, and the commands that
-repeat the runs. Runs that differ in the seed alone are one row: mean and standard deviation. A run that goes on, was stopped or
-failed is a row with its status.
+Prints a table of runs, and writes them as one HTML page that needs no network: what they came to in words, accuracy by the
+settings that differ, curves of accuracy and loss, who did what, who voted like whom, who held which file, where time and bytes
+went, settings, versions, and the commands that repeat the runs. Runs that differ in the seed alone are one row: mean and standard
+deviation. A run that goes on, was stopped or failed is a row with its status.
 
 The suffix of --output says what is written, or else --format: html (the page), md (the same in words and tables), latex and csv
-(the table), pdf (the figures, one a page), svg and png (the figures side by side). A folder gets each figure as a file."""
+(the tables), pdf (the figures, one a page), svg and png (the figures side by side). A folder gets each figure as a file."""
 
 EPILOG = """\
 examples:

@@ -11,7 +11,7 @@ from byzshield.cli.table import print_table
 from byzshield.config import Sweep, load_sweep
 from byzshield.cores import available_cores
 from byzshield.errors import ParameterError
-from byzshield.runtime.wording import duration
+from byzshield.runtime.wording import duration, number
 from byzshield.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: cores / threads of a cell; 1 on a GPU)")
     add_overrides(parser)
     parser.add_argument("--rank", action="store_true", help="rank the values of optimizer and schedule by training loss")
-    parser.add_argument("--dry-run", action="store_true", help="check and list the cells, and run none")
+    parser.add_argument("--dry-run", action="store_true", help="list the cells, say which are impossible, and run none")
     parser.add_argument("--json", action="store_true", help="print one JSON document: the contents of results.json")
     parser.set_defaults(run=run)
 
@@ -68,7 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(sweep, as_json=arguments.json)
     from byzshield.runtime.sweep import run_sweep
 
-    results = run_sweep(sweep, jobs=jobs, progress=TerminalSweepProgress())
+    progress = TerminalSweepProgress()
+    try:
+        results = run_sweep(sweep, jobs=jobs, progress=progress)
+    except (KeyboardInterrupt, SystemExit):
+        progress.stopped()
+        raise
     if arguments.json:
         print(dumps(results))
     else:
@@ -102,20 +107,28 @@ class TerminalSweepProgress:
 
     def ended(self, run: "Run", *, steps_left: int) -> None:
         """Says how a cell ended; in a terminal, only if it did not end well."""
+        from byzshield.plots.runs import COMPLETE
+
         self._ended += 1
         self._steps_left -= steps_left
-        if run.final_accuracy is None:
+        if run.status != COMPLETE:
             self._failed += 1
             self._say(f"{run.name}: {run.status}: {run.reason}")
         elif not self._terminal:
-            self._say(
-                f"{self._ended} of {self._cells} cells: {run.name}: test accuracy {run.final_accuracy:.3f}{self._remaining()}"
-            )
+            accuracy = run.final_accuracy
+            came_to = f"test loss {number(run.final_loss)}" if accuracy is None else f"test accuracy {accuracy:.3f}"
+            self._say(f"{self._ended} of {self._cells} cells: {run.name}: {came_to}{self._remaining()}")
 
     def finish(self) -> None:
         """Removes the line."""
         if self._terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def stopped(self) -> None:
+        """Says how to go on."""
+        self._say(
+            f"{self._ended} of {self._cells} cells have ended; the same command goes on with the others, from where they are"
+        )
 
     def _say(self, line: str) -> None:
         print(f"{chr(13) + chr(27) + '[K' if self._terminal else ''}{line}", file=sys.stderr, flush=True)
@@ -137,18 +150,27 @@ def _jobs(sweep: Sweep) -> int:
 
 
 def _list(sweep: Sweep, *, as_json: bool) -> int:
+    from byzshield.runtime.cells import refusal
+
     cells = [
-        {"cell": cell.name, "settings": dict(cell.settings), "steps": cell.steps, "directory": str(cell.directory)}
+        {
+            "cell": cell.name,
+            "settings": dict(cell.settings),
+            "steps": cell.steps,
+            "directory": str(cell.directory),
+            "reason": refusal(cell),
+        }
         for cell in sweep.cells
     ]
     if as_json:
         print(dumps({"sweep": sweep.name, "preset": sweep.preset, "directory": str(sweep.directory), "cells": cells}))
         return 0
     for cell in cells:
-        print(cell["directory"])
+        print(f"{cell['directory']}{cell['reason'] and ': impossible: '}{cell['reason']}")
     steps = [cell.steps for cell in sweep.cells if cell.steps is not None]
     others = f", and those of {len(cells) - len(steps)} cells with run.epochs" if len(steps) < len(cells) else ""
-    print(f"{len(cells)} cells, {sum(steps)} steps in all{others}")
+    impossible = sum(bool(cell["reason"]) for cell in cells)
+    print(f"{len(cells)} cells, {sum(steps)} steps in all{others}{f'; {impossible} impossible' if impossible else ''}")
     return 0
 
 

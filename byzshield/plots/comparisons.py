@@ -9,7 +9,7 @@ from typing import Any, Final
 from byzshield.plots.groups import FREE, Group, in_words
 from byzshield.plots.theme import DASHES, SERIES
 
-__all__ = ["Comparison", "Line", "comparisons"]
+__all__ = ["MOST_LINES", "Comparison", "Line", "comparisons", "shared_title"]
 
 MOST_LINES: Final = len(SERIES)
 MOST_WORDS: Final = 3  # that tell a title from others
@@ -120,7 +120,7 @@ def _labels(groups: Sequence[Group]) -> list[str]:
 
 def _titles(together: Sequence[Sequence[Group]]) -> list[str]:
     """What the groups of each comparison share; more of it where several would be called the same."""
-    titles = [_title(groups) for groups in together]
+    titles = [shared_title(groups) for groups in together]
     for title in [title for title, count in Counter(titles).items() if count > 1]:
         same = [index for index, other in enumerate(titles) if other == title]
         keys = [key for index in same for group in together[index] for key in _settings(group) if key not in FREE]
@@ -137,11 +137,16 @@ def _titles(together: Sequence[Sequence[Group]]) -> list[str]:
     return titles
 
 
-def _title(groups: Sequence[Group]) -> str:
-    parts = [_shared(groups, _attack_in_words), _shared(groups, lambda group: _settings(group).get("data.name"))]
+def shared_title(groups: Sequence[Group]) -> str:
+    """What groups share of attack, data, length, and whatever else tells them from others."""
+    attack = _shared(groups, _attack_in_words) or _shared(groups, lambda group: group.runs[0].facts.get("attack"))
+    parts = [attack, _shared(groups, lambda group: _settings(group).get("data.name"))]
     steps = _shared(groups, lambda group: _settings(group).get("run.steps"))
     parts += [f"{steps} steps"] if steps else []
     words = [word for word in groups[0].words if len(groups) > 1 and all(word in group.words for group in groups)]
+    if " by " in attack:  # it has said that
+        q = in_words("attack.num_byzantine", groups[0].runs[0].facts["num_byzantine"])
+        words = [word for word in words if word != q]
     return SEPARATOR.join(dict.fromkeys([*filter(None, parts), *words]))
 
 

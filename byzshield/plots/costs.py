@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from byzshield.plots.document import NONE, Figure, Key, Part, Row, Table
+from byzshield.plots.document import NONE, Figure, Key, Part, Row, Table, wrapped
 from byzshield.plots.groups import Group
 from byzshield.plots.runs import Run
 from byzshield.plots.theme import SERIES
@@ -27,7 +27,7 @@ WORDS: Final = {
     "update": "update",
 }
 MOST_BARS: Final = 24
-LONGEST_NAME: Final = 24
+LONGEST_LINE: Final = 24
 
 
 def costs(groups: Sequence[Group]) -> list[Part]:
@@ -40,6 +40,7 @@ def costs(groups: Sequence[Group]) -> list[Part]:
     head = ("run", "s a step", *(WORDS[name] for name in names), "MB received", "MB sent", "MB in all")
     rows = [_row(group, parts, names) for group, parts in measured]
     shown = measured[:MOST_BARS]
+    labels = ["\n".join(wrapped(group.label, LONGEST_LINE)) for group, _ in shown]  # whole: what is last tells bars apart
     keys = tuple(Key(label=WORDS[name], color=SERIES[index], area=True) for index, name in enumerate(names))
     said = [f"{group.label}: {', '.join(f'{WORDS[name]} {parts[name]:.3g} s' for name in parts)}" for group, parts in shown]
     return [
@@ -48,9 +49,9 @@ def costs(groups: Sequence[Group]) -> list[Part]:
             name="time",
             title="seconds of a step, median over the steps",
             text=f"Seconds of a step by part. {'; '.join(said)}",
-            draw=partial(_draw, [(_short(group.label), parts) for group, parts in shown], names),
+            draw=partial(_draw, [(label, parts) for label, (_, parts) in zip(labels, shown, strict=True)], names),
             keys=keys,
-            size=(4.8, 0.75 + 0.24 * len(shown)),
+            size=(4.8, 0.75 + sum(0.14 + 0.1 * (1 + label.count("\n")) for label in labels)),
         ),
     ]
 
@@ -111,10 +112,6 @@ def _seconds(value: float | None) -> str:
 
 def _megabytes(value: float | None) -> str:
     return NONE if value is None else f"{value / 1e6:.2f}"
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 1]}…"
 
 
 def _draw(bars: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str], axes: "Axes") -> None:

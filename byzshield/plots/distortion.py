@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byzshield.errors import ParameterError, StorageError
 from byzshield.extras import require
+from byzshield.plots.document import Figure
+from byzshield.plots.drawing import one_file
+from byzshield.plots.theme import MUTED, SERIES
 from byzshield.storage import atomic_write
 
 if TYPE_CHECKING:
@@ -61,25 +65,11 @@ def draw_epsilon(curves: Sequence[Curve], path: str, *, title: str) -> None:
         ParameterError: the suffix is another one, or the file cannot be written.
     """
     check_figure_path(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for place, curve in enumerate(merged(curves)):
-        _draw(axes, curve, place)
-    axes.axhline(0.5, color="gray", linestyle=":", linewidth=1)
-    axes.set(xlabel="Byzantine workers q", ylabel="corrupted files, epsilon = c_max / f")
-    axes.set_title(title, fontsize=10, wrap=True)
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.legend()
+    figure = Figure(name="epsilon", title=title, text=title, draw=partial(_draw, merged(curves)), size=(6.4, 4.2))
+    content = one_file(figure, Path(path).suffix[1:])
     try:
         with atomic_write(Path(path)) as file:
-            figure.savefig(file, format=Path(path).suffix[1:])
+            file.write(content)
     except StorageError as error:
         raise ParameterError(f"the figure {error}") from error
 
@@ -97,17 +87,29 @@ def merged(curves: Sequence[Curve]) -> list[Curve]:
     return list(found.values())
 
 
-def _draw(axes: "Axes", curve: Curve, place: int) -> None:
-    numbers, reached, possible = zip(*curve.points, strict=True)
+def _draw(curves: Sequence[Curve], axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for place, curve in enumerate(curves):
+        _draw_curve(axes, curve, place)
+    axes.axhline(0.5, color=MUTED, linestyle=":", linewidth=1, label="half of the files: no rule bears it")
+    # A bound soon says nothing, and would leave the curves no room: it leaves the figure at the top.
+    top = max(0.55, 1.1 * max(possible for curve in curves for _, _, possible in curve.points))
+    axes.set_ylim(-0.015 * top, top)
+    axes.set(xlabel="Byzantine workers q", ylabel="corrupted files at worst, epsilon = c_max / f")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8)
+
+
+def _draw_curve(axes: "Axes", curve: Curve, place: int) -> None:
+    numbers, reached, _ = zip(*curve.points, strict=True)
     # Curves can meet; smaller markers on top leave the lower ones visible.
-    size, color, marker = max(4, 10 - 2 * place), f"C{place % 10}", MARKERS[place % len(MARKERS)]
+    size, color, marker = max(4, 10 - 2 * place), SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
     axes.plot(numbers, reached, marker=marker, markersize=size, color=color, label=curve.label, alpha=0.85)
     unproved = [point for point in curve.points if point[1] < point[2]]
     if unproved:
-        axes.vlines(*zip(*unproved, strict=True), color=color, linewidth=size, alpha=0.3)
+        label = f"not proved: {curve.label} is within"
+        axes.vlines(*zip(*unproved, strict=True), color=color, linewidth=size, alpha=0.3, label=label)
     if curve.bound:
-        most = max(0.55, 1.1 * max(possible))  # the bound soon says nothing, and would leave the curves no room
-        shown = [point for point in curve.bound if point[1] <= most]
-        if shown:
-            label = f"spectral bound of {curve.label.partition(' = ')[0]}"
-            axes.plot(*zip(*shown, strict=True), linestyle="--", color=color, linewidth=1, label=label)
+        label = f"spectral bound of {curve.label.partition(' = ')[0]}"
+        axes.plot(*zip(*curve.bound, strict=True), linestyle="--", color=color, linewidth=1, label=label)

@@ -1,5 +1,6 @@
 """A report as parts that know no format: paragraphs, tables, figures, code, and what is folded away."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -21,6 +22,7 @@ __all__ = [
     "Table",
     "figures_of",
     "is_number",
+    "wrapped",
 ]
 
 Row = tuple[str, ...]
@@ -149,3 +151,13 @@ def is_number(text: str) -> bool:
     [True, True, True, False, True]
     """
     return not text or text == NONE or text[0].isdigit() or (text[0] == "-" and text[1:2].isdigit())
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most so many characters, of which none ends within a setting such as "q = 3".
+
+    >>> wrapped("MOLS with q = 3", 11)
+    ['MOLS with', 'q = 3']
+    """
+    whole = "\u00a0=\u00a0"
+    return [line.replace(whole, " = ") for line in textwrap.wrap(text.replace(" = ", whole), width)]

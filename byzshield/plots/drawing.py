@@ -2,12 +2,11 @@
 
 import io
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from byzshield.plots.document import Figure
+from byzshield.plots.document import Figure, wrapped
 from byzshield.plots.theme import GRID, INK, MUTED, adaptive
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ def _height(figure: Figure) -> float:
 def _title(figure: Figure) -> list[str]:
     """Its lines: of what the figure is, and what it shows."""
     longest = int(CHARACTERS * figure.size[0])
-    return [line for text in (figure.about, figure.title) for line in textwrap.wrap(text, longest)]
+    return [line for text in (figure.about, figure.title) for line in wrapped(text, longest)]
 
 
 def _long(figure: Figure) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from byzshield.plots.runs import COMPLETE, Run
 
-__all__ = ["Group", "Spread", "group_runs", "in_words", "settings_apart"]
+__all__ = ["Group", "Spread", "group_runs", "in_words", "settings_apart", "varying"]
 
 # What a result does not depend on, beside the seed that is grouped over.
 FREE: Final = frozenset(
@@ -120,12 +120,12 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         seen[repetition] += 1
         members.setdefault(f"{seen[repetition]} {key}", []).append(run)
     firsts = [group[0] for group in members.values()]
-    varying = _varying(firsts)
+    apart = varying(firsts)
     stems = Counter(_stem(group) for group in members.values() if group[0].sweep is None)
     several = len({run.sweep for run in runs if run.sweep}) > 1
     return [
         Group(
-            words=(stem,) if stems[stem := _stem(group)] == 1 and stem else _words(group, firsts, varying),
+            words=(stem,) if stems[stem := _stem(group)] == 1 and stem else _words(group, firsts, apart),
             sweep=group[0].sweep or "" if several else "",
             runs=tuple(group),
         )
@@ -133,7 +133,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     ]
 
 
-def _varying(runs: Sequence[Run]) -> list[str]:
+def varying(runs: Sequence[Run]) -> list[str]:
     """The settings in which some of `runs` differ."""
     keys = dict.fromkeys(key for run in runs for key in settings_apart(run))
     return [key for key in keys if len({json.dumps(run.settings.get(key), default=str) for run in runs}) > 1]

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from byzshield.causes import verdicts
-from byzshield.plots.groups import Group, Spread
+from byzshield.plots.groups import Group, Spread, varying
 from byzshield.plots.markup import as_csv
 from byzshield.plots.runs import Run
 
 __all__ = ["as_document", "group_row", "group_table", "rows_as_csv", "run_row"]
 
-SPREAD: Final = ("final_accuracy", "best_accuracy", "train_loss", "step_seconds")
+SPREAD: Final = ("final_accuracy", "best_accuracy", "final_loss", "train_loss", "step_seconds")
 PARTS: Final = ("mean", "std", "min", "max")
 FACTS: Final = ("scheme", "attack", "aggregator", "num_byzantine", "num_workers")
 
@@ -25,6 +25,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "final_accuracy": run.final_accuracy,
         "best_accuracy": run.best_accuracy,
+        "final_loss": run.final_loss,
         "train_loss": run.train_loss,
         "corrupted_files": run.corrupted_files,
         "num_files": run.facts.get("num_files"),
@@ -58,8 +59,11 @@ def as_document(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def group_table(groups: Sequence[Group]) -> str:
-    """A row of CSV for each group."""
-    rows = [{**group_row(group), "settings": {}} for group in groups]
+    """A row of CSV for each group, with a column for each setting in which they differ."""
+    keys = set(varying([group.runs[0] for group in groups]))
+    rows = [
+        {**group_row(group), "settings": {key: value for key, value in group.settings.items() if key in keys}} for group in groups
+    ]
     return rows_as_csv(
         [{"label": row.pop("label"), **_facts(group.runs[0]), **row} for group, row in zip(groups, rows, strict=True)]
     )

@@ -7,6 +7,7 @@ from typing import Final
 from byzshield.errors import ParameterError, StorageError
 from byzshield.plots.comparisons import Comparison, comparisons
 from byzshield.plots.costs import costs
+from byzshield.plots.crossed import crossed, crossed_tables
 from byzshield.plots.curves import curves
 from byzshield.plots.decisions import decisions
 from byzshield.plots.document import Figure, Heading, Part, Section, Table, figures_of
@@ -80,6 +81,7 @@ def sections_of(groups: Sequence[Group]) -> list[Section]:
     sections = [
         Section(title="Summary", parts=summary(groups, compared)),
         Section(title="Runs", parts=[Table(name="runs", rows=table_rows(groups, reasons=False)), NOTE]),
+        Section(title="By setting", parts=crossed(groups)),
         Section(
             title="Not complete", parts=[Table(name="runs that are not complete", rows=unfinished)] if len(unfinished) > 1 else []
         ),
@@ -97,7 +99,8 @@ def _content(groups: Sequence[Group], kind: str, drawing: Drawing) -> bytes:
     if kind == "csv":
         return group_table(groups).encode()
     if kind == "latex":
-        return f"{as_latex(Table(name='runs', rows=table_rows(groups)))}\n".encode()
+        tables = [Table(name="runs", rows=table_rows(groups)), *crossed_tables(groups)]
+        return "\n".join(f"{as_latex(table)}\n" for table in tables).encode()
     if kind == "md":
         return as_markdown(_heading(groups), sections_of(groups)).encode(errors="surrogateescape")
     from byzshield.plots.drawing import all_in_one, inline_svg

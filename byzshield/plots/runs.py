@@ -73,6 +73,11 @@ class Run:
         return _finite(self.facts.get("test_accuracy")) if self.status == COMPLETE else None
 
     @property
+    def final_loss(self) -> float | None:
+        """On the test set, of a complete run."""
+        return _finite(self.facts.get("test_loss")) if self.status == COMPLETE else None
+
+    @property
     def best_accuracy(self) -> float | None:
         """The best of all evaluations of a complete run."""
         final = self.final_accuracy

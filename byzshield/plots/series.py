@@ -21,7 +21,8 @@ class Series:
         steps: where they are.
         seconds: when, since training began and evaluations apart; the mean over the runs. Empty where nobody took the time.
         mean: over the runs.
-        low: the mean less the standard deviation of the sample; the mean itself of a single run.
+        low: the mean less the standard deviation of the sample; the mean itself of a single run. Where that would be below 0 and
+            no run is, it is the least of the runs: no loss is negative, and on a logarithmic scale the band would have no end.
         high: the mean and the standard deviation.
     """
 
@@ -45,7 +46,7 @@ def series(group: Group, measure: str) -> Series | None:
     if not steps:
         return None
     spreads = [Spread.of(curve[step] for curve in curves) for step in steps]
-    found = [(spread.mean, spread.std or 0.0) for spread in spreads if spread is not None]
+    found = [spread for spread in spreads if spread is not None]
     clocks = [_clock(run) for run in group.complete or group.runs]
     timed = [clock for clock in clocks if steps[-1] in clock and steps[0] in clock]
     seconds = [sum(clock.get(step, 0.0) for clock in timed) / len(timed) for step in steps] if timed else []
@@ -53,11 +54,16 @@ def series(group: Group, measure: str) -> Series | None:
         Series(
             steps=tuple(steps),
             seconds=tuple(seconds),
-            mean=tuple(mean for mean, _ in found),
-            low=tuple(mean - std for mean, std in found),
-            high=tuple(mean + std for mean, std in found),
+            mean=tuple(spread.mean for spread in found),
+            low=tuple(_low(spread) for spread in found),
+            high=tuple(spread.mean + (spread.std or 0.0) for spread in found),
         )
     )
+
+
+def _low(spread: Spread) -> float:
+    low = spread.mean - (spread.std or 0.0)
+    return spread.least if low <= 0 < spread.least else low
 
 
 def _clock(run: Run) -> dict[int, float]:

@@ -1,16 +1,51 @@
 """The tables of a report, as rows of text: groups with mean and standard deviation, and runs that did not end as they should."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from byzshield.plots.document import NONE, Row
 from byzshield.plots.groups import Group, Spread
 from byzshield.plots.runs import COMPLETE, Run
 
-__all__ = ["corrupted", "fact", "table_rows", "unfinished_rows"]
+__all__ = ["Measure", "corrupted", "fact", "measure_of", "table_rows", "unfinished_rows"]
 
 Count = Callable[[Run], float | None]
 MOST_SEEDS: Final = 4  # that are listed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What runs are compared by.
+
+    Args:
+        name: of it.
+        value: that of a run; None before its end.
+        share: whether it is one, to be said in percent.
+    """
+
+    name: str
+    value: Count
+    share: bool
+
+    def words(self, group: Group) -> str:
+        """Mean and standard deviation over the complete runs."""
+        spread = group.spread(self.value)
+        if spread is None:
+            return NONE
+        if self.share:
+            return f"{spread.mean:.1%}" + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
+        return f"{spread.mean:.4g}" + ("" if spread.std is None else f" ± {spread.std:.2g}")
+
+
+ACCURACY: Final = Measure(name="test accuracy", value=lambda run: run.final_accuracy, share=True)
+LOSS: Final = Measure(name="test loss", value=lambda run: run.final_loss, share=False)
+
+
+def measure_of(groups: Sequence[Group]) -> Measure:
+    """Accuracy, unless there is only a loss."""
+    measured = [measure for measure in (ACCURACY, LOSS) if any(group.spread(measure.value) for group in groups)]
+    return measured[0] if measured else ACCURACY
 
 
 def table_rows(groups: Sequence[Group], *, reasons: bool = True) -> list[Row]:
@@ -20,6 +55,7 @@ def table_rows(groups: Sequence[Group], *, reasons: bool = True) -> list[Row]:
         groups: the runs.
         reasons: whether to say why runs are not complete. This and their status are columns only where there are such runs.
     """
+    measure = measure_of(groups)
     columns: dict[str, Callable[[Group], str]] = {
         "run": lambda group: group.label,
         "scheme": lambda group: fact(group, "scheme"),
@@ -28,9 +64,9 @@ def table_rows(groups: Sequence[Group], *, reasons: bool = True) -> list[Row]:
         "seed": _seeds,
         "Byzantine": _byzantine,
         "corrupted files": corrupted,
-        "test accuracy": _accuracy,
+        measure.name: measure.words,
         "s a step": lambda group: _mean(group, lambda run: run.step_seconds, _seconds),
-        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, lambda value: f"{value / 1e6:.1f}"),
+        "MB received a step": lambda group: _mean(group, lambda run: run.bytes_received, _megabytes),
     }
     if any(len(group.complete) < len(group.runs) for group in groups):
         columns["status"] = _status
@@ -78,13 +114,6 @@ def corrupted(group: Group) -> str:
     return f"{most} of {num_files} ({most / num_files:.0%})"
 
 
-def _accuracy(group: Group) -> str:
-    spread = group.spread(lambda run: run.final_accuracy)
-    if spread is None:
-        return NONE
-    return f"{spread.mean:.1%}" + ("" if spread.std is None else f" ± {100 * spread.std:.1f}")
-
-
 def _mean(group: Group, value: Count, form: Callable[[float], str]) -> str:
     """Over the complete runs, or if there are none, over all."""
     spread = Spread.of(map(value, group.complete or group.runs))
@@ -94,6 +123,11 @@ def _mean(group: Group, value: Count, form: Callable[[float], str]) -> str:
 def _seconds(value: float) -> str:
     """Two digits, as 0.045 or 0.10; from 10 on, all."""
     return f"{value:#.2g}" if value < 9.95 else f"{value:.0f}"
+
+
+def _megabytes(value: float) -> str:
+    """One digit behind the point; below 1, two digits."""
+    return f"{value / 1e6:.1f}" if value >= 0.95e6 else f"{value / 1e6:#.2g}"
 
 
 def _status(group: Group) -> str:

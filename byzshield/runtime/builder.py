@@ -70,6 +70,7 @@ class Builder(Combination):
         )
         server.begin_behind(run.start_step)
         self._warn_of_small_shards()
+        self._warn_of_more_corrupted_files()
         self._check_buffers(model.module)
         return server
 

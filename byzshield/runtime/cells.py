@@ -8,14 +8,29 @@ from pathlib import Path
 from typing import Final
 
 from byzshield.config import Cell
-from byzshield.errors import STOPPED
+from byzshield.errors import STOPPED, ConfigError
 from byzshield.plots.runs import COMPLETE, FAILED, REFUSED
 from byzshield.runtime.run_directory import RunDirectory
 
-__all__ = ["outcome_of", "start_cell", "steps_done"]
+__all__ = ["outcome_of", "refusal", "start_cell", "steps_done"]
 
 LOG: Final = "log.txt"
 TAIL_BYTES: Final = 8192
+
+
+def refusal(cell: Cell) -> str:
+    """Why a cell is impossible, as far as that shows without its data and its model; "" if it does not."""
+    from byzshield.runtime.builder import Builder
+
+    builder = Builder(cell.config)
+    try:
+        if cell.config.attack.num_byzantine:
+            _ = builder.attack, builder.selection.byzantine_at(1)
+        if builder.code is None:
+            builder.pipeline()
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def start_cell(cell: Cell, *, lock: int) -> "subprocess.Popen[bytes]":

@@ -133,7 +133,7 @@ def test_a_loss_that_is_not_finite_is_null(tiny_run: Maker, monkeypatch: pytest.
     run_file, run = tmp_path / "run.toml", tmp_path / "runs" / "tiny"
     run_file.write_text(dump(tiny_run(run={"steps": 2, "eval_every": 1})))
     assert main(["simulate", str(run_file)]) == 0
-    assert "test accuracy 0.2500, loss not finite after 2 steps" in capsys.readouterr().out
+    assert "test accuracy 0.2500, loss not finite, top5 accuracy 0.7500 after 2 steps" in capsys.readouterr().out
     assert [line["test_loss"] for line in read(run / "metrics.jsonl")] == [None, None]
     assert read(run / "summary.json")["test_loss"] is None
     assert main(["evaluate", str(run), "--json"]) == 0

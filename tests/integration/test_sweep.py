@@ -73,9 +73,15 @@ def test_a_dry_run_lists_the_cells_and_a_mistake_in_one_stops_all(
     sweep_file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["sweep", str(sweep_file), "--dry-run", "--json"]) == 0
-    assert [cell["settings"] for cell in json.loads(capsys.readouterr().out)["cells"]] == [
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert [cell["settings"] for cell in cells] == [
         {"run.seed": seed, "attack.num_byzantine": q} for seed in (1, 2) for q in (3, 7)
     ]
+    assert ["against 14 corrupted rows" in cell["reason"] for cell in cells] == [False, True, False, True]
+    assert main(["sweep", str(sweep_file), "--dry-run", "--set", "run.seed=1", "--set", "attack.zz=3"]) == 0
+    first, _, last = capsys.readouterr().out.splitlines()
+    assert first.endswith(": impossible: attack.zz: ALIE has no such keyword; did you mean 'z'?")
+    assert last == "2 cells, 120 steps in all; 2 impossible"
     assert main(["sweep", str(sweep_file), "--set", "run.seed=[1, -1]"]) == 2
     assert "seed=-1" in capsys.readouterr().err
     assert main(["sweep", str(sweep_file), "--jobs", "0"]) == 2

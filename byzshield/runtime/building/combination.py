@@ -9,6 +9,7 @@ from byzshield.aggregation import AGGREGATORS, PRE_AGGREGATORS, Aggregator, Pipe
 from byzshield.distortion import most_byzantine
 from byzshield.errors import ConfigError, ParameterError, TooFewRowsError
 from byzshield.limits import available_memory
+from byzshield.log import get_logger
 from byzshield.runtime.building.places import SEARCH_SECONDS
 from byzshield.runtime.building.task import Task
 from byzshield.runtime.components import make
@@ -16,6 +17,7 @@ from byzshield.training.momentum import ShardMomentum
 
 __all__ = ["Combination"]
 
+LOG = get_logger(__name__)
 MIB = 1 << 20
 
 
@@ -93,6 +95,20 @@ class Combination(Task):
             f"{tolerated}, so at most {fits} Byzantine workers: change attack.num_byzantine, the rule or the placement, "
             f"or, to see it fail, use {override}"
         )
+
+    def _warn_of_more_corrupted_files(self) -> None:
+        """Says that a rule is told of fewer files than the plain vote is known to lose; audits change that in time."""
+        told, attack = self.config.aggregation.num_corrupted, self.config.attack
+        plain = self.code is None and self.detection is None and not self.config.audit.enabled
+        if told == "auto" or not (plain and attack.num_byzantine and attack.selection == "worst"):
+            return
+        if told < self.worst_case.c_max:
+            LOG.warning(
+                "aggregation.num_corrupted is %d, and the Byzantine workers corrupt %d of %d files: the rule promises nothing",
+                told,
+                self.worst_case.c_max,
+                self.assignment.num_files,
+            )
 
     @cached_property
     def window(self) -> int | None:

@@ -65,6 +65,20 @@ def test_an_unfinished_row_is_an_interval(capsys):
     assert row[6] == "no"
 
 
+def test_a_time_limit_that_is_none_is_refused_before_the_table_begins(capsys):
+    with pytest.raises(ParameterError, match=r"--time-limit must be positive; got -1\.0 seconds"):
+        run(*MOLS, "--byzantine", "3", "--time-limit", "-1")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_shows_what_is_being_searched(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert run(*MOLS, "--byzantine", "3:4") == 0
+    captured = capsys.readouterr()
+    assert captured.err == "".join(f"searching q = {q}; Ctrl-C shows what is known\r\x1b[K" for q in (3, 4))
+    assert len(captured.out.splitlines()) == 5
+
+
 @pytest.mark.parametrize("json_flag", [[], ["--json"]])
 def test_ctrl_c_prints_what_is_known(json_flag, capsys, monkeypatch):
     known = WorstCase(num_byzantine=4, c_max=4, epsilon=0.16, exact=False, witness=(0, 1, 5, 6), upper_bound=9)
@@ -81,7 +95,7 @@ def test_ctrl_c_prints_what_is_known(json_flag, capsys, monkeypatch):
     if json_flag:
         assert [(row["q"], row.get("upper_bound")) for row in json.loads(out)["rows"]] == [(3, None), (4, 9)]
     else:
-        assert "4-9" in out
+        assert "    4-9 >=0.1600" in out
         assert "interrupted" in out
 
 

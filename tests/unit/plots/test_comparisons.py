@@ -27,6 +27,13 @@ def test_cells_of_one_attack_are_compared_and_those_of_another_are_not() -> None
     assert first.lines[1].dashes == second.lines[1].dashes != first.lines[0].dashes
 
 
+def test_a_title_says_once_how_many_workers_attack() -> None:
+    facts = {"attack": "alie", "num_byzantine": 3, "num_workers": 15}
+    runs = [sweep_run(system, q, 1) for system in ("A", "B") for q in (3, 5)]
+    runs = [replace(run, facts={**facts, "num_byzantine": run.settings["attack.num_byzantine"]}) for run in runs]
+    assert [title for title, _ in titles_and_labels(runs)] == ["alie by 3 of 15 workers", "alie by 5 of 15 workers"]
+
+
 def test_a_defense_alone_against_several_attacks_is_one_comparison() -> None:
     ((_, labels),) = titles_and_labels([sweep_run("A", q, 1) for q in (3, 5, 7)])
     assert labels == ["num_byzantine = 3", "num_byzantine = 5", "num_byzantine = 7"]

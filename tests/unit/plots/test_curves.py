@@ -91,6 +91,13 @@ def test_losses_of_other_magnitudes_have_a_logarithmic_scale() -> None:
     assert draw(figures(runs)[0]).get_yscale() == "log"
 
 
+def test_the_band_of_a_loss_ends_above_zero_which_a_logarithmic_scale_does_not_have() -> None:
+    (group,) = group_runs(seeds(*([{"step": 1, "loss": loss}] for loss in (0.5, 0.5, 100.0))))
+    found = series(group, "loss")
+    assert found is not None
+    assert (found.low, found.mean[0] < found.high[0]) == ((0.5,), True)
+
+
 def test_labels_move_apart_and_stay_in_order() -> None:
     places = _apart([0.0, 0.0, 0.01, 0.5, 1.0])
     assert places == sorted(places)

@@ -76,7 +76,7 @@ def test_a_hundred_runs_of_every_status_are_readable(tmp_path: Path) -> None:
     assert sum(row[4] == "out of memory" for row in unfinished.rows) == 20
     assert sum(row[2] == "unfinished" for row in unfinished.rows) == 20
     page = page_of(groups, tmp_path / "report.html")
-    assert page.count("<figure>") == 4 * -(-50 // MOST_LINES) + 1
+    assert page.count("<figure>") == 4 * -(-50 // MOST_LINES) + 2
     assert all(f": num_corrupted = {75 * (1 + number)}" in page for number in range(50))
 
 
@@ -111,6 +111,15 @@ def test_figures_are_one_file_or_one_each_and_the_same_each_time(
     assert [path.read_bytes() for path in paths] == before
 
 
+def test_bars_have_their_whole_names(tmp_path: Path) -> None:
+    labels = [f"no redundancy at all, num_byzantine = {q}" for q in (2, 4)]
+    lines = [{"step": 1, "loss": 1.0, "breakdown": {"gradient": 1.0}}]
+    groups = [Group(words=(label,), runs=(Run(name=label, settings={}, lines=lines),)) for label in labels]
+    write_figures(groups, tmp_path, "svg")
+    svg = (tmp_path / "time.svg").read_text()
+    assert all(f"<!-- num_byzantine = {q} -->" in svg for q in (2, 4))
+
+
 def test_markdown_has_the_tables_and_what_the_figures_show(tmp_path: Path, groups: list[Group]) -> None:
     write_report(groups, tmp_path / "report.md", "md")
     text = (tmp_path / "report.md").read_text()
@@ -125,6 +134,15 @@ def test_csv_has_a_row_of_numbers_for_each_group(tmp_path: Path) -> None:
     write_report(group_runs(read_runs([tmp_path])[0]), tmp_path / "report.csv", "csv")
     (row,) = csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text()))
     assert (row["label"], row["scheme"], row["seeds"], row["final_accuracy_mean"]) == ("a", "mols", "[1, 2]", "0.6")
+
+
+def test_csv_has_a_column_for_each_setting_in_which_runs_differ(tmp_path: Path) -> None:
+    for z in (0.5, 1.5):
+        make_run(tmp_path / f"z-{z}", attack={"num_byzantine": 3, "z": z})
+    write_report(group_runs(read_runs([tmp_path])[0]), tmp_path / "report.csv", "csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))
+    assert [row["attack.z"] for row in rows] == ["0.5", "1.5"]
+    assert "optimizer.lr" not in rows[0]
 
 
 def test_tables_copy_into_markdown_and_latex() -> None:

@@ -36,6 +36,14 @@ def test_auto_takes_the_worst_case_and_a_number_takes_itself(tiny_run: Maker) ->
     assert Builder(tiny_run(attack=WORST, aggregation={"num_corrupted": 7})).pipeline().rule.num_corrupted == 7
 
 
+@pytest.mark.parametrize(("told", "warned"), [(2, True), (3, False), ("auto", False)])
+def test_a_rule_that_is_told_of_too_few_corrupted_files_is_warned_of(
+    told: int | str, warned: bool, tiny_run: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    Builder(tiny_run(attack=WORST, aggregation={"num_corrupted": told})).server()
+    assert ("num_corrupted is 2, and the Byzantine workers corrupt 3 of 25 files" in caplog.text) == warned
+
+
 def test_a_run_ends_with_its_last_step_or_epoch_whichever_comes_first(tiny_run: Maker) -> None:
     def steps(**run: object) -> int:
         config = tiny_run(data={"num_train": 320})  # 4 steps of 75 samples, and 20 samples more

@@ -263,6 +263,18 @@ def test_the_line_in_a_terminal_has_the_time_that_is_left(
     ]
 
 
+def test_a_cell_without_an_accuracy_has_not_failed_and_what_is_cut_off_says_how_to_go_on(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = TerminalSweepProgress()
+    progress.start(sweep, complete=0, steps=60, jobs=1)
+    progress.ended(Run(name="x", settings={}, facts={"test_loss": 0.25}), steps_left=0)
+    progress.stopped()
+    _, ended, stopped = capsys.readouterr().err.splitlines()
+    assert ended == "1 of 4 cells: x: test loss 0.250"
+    assert stopped == "1 of 4 cells have ended; the same command goes on with the others, from where they are"
+
+
 def any_results(losses: dict[tuple[str, float], float | None]) -> dict[str, Any]:
     groups = [
         {
