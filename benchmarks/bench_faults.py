@@ -114,6 +114,21 @@ class AlternatingDrip(Drip):
         return 0.0 if play.server._pace.is_slow(worker) else 0.97 * ROUND_TIMEOUT
 
 
+class DripUnlessDoubted(Drip):
+    """Drips whenever nobody else is asked to vote in its place."""
+
+    def chunk(self, play: "Play", worker: int, file: int, number: int) -> float:
+        return 0.0 if play.server._pace.is_doubted(worker) else 0.97 * ROUND_TIMEOUT
+
+
+class DripToTheEnd(Fault):
+    """Answers each request just before the server would give up a file that nobody else delivers."""
+
+    def chunk(self, play: "Play", worker: int, file: int, number: int) -> float:
+        ends: float = play.server._round._fetches[file].ends  # type: ignore[union-attr]
+        return max(0.0, ends - play._now - 1e-6)
+
+
 class Withhold(Fault):
     """Of the accomplices that share a file, one lies and the others withhold their votes, so that no majority forms."""
 
@@ -178,6 +193,8 @@ FAULTS: dict[str, type[Fault]] = {
     "drip in time": DripInTime,
     "first chunk only": Stall,
     "alternating drip": AlternatingDrip,
+    "drip unless doubted": DripUnlessDoubted,
+    "drip to the end": DripToTheEnd,
     "withheld votes and a liar": Withhold,
     "late votes and a liar": LateVote,
     "alternating withheld votes": AlternatingWithhold,

@@ -27,6 +27,7 @@ class _Fetch:
         late: those of them that had not sent everything in time.
         deadline: when the next one is asked, or the file given up; infinite if that is not a matter of time.
         ends: when those who were asked are given up if there is nobody else to ask.
+        waits: since when there is nobody else to ask; infinite if there is.
         before: workers that were asked for another winner of this file, before somebody was expelled.
     """
 
@@ -38,6 +39,7 @@ class _Fetch:
     late: set[int] = field(default_factory=set)
     deadline: float = inf
     ends: float = 0.0
+    waits: float = inf
     before: frozenset[int] = frozenset()
 
 
@@ -145,6 +147,7 @@ class DigestRound(Round):
         self._look_at(frame.file, frame.chunk, place)
         if not fetch.missing:
             fetch.deadline = inf
+            self._spend(fetch, now)
             if self.ballots[frame.file].winner == fetch.winner:
                 self.complete.add(frame.file)
         return []
@@ -201,12 +204,20 @@ class DigestRound(Round):
     def _wait_for_the_late(self, file: int, now: float) -> list[Frame]:
         """Waits on for those who were asked, as there is nobody else, or gives them up."""
         fetch = self._fetches[file]
+        fetch.waits = min(fetch.waits, now)
         if fetch.awaited and now < fetch.ends:
-            self._pace.spend()
             self._schedule(file, fetch.ends)
             return []
+        self._spend(fetch, now)
+        for worker in fetch.awaited:
+            self._pace.give_up(worker)
         fetch.awaited.clear()
         return self._abandon_if_hopeless(file, now)
+
+    def _spend(self, fetch: _Fetch, now: float) -> None:
+        """Pays for having waited for those who are late, if so."""
+        limit = self._pace.payload_limit
+        self._pace.spend(limit + now - fetch.waits, prompt=limit, granted=limit)
 
     def _abandon_if_hopeless(self, file: int, now: float) -> list[Frame]:
         """Gives a file up if nobody is left to deliver it, or to vote for it and deliver then; asks for such a vote."""

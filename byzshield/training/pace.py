@@ -11,15 +11,15 @@ FLOOR: Final = 0.1  # seconds; no payload is late before: a busy operating syste
 VOTE_FLOOR: Final = 2.0  # seconds; no vote is late before
 SPARED: Final = 5.0  # seconds; no vote is given up before, since a file may be lost with it, but those of who is late often
 DEVIATIONS: Final = 3.0  # median absolute deviations above the median that are still usual
-PATIENCE: Final = 4.0  # times the usual, for a worker that was not late lately and without whom a file would be lost
+PATIENCE: Final = 4.0  # times the usual, for a worker that was not waited for in vain lately and without whom a file is lost
 LEAST_PATIENCE: Final = 10.0  # seconds, if that is longer
-MOST_CREDIT: Final = 4.0  # steps in a row that may last so long
+MOST_CREDIT: Final = 4.0  # steps in a row that may last so long; a shorter wait takes a part of one
 EARNED: Final = 1 / 32  # of such a step, by each step
 FADING: Final = 0.98  # what a step leaves of the memory of lateness
 MOST_LATENESS: Final = 4.0  # gone after about a hundred steps
 SLOW: Final = 0.5  # a worker that was late once is slow for about 34 steps
 OFTEN: Final = 2.5  # one that was late three times within about ten steps is late often
-DOUBTFUL: Final = 1.5  # one whose votes did not serve twice within about fourteen steps is doubted
+DOUBTFUL: Final = 1.5  # one that was late, or whose votes did not serve, twice within about fourteen steps is doubted
 
 
 def usual(seconds: Sequence[float], *, slack: float) -> float:
@@ -67,13 +67,16 @@ class Pace:
     """Remembers across steps what workers needed and who was late; without a clock, in memory for K workers.
 
     One worker is one number in every statistic, however much it sends, so that fewer than half of the workers cannot move a
-    limit out of the range of what the others need. Who was late is slow until that has faded: it is asked last, and nobody waits
-    for it longer than is usual. Others may once in a while take several times as long, if a file would be lost without them:
-    each step in which the server has waited so takes one credit, and the credit comes back slowly. So however many workers take
-    turns at being late, they cannot make every step long.
+    limit out of the range of what the others need.
 
-    A worker that was late, or whose votes did not serve since they came too late or lost, is doubted: others are asked for the
-    same votes from the start. That is held against nobody, and costs gradients alone.
+    Who was late is slow until that has faded: it is asked for payloads last. Nobody waits longer than is usual for one who was
+    waited for in vain. Others may take several times as long if a file would be lost without them, also if they were late before,
+    as on a bad link. The longest such wait of a step is paid for with a credit, which comes back slowly: so whoever is late, and
+    however often, many steps together last no longer than if one in 32 were so long.
+
+    A worker that was late twice, or waited for in vain, or whose votes twice came too late or lost, is doubted: others are asked
+    for the same votes from the start. That is held against nobody, and costs gradients alone. A busy host keeps a process waiting
+    for a moment now and then, and somebody else can deliver: so being late once costs none.
 
     None of it decides which bytes win. What is measured in seconds is no part of a checkpoint: what another job has measured, on
     other hosts perhaps, says nothing, and what is not measured yet has the whole `ceiling`. Whose votes and payloads did not
@@ -94,8 +97,9 @@ class Pace:
         self._lateness = _Memory(len(rank_of))
         self._false = _Memory(len(rank_of))  # the part of it that no clock has measured
         self._useless = _Memory(len(rank_of))
+        self._in_vain = _Memory(len(rank_of))  # who was given up, or is proven to be false
         self._credit = MOST_CREDIT
-        self._spent = False
+        self._spent = 0.0
         self._payload_seconds = [inf] * len(rank_of)
         self._payloads_now: dict[int, float] = {}
         self._deciding_seconds = 0.0
@@ -111,46 +115,59 @@ class Pace:
         # A worker may compute one more file before it hears that it is asked.
         needed = usual(self._payload_seconds, slack=0.5) + self._deciding_seconds / 2
         self.payload_limit = min(self.ceiling, max(FLOOR, needed))
-        for memory in (self._lateness, self._false, self._useless):
+        for memory in (self._lateness, self._false, self._useless, self._in_vain):
             memory.begin_step()
         self._credit = min(MOST_CREDIT, max(0.0, self._credit - self._spent) + EARNED)
-        self._payloads_now, self._spent = {}, False
+        self._payloads_now, self._spent = {}, 0.0
         self._deciding_seconds = 0.0
         self.decisions = 0
         self._step += 1
         self._asked_now = [0] * len(self.rank_of)
 
     def is_slow(self, worker: int) -> bool:
-        """Whether it was late so lately that nobody should wait for it."""
+        """Whether it was late so lately that it is asked for a payload last."""
         return self._lateness.counts[worker] >= SLOW
 
     def is_often_late(self, worker: int) -> bool:
         """Whether it was late so often of late that nobody is spared for its sake."""
         return self._lateness.counts[worker] >= OFTEN
 
+    def is_given_up(self, worker: int) -> bool:
+        """Whether it was waited for in vain so lately that nobody should wait for it."""
+        return self._in_vain.counts[worker] >= SLOW
+
     def patience(self, worker: int, prompt: float) -> float:
         """Seconds to wait for a worker if a file is lost without it, where `prompt` is usual."""
-        if self.is_slow(worker) or self._credit < 1:
+        if self.is_given_up(worker):
             return prompt
+        return prompt + min(1.0, self._credit) * (self._most(prompt) - prompt)
+
+    def _most(self, prompt: float) -> float:
         return min(self.ceiling, max(LEAST_PATIENCE, PATIENCE * prompt))
 
     def late(self, worker: int, *, false: bool = False) -> None:
-        """Remembers that a worker was late, or sent what is useless (`false`); once a step."""
+        """Remembers that a worker was late, or sent what is useless (`false`), so that nobody waits for it; once a step."""
         self._lateness.add(worker)
         if false:
             self._false.add(worker)
+            self._in_vain.add(worker)
+
+    def give_up(self, worker: int) -> None:
+        """Remembers that a worker was waited for in vain; once a step."""
+        self._in_vain.add(worker)
 
     def is_doubted(self, worker: int) -> bool:
         """Whether it served so little of late that others are asked for the same votes from the start."""
-        return self.is_slow(worker) or self._useless.counts[worker] >= DOUBTFUL
+        return self.is_given_up(worker) or max(self._lateness.counts[worker], self._useless.counts[worker]) >= DOUBTFUL
 
     def doubt(self, worker: int) -> None:
         """Remembers that a vote of a worker lost, or had to be replaced; once a step."""
         self._useless.add(worker)
 
-    def spend(self) -> None:
-        """Notes that this step has lasted longer than is usual."""
-        self._spent = True
+    def spend(self, seconds: float, *, prompt: float, granted: float) -> None:
+        """Pays for having waited for somebody, where `prompt` is usual and `granted` is free; the longest of a step counts."""
+        if (most := self._most(prompt)) > granted:
+            self._spent = max(self._spent, (seconds - granted) / (most - granted))
 
     def decided(self, seconds: float) -> None:
         """Notes that a file was decided so long after the parameters were sent, or all of them at once."""
@@ -191,5 +208,6 @@ class Pace:
         """
         self._false.load_state_dict(state["false"])
         self._lateness.load_state_dict(state["false"])
+        self._in_vain.load_state_dict(state["false"])
         self._useless.load_state_dict(state["useless"])
         self._asked_at, self._step = list(state["asked_at"]), state["step"]

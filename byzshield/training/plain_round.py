@@ -100,7 +100,9 @@ class PlainRound(ABC):
         requests: list[Frame] = []
         if expired := self._votes.expire(now):
             for worker in list(filter(self._is_waited_for, expired)):
+                self._votes.spend(worker, now)
                 self._count_late_votes(worker, "timeout")
+                self._pace.give_up(worker)
             for worker in expired:
                 requests += self._expect_no_vote_of(worker, now)
                 requests += self._replace_votes_of(worker, now)
@@ -137,9 +139,11 @@ class PlainRound(ABC):
         decided_now = ballot.cast(worker, value)
         if not done:  # what comes later might come to a job that has ended
             self._blame.agreement.count(worker, ballot.votes)
-        if needed and worker not in self._slow and self._votes.late(worker, now):
-            self._slow.add(worker)
-            self._count_late_votes(worker, "slow")
+        if needed and self._votes.late(worker, now):
+            self._votes.spend(worker, now)
+            if worker not in self._slow:
+                self._slow.add(worker)
+                self._count_late_votes(worker, "slow")
         self._votes.voted(worker, now)
         if decided_now:
             self._pace.decided(now - self._began)
@@ -206,8 +210,6 @@ class PlainRound(ABC):
         return requests
 
     def _count_late_votes(self, worker: int, cause: str) -> None:
-        if not self._pace.is_slow(worker):
-            self._pace.spend()
         self._blame.add(worker, cause)
         self._pace.late(worker)
 

@@ -184,11 +184,11 @@ class Round(PlainRound, ABC):
         return requests
 
     def _absent_from_the_start(self) -> list[int]:
-        """The expelled and, unless those are most of all, who was late lately and may be dead, for whom nobody should wait."""
+        """The expelled and, unless those are most of all, who was waited for in vain lately and may be dead."""
         if self._audit is None:
             return []
-        slow = set(filter(self._pace.is_slow, range(self._num_workers)))
-        return sorted(self._expelled | (slow if 2 * len(slow) < self._num_workers else set()))
+        given_up = set(filter(self._pace.is_given_up, range(self._num_workers)))
+        return sorted(self._expelled | (given_up if 2 * len(given_up) < self._num_workers else set()))
 
     def _stand_in(self, file: int) -> int | None:
         """Who votes next on a file; nobody after a second one was late.

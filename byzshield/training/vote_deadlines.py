@@ -16,8 +16,8 @@ class VoteDeadlines:
     Nothing is known until more than half of the workers have voted on all that they were asked for. Then a worker has what is
     usual for as many files as its rank computes, with a margin of at least 1 / r. Who takes longer is overdue: if others hold
     its files as well, they are asked. That is nobody's fault yet, and costs a gradient at most. A vote without which a file
-    would be lost is late only after the time for all files that its rank holds; a worker that was not late lately may then
-    take `Pace.patience`, and is given up. Before anything is known, and at most, each has the ceiling.
+    would be lost is late only after the time for all files that its rank holds; a worker may then take `Pace.patience`, and is
+    given up. Before anything is known, and at most, each has the ceiling.
 
     Who was asked for nothing counts among those who were quick when it is a matter of asking further workers, so that there is
     always a measure although fewer than half are silent; and among the unknown when it is a matter of giving up a vote.
@@ -99,6 +99,11 @@ class VoteDeadlines:
             return False
         return began + self._prompt(rank) < now <= self._ends_next + FLOOR
 
+    def spend(self, worker: int, now: float) -> None:
+        """Pays for having waited for a worker until now."""
+        prompt = self._prompt(self._pace.rank_of[worker])
+        self._pace.spend(now - self._began(worker), prompt=prompt, granted=self._granted(worker, prompt))
+
     def overdue(self, now: float) -> list[int]:
         """Those who have begun to be overdue, ascending."""
         if now < self._due_next:
@@ -137,11 +142,16 @@ class VoteDeadlines:
     def _prompt(self, rank: int) -> float:
         return min(self._pace.ceiling, max(VOTE_FLOOR, self._usual * self._most_work[rank]))
 
+    def _began(self, worker: int) -> float:
+        return self._asked.get(worker, self._since[self._pace.rank_of[worker]])
+
+    def _granted(self, worker: int, prompt: float) -> float:
+        """Seconds that it has in any case."""
+        return prompt if self._pace.is_often_late(worker) else max(prompt, min(self._pace.ceiling, SPARED))
+
     def _ends(self, worker: int) -> float:
-        spared = 0.0 if self._pace.is_often_late(worker) else min(self._pace.ceiling, SPARED)
-        rank = self._pace.rank_of[worker]
-        began = self._asked.get(worker, self._since[rank])
-        return began + max(spared, self._pace.patience(worker, self._prompt(rank)))
+        prompt = self._prompt(self._pace.rank_of[worker])
+        return self._began(worker) + max(self._granted(worker, prompt), self._pace.patience(worker, prompt))
 
     def _due(self, rank: int) -> float:
         if not self._replaceable:

@@ -313,6 +313,17 @@ class TestAWorkerThatIsGone:
         assert peers.server.blame.count(1, "malformed") == 0
         assert peers.server.blame.count(1, "timeout") == 1
 
+    @pytest.mark.parametrize("how", ["late", "give_up"])
+    def test_is_who_was_waited_for_in_vain_and_not_who_was_merely_late(self, how: str) -> None:
+        peers = opened(THREE, audit(rate=1.0))
+        for worker in range(3):
+            deliver(peers, worker, worker, TRUE)
+        work(peers)
+        close(peers.server)
+        getattr(peers.server._pace, how)(1)
+        asked = further_votes(peers.server.open_round(1.0))
+        assert [file for _, file in asked] == ([] if how == "late" else [1])
+
 
 class TestAWitness:
     def test_that_agrees_spares_the_server_the_work(self) -> None:

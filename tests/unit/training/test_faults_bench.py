@@ -17,7 +17,8 @@ def test_after_ten_steps_no_way_to_be_late_makes_steps_last_twice_as_long() -> N
         assert case["worst_ratio"] < 2, case
     # No payload is late within a tenth of a second, and no vote within five.
     assert all(found["mean"] < tiny["undisturbed_seconds"] + 5.0 for found in tiny["faults"].values())
-    for fault in ("no delivery", "drip", "drip in time", "first chunk only", "alternating drip"):
+    dripping = ("drip", "drip in time", "alternating drip", "drip unless doubted", "drip to the end")
+    for fault in ("no delivery", "first chunk only", *dripping):
         assert tiny["faults"][fault]["mean"] < tiny["undisturbed_seconds"] + 0.2, fault
     for fault in ("silence", "drip", "first chunk only", "alternating drip", "withheld votes and a liar"):
         assert computing["faults"][fault]["late_byzantine"] > 0

@@ -2,12 +2,13 @@
 
 from math import inf
 
+import numpy as np
 import pytest
 from event_driven_server import TIMEOUT, Peers, gradient, make_server, wait
 
 from byzshield.placement import Assignment, frc
 from byzshield.training import ParameterServer, pace, vote_deadlines
-from byzshield.training.pace import FLOOR, PATIENCE, SPARED, VOTE_FLOOR, Pace, usual
+from byzshield.training.pace import EARNED, FLOOR, MOST_CREDIT, PATIENCE, SPARED, VOTE_FLOOR, Pace, usual
 from byzshield.training.turns import Turns
 from byzshield.training.vote_deadlines import VoteDeadlines
 from byzshield.wire import ALL_CHUNKS
@@ -104,19 +105,64 @@ class TestMemory:
         assert not often.is_slow(2)
         assert not once.is_slow(2)
 
-    def test_patience_is_for_those_who_were_not_late_and_is_used_up_when_it_is_used_in_every_step(self) -> None:
+    def test_late_once_is_asked_last_and_late_twice_is_doubted_for_some_steps(self) -> None:
         pace = self.pace()
         pace.late(2)
+        assert pace.is_slow(2)
+        assert not pace.is_doubted(2)
+        pace.begin_step()
+        pace.late(2)
+        doubted = 0
+        while pace.is_doubted(2):
+            pace.begin_step()
+            doubted += 1
+        assert 5 < doubted < 20
+
+    def test_who_was_waited_for_in_vain_is_doubted_at_once_and_then_forgiven(self) -> None:
+        pace = self.pace()
+        pace.give_up(2)
+        doubted = 0
+        while pace.is_doubted(2):
+            pace.begin_step()
+            doubted += 1
+        assert 20 < doubted < 50
+
+    def test_patience_is_for_those_who_were_not_waited_for_in_vain_and_is_used_up_when_it_is_used_in_every_step(self) -> None:
+        pace = self.pace()
+        pace.give_up(2)
+        pace.late(3)
         assert pace.patience(2, 1.0) == 1.0
         assert pace.patience(3, 1.0) == PATIENCE
         assert pace.patience(3, 50.0) == 60.0  # the ceiling
         for _ in range(10):
-            pace.spend()
+            pace.spend(PATIENCE, prompt=1.0, granted=1.0)
             pace.begin_step()
         assert pace.patience(3, 1.0) < 1.2
         for _ in range(40):
             pace.begin_step()
         assert pace.patience(3, 1.0) == PATIENCE
+
+    def test_a_wait_is_paid_for_by_its_length_beyond_what_is_granted_and_only_the_longest_of_a_step(self) -> None:
+        pace = self.pace()
+        for _ in range(20):
+            pace.spend(3.0, prompt=1.0, granted=3.0)
+            pace.begin_step()
+        assert pace.patience(3, 1.0) == PATIENCE
+        for _ in range(7):
+            for seconds in (2.5, 1.5, 2.5):
+                pace.spend(seconds, prompt=1.0, granted=1.0)
+            pace.begin_step()
+        credit = MOST_CREDIT - 7 * (0.5 - EARNED)
+        assert pace.patience(3, 1.0) == pytest.approx(1 + credit * (PATIENCE - 1))
+
+    def test_over_many_steps_no_waits_last_longer_than_if_one_in_so_many_steps_took_all_patience(self) -> None:
+        pace, waited, steps = self.pace(), 0.0, 1000
+        for _ in range(steps):
+            pace.begin_step()
+            seconds = pace.patience(3, 1.0)
+            waited += seconds - 1.0
+            pace.spend(seconds, prompt=1.0, granted=1.0)
+        assert waited <= (MOST_CREDIT + steps * EARNED) * (PATIENCE - 1.0)
 
     def test_a_worker_counts_with_the_longest_of_a_step_however_much_it_sends(self) -> None:
         pace = self.pace()
@@ -149,6 +195,7 @@ class TestMemory:
         other.load_state_dict(pace.state_dict())
         assert [other.is_slow(worker) for worker in range(5)] == [False, False, True, False, False]
         assert [other.is_doubted(worker) for worker in range(5)] == [False, False, True, True, False]
+        assert [each.is_given_up(2) for each in (pace, other)] == [True, True]
         assert other.first_to_ask([0, 2, 4]) == pace.first_to_ask([0, 2, 4]) == 4
         for each in (pace, other):
             each.begin_step()
@@ -243,6 +290,33 @@ class TestPayloads:
         assert server.round_done
         assert late(server) == {str(worker): {"timeout": 1} for worker in range(3)}
 
+    def test_a_file_whose_holders_were_all_late_before_is_waited_for_and_that_is_paid_for(self) -> None:
+        server, peers, began = measured(ONE_FILE)
+        for worker in range(3):
+            server._pace.late(worker)
+        for worker in range(3):
+            peers.vote(worker, 0, TRUE, step=3, now=began)
+        limit, most = server._pace.payload_limit, PATIENCE * server._pace.payload_limit
+        wait(server, until=began + (limit + most) / 2)
+        peers.pay(2, 0, TRUE, step=3, now=began + (limit + most) / 2)
+        assert server.round_done
+        assert server.close_round(server.aggregate()).undecided == ()
+        assert server._pace._spent == pytest.approx(0.5)
+
+    def test_holders_that_were_waited_for_in_vain_have_what_is_usual(self) -> None:
+        server, peers, began = measured(ONE_FILE)
+        for step, spent in ((3, 1.0), (4, 0.0)):
+            for worker in range(3):
+                peers.vote(worker, 0, TRUE, step=step, now=began)
+            limit = server._pace.payload_limit
+            # In step 3 one is asked after the other, and in step 4 all of them at once.
+            began += (2 + PATIENCE) * limit if step == 3 else limit
+            wait(server, until=began)
+            assert server.round_done
+            assert server.close_round(server.aggregate()).undecided == (0,)
+            assert server._pace._spent == pytest.approx(spent)
+            server.open_round(began)
+
     def test_every_worker_is_asked_in_turn_so_that_each_is_measured(self) -> None:
         server, _, _ = measured(ONE_FILE)
         assert server._pace._payload_seconds[:2] == [PROMPT] * 2
@@ -293,13 +367,42 @@ class TestVotes:
         self.give(peers, 2, 1.3)
         assert late(server) == {"0": {"minority": 1}}
 
-    def test_who_was_late_lately_has_the_margin_alone(self) -> None:
+    def test_who_was_late_before_is_waited_for_all_the_same(self) -> None:
         server, peers = self.opened()
-        server._pace.late(2)
+        for _ in range(5):
+            server._pace.late(2)
+            server._pace.begin_step()
         self.give(peers, 0, 1.0, FALSE)
         for worker in (1, 3, 4, 5):
             self.give(peers, worker, 1.0)
-        assert server.next_deadline() == pytest.approx(4 / 3)
+        assert server.next_deadline() == pytest.approx(PATIENCE * 4 / 3)
+
+    def test_every_late_vote_is_paid_for_and_not_the_first_of_a_worker_alone(self) -> None:
+        server = make_server(Assignment(scheme="two", files_of=np.array([[0, 1]] * 3)))
+        server.open_round(0.0)
+        peers = Peers(server)
+        for file in (0, 1):
+            peers.vote(0, file, FALSE, now=1.0)
+            peers.vote(1, file, TRUE, now=1.0)
+        prompt, most = 4 / 3, PATIENCE * 4 / 3
+        peers.vote(2, 0, TRUE, now=prompt + 0.1)
+        assert server._pace._spent == pytest.approx(0.1 / (most - prompt))
+        peers.vote(2, 1, TRUE, now=(prompt + most) / 2)
+        assert server._pace._spent == pytest.approx(0.5)
+        assert late(server)["2"] == {"slow": 1}
+
+    def test_who_was_waited_for_in_vain_has_the_margin_alone_and_takes_no_credit(self) -> None:
+        server, peers = self.opened()
+        for step, ends, spent in ((1, PATIENCE * 4 / 3, 1.0), (2, 4 / 3, 0.0)):
+            began = 100.0 * (step - 1)
+            for worker, values in ((0, FALSE), (1, TRUE), (3, TRUE), (4, TRUE), (5, TRUE)):
+                for provider, file, _ in peers.vote(worker, worker // 3, values, step=step, now=began + 1.0):
+                    peers.pay(provider, file, TRUE, step=step, now=began + 1.0)
+            assert server.next_deadline() == pytest.approx(began + ends)
+            wait(server, until=began + ends)
+            assert server._pace._spent == pytest.approx(spent)
+            assert server.close_round(server.aggregate()).undecided == (0,)
+            server.open_round(began + 100.0)
 
     def test_a_worker_that_is_not_needed_is_not_waited_for(self) -> None:
         server, peers = self.opened()
@@ -363,5 +466,20 @@ def test_votes_are_spared_on_a_busy_machine_but_not_those_of_a_worker_that_is_la
         assert votes.late(0, 1.01 * VOTE_FLOOR)
         given_up.append(votes.next)
         memory.late(0)
-    # Patience first, while it is in good standing; then it is spared; and not any more after the third time.
+        memory.give_up(0)
+    # Patience first; then, since that was in vain, it is spared; and not any more after the third time.
     assert given_up == [PATIENCE * VOTE_FLOOR, SPARED, SPARED, VOTE_FLOOR]
+
+
+def test_what_a_vote_is_spared_is_free_and_what_it_takes_beyond_is_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vote_deadlines, "VOTE_FLOOR", VOTE_FLOOR)
+    monkeypatch.setattr(vote_deadlines, "SPARED", SPARED)
+    memory = Pace(rank_of=range(5), replication=3, ceiling=60.0)
+    turns = Turns(spare=[[]], votes=[1] * 5, work=dict.fromkeys(range(5), 1), most_work=dict.fromkeys(range(5), 1))
+    votes = VoteDeadlines(memory, turns=turns, began=0.0)
+    for worker in (1, 2, 3):
+        votes.voted(worker, 0.01)
+    most = PATIENCE * VOTE_FLOOR
+    for seconds, spent in ((0.99 * SPARED, 0.0), ((SPARED + most) / 2, 0.5)):
+        votes.spend(0, seconds)
+        assert memory._spent == pytest.approx(spent)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from event_driven_server import LAYOUT, TIMEOUT, Peers, further_votes, gradient, make_server
+from event_driven_server import LAYOUT, TIMEOUT, Peers, further_votes, gradient, make_server, requests
 
 from byzshield.config import RunConfig
 from byzshield.errors import ParameterError
@@ -272,6 +272,24 @@ class TestPayloads:
         assert peers.vote(0, 0, TRUE, now=2 * TIMEOUT) == [(0, 0, ALL_CHUNKS)]
         peers.pay(0, 0, TRUE, now=2 * TIMEOUT)
         assert close(server) == ()
+
+    def test_to_be_late_with_one_costs_no_vote_in_later_steps_and_with_a_second_it_does(self) -> None:
+        peers, further = opened(ONE_FILE), []
+        server = peers.server
+        for step, silent in ((1, [1]), (2, [2, 1])):
+            now, asked = 100.0 * step, []
+            for worker in (1, 2):
+                asked += peers.vote(worker, 0, TRUE, step=step, now=now)
+            for worker in silent:
+                assert asked == [(worker, 0, ALL_CHUNKS)]
+                now += TIMEOUT
+                tick = server.tick(now)
+                asked = requests(tick)
+            assert further_votes(tick) == ([] if step == 1 else [(0, 0)])
+            peers.pay(2, 0, TRUE, step=step, now=now)
+            assert close(server) == ()
+            further.append(further_votes(server.open_round(100.0 * (step + 1))))
+        assert further == [[], [(0, 0)]]
 
     def test_a_file_is_given_up_if_that_one_does_not_vote(self) -> None:
         peers = opened(ONE_FILE)
