@@ -1,5 +1,7 @@
 """What a job does about convictions: notes the proofs, keeps the record, and goes back to before the lies."""
 
+from contextlib import suppress
+
 from byzshield.aggregation import Aggregate
 from byzshield.config import RunConfig, resume_hash
 from byzshield.errors import CheckpointError
@@ -84,7 +86,7 @@ class Auditing:
         Raises:
             GoBack: what they did before is to be done again.
         """
-        if not self._section.enabled or not self._server.ballots:
+        if not self._section.enabled:
             return
         found = self._server.take_convictions()
         earliest = min((proof.step for proof in found), default=0)
@@ -94,6 +96,11 @@ class Auditing:
             LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
         if back_to is not None:
             raise GoBack(back_to)
+
+    def break_off(self) -> None:
+        """Notes whom a step has convicted that is not played to its end; the next job goes back, if that is to be."""
+        with suppress(GoBack):
+            self.after_votes()
 
     def after_last_step(self) -> None:
         """Checks all files of the last step, where files are checked in the idle time of the step behind them.

@@ -139,6 +139,7 @@ def _train(
         progress.finish()
         try:
             if state_to_keep is not None and server.state.finite:
+                auditing.break_off()
                 _save(directory, metrics, auditing, state_to_keep(), config, saved)
         finally:
             writers.close()
