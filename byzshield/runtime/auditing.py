@@ -91,8 +91,10 @@ class Auditing:
         found = self._server.take_convictions()
         earliest = min((proof.step for proof in found), default=0)
         back_to = self._step_before(earliest, undoing=self._server.step) if found and self._section.rollback else None
+        # Where nothing follows from them, there are many in time.
+        for together in [found] if self._section.expel == "proof" else [[proof] for proof in found]:
+            self.evidence.convict(*together, back_to=back_to)
         for proof in found:
-            self.evidence.convict(proof, back_to=back_to)
             LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
         if back_to is not None:
             raise GoBack(back_to)
@@ -164,6 +166,8 @@ class Auditing:
             if later > self._began:
                 path.unlink()
         self._server.go_back(found[1], fresh)
+        # Which has what is known of the workers by now.
+        save_checkpoint(self._checkpoints, self._server.state_dict(), configuration=self._hash)
         LOG.warning("goes back from step %d to step %d, to do again what may have been corrupted", came_to, self._began)
         if self._record is not None:
             self._record.go_back(self._began, self._server.state.model)

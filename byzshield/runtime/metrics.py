@@ -40,6 +40,15 @@ class MetricsLog:
         self._file.close()
         self._file = self._cut(self.lines, step)
 
+    def replace_last(self, line: dict[str, Any]) -> None:
+        """Puts another line in the place of the newest.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        self._file.close()
+        self._file = self._cut([*self.lines[:-1], finite(line)], line["step"])
+
     @property
     def last_step(self) -> int:
         """The step of the newest line; 0 without one."""

@@ -176,6 +176,9 @@ class Auditor:
             found = found + new
         if found or not self._under_way:
             self._tally()
+        if not self._under_way:  # but at the end of a job, which has no step behind it that would take these checks
+            self._checked_past = []
+            self._tallied = self._checks_seen()
         return found
 
     def end(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -208,7 +211,7 @@ class Auditor:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: of a step that is under way only what has been taken from it."""
         past = None if self._past is None else self._past.state_dict()
-        if past is not None and self._under_way:
+        if past is not None:
             past["left"] += reversed(self._checked_past)
         return {
             "convictions": self.convictions.state_dict(),

@@ -23,6 +23,7 @@ from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.jobs import Outcome, run_here
 from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.objects import Objects
+from byzshield.training import ParameterServer
 
 Maker = Callable[..., RunConfig]
 Sections = dict[str, dict[str, Any]]
@@ -207,6 +208,40 @@ def test_a_lie_in_the_last_step_is_found_in_idle_time_as_well(
     config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": {**ROLLBACK, "rate": "idle"}}))
     outcome = run_here(config, objects=Objects(attack=LiesAt(12)))
     assert sorted(outcome.summary["expelled"]) == ["0", "1", "2"]
+    assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
+
+
+IDLE = {**ROLLBACK, "rate": "idle", "seed": 2}  # with a seed by which a file of worker 1 is looked at first behind step 4
+
+
+@pytest.mark.parametrize(("step", "moment"), [(4, "between two steps"), (4, "in the step behind it"), (12, "at the end")])
+def test_a_lie_in_the_step_before_a_run_was_broken_off_is_found_in_idle_time_as_well(
+    tiny_run: Maker,
+    honest: Callable[..., dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    moment: str,
+) -> None:
+    attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "fixed", "workers": [1]}
+    config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": IDLE}))
+    objects = Objects(attack=LiesAt(step))
+    with monkeypatch.context() as patch:
+        if moment == "in the step behind it":
+            checked = ParameterServer.check_past
+
+            def interrupted(server: ParameterServer, now: float) -> Any:
+                outgoing = checked(server, now)
+                if server.step == step:
+                    raise KeyboardInterrupt
+                return outgoing
+
+            patch.setattr(ParameterServer, "check_past", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(config, objects=objects, progress=Interrupt(after=step))
+    outcome = run_here(config, objects=objects, resume=True)
+    events = [event.get("evidence", event["event"]) for event in events_of(outcome.directory.path)]
+    assert events == ["audit", "rollback", "replay"]
     assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
 
 
