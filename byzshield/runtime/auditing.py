@@ -53,6 +53,7 @@ class Auditing:
         self._checkpoints, self._hash = directory.checkpoints, resume_hash(config)
         self._began = server.step  # of the steps since training last began or went back
         self.evidence = EvidenceLog(directory.evidence)
+        self._unnoted: list[Conviction] = []
         self._record: RunRecord | None = None
         if self._section.recorded:
             last = self.evidence.rollbacks[-1:]
@@ -88,12 +89,13 @@ class Auditing:
         """
         if not self._section.enabled:
             return
-        found = self._server.take_convictions()
+        found = self._unnoted = [*self._unnoted, *self._server.take_convictions()]
         earliest = min((proof.step for proof in found), default=0)
         back_to = self._step_before(earliest, undoing=self._server.step) if found and self._section.rollback else None
         # Where nothing follows from them, there are many in time.
         for together in [found] if self._section.expel == "proof" else [[proof] for proof in found]:
             self.evidence.convict(*together, back_to=back_to)
+        self._unnoted = []
         for proof in found:
             LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
         if back_to is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from byzshield.errors import StorageError
-from byzshield.storage import RecordFile, read_json_lines
+from byzshield.storage import RecordFile, read_json_lines, unreadable_lines
 from byzshield.strict_json import dumps
 from byzshield.training.audit import Conviction, Convictions
 
@@ -21,9 +21,16 @@ class EvidenceLog:
 
     Args:
         path: the file, which is made with the first event; one that is there is gone on with.
+
+    Raises:
+        StorageError: the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
+        if lines := unreadable_lines(path):
+            raise StorageError(
+                f"{path} is damaged: line {lines[0]} is no event; bring back a copy, or start afresh with --overwrite"
+            )
         self.events = read_json_lines(path)
         self._found = [event for event in self._since_rollback() if event.get("evidence") == "replay"]  # by the job before
         self._path = path
