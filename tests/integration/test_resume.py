@@ -131,16 +131,20 @@ class Copy(loop.Silent):
             shutil.copytree(self._folder, self._folder.with_name(self._name))
 
 
-def interrupts(method: Callable[..., Any], *, after: int) -> Callable[..., Any]:
-    """The method, which presses Ctrl-C instead of so many calls and one."""
-    calls = itertools.count()
+def interrupts(method: Callable[..., Any], *, behind: int, calls: int) -> Callable[..., Any]:
+    """A server's method, which presses Ctrl-C instead of one of its calls in the step behind `behind`."""
+    numbers = itertools.count(1)
 
-    def called(*arguments: Any, **keywords: Any) -> Any:
-        if next(calls) == after:
+    def called(server: ParameterServer, *arguments: Any) -> Any:
+        if server.step == behind and next(numbers) == calls:
             raise KeyboardInterrupt
-        return method(*arguments, **keywords)
+        return method(server, *arguments)
 
     return called
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 COUNTED: dict[str, dict[str, dict[str, Any]]] = {
@@ -172,12 +176,14 @@ def test_whatever_no_clock_has_measured_is_the_same_whenever_a_run_was_broken_of
     whole = tiny_run(**{**sections, "run": {**run, "name": "whole"}})
     directory, summary = simulate(whole, num_ranks=4, progress=Copy(whole, 5, "killed"))
     expected = left_by(directory, summary)
-    packets = 130 if "audit" in sections else 230
-    broken = {"in a round": ("receive", packets), "before a step counts": ("close_round", 3), "in an evaluation": ("evaluate", 1)}
-    for moment, (name, after) in broken.items():
-        owner: Any = Builder if name == "evaluate" else ParameterServer
+    broken = {
+        "in a round": (ParameterServer, "receive", interrupts(ParameterServer.receive, behind=4, calls=20)),
+        "before a step counts": (ParameterServer, "close_round", interrupts(ParameterServer.close_round, behind=4, calls=1)),
+        "in an evaluation": (Builder, "evaluate", interrupted),
+    }
+    for moment, (owner, name, method) in broken.items():
         with monkeypatch.context() as patch:
-            patch.setattr(owner, name, interrupts(getattr(owner, name), after=after))
+            patch.setattr(owner, name, method)
             with pytest.raises(KeyboardInterrupt):
                 simulate(replace(whole, run=replace(whole.run, name=moment)), num_ranks=4)
     for moment in (*broken, "killed"):
