@@ -18,6 +18,7 @@ __all__ = [
     "named_errors",
     "parts_of",
     "read_json_lines",
+    "unreadable_lines",
     "write_text",
 ]
 
@@ -131,6 +132,13 @@ def json_lines(content: bytes) -> list[dict[str, Any]]:
             if isinstance(value, dict):
                 objects.append(value)
     return objects
+
+
+def unreadable_lines(path: Path) -> list[int]:
+    """The numbers, from 1, of lines without an object, which no crash leaves: what is cut short has no end of line."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1].splitlines()
+    return [number for number, text in enumerate(whole, start=1) if not json_lines(text)]
 
 
 @contextmanager

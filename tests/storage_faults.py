@@ -27,9 +27,11 @@ from byzshield.config.schema import MetricsSection
 from byzshield.errors import ConfigError
 from byzshield.runtime import metrics, simulate
 from byzshield.runtime.checkpoint import all_checkpoints, load_checkpoint
+from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.run_directory import open_run
 from byzshield.runtime.writers.event_file import stored_events
+from byzshield.training.audit import Conviction
 
 WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -168,6 +170,26 @@ def kill_saves(folder: Path) -> dict[str, Any]:
     raise AssertionError("it never ends")
 
 
+def kill_convictions(folder: Path) -> dict[str, Any]:
+    """Kills a job at each point at which it notes one proof, and then two together; how many are found then."""
+    found: list[int] = []
+    for fatal in range(1, 1000):
+        path = folder / f"{fatal}" / "evidence.jsonl"
+        path.parent.mkdir()
+
+        def note(path: Path = path) -> None:
+            log = EvidenceLog(path)
+            for workers in ((0,), (1, 2)):
+                proofs = [Conviction(step=1, file=0, worker=worker, evidence="audit", committed=b"x") for worker in workers]
+                log.convict(*proofs, back_to=0)
+
+        died, names = killed(note, folder, fatal)
+        found.append(len(EvidenceLog(path).events))
+        if not died:
+            return {"points": names, "found": found}
+    raise AssertionError("it never ends")
+
+
 def kill_overwrites(folder: Path) -> dict[str, Any]:
     """Kills the start of an --overwrite at each point; the next one must find its way."""
     wrong: dict[int, list[str]] = {}
@@ -275,7 +297,9 @@ def fill_the_disk(folder: Path) -> dict[str, Any]:
     raise AssertionError("it never has room")
 
 
-KINDS = {work.__name__: work for work in (kill_saves, kill_overwrites, kill_at_random, start_together, fill_the_disk)}
+KINDS = {
+    work.__name__: work for work in (kill_saves, kill_convictions, kill_overwrites, kill_at_random, start_together, fill_the_disk)
+}
 
 if __name__ == "__main__":
     seen = {}

@@ -199,7 +199,10 @@ class Aggregator(RowOperation):
         return type(self).state_dict is not Aggregator.state_dict
 
     def state_dict(self) -> dict[str, Any]:
-        """What the rule remembers between calls, for a checkpoint: tensors and plain containers; empty for most rules."""
+        """What the rule remembers between calls, for a checkpoint: tensors and plain containers; empty for most rules.
+
+        It is taken before each call, of which the result may never be applied, so no later call may change it.
+        """
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

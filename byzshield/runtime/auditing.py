@@ -1,5 +1,7 @@
 """What a job does about convictions: notes the proofs, keeps the record, and goes back to before the lies."""
 
+from contextlib import suppress
+
 from byzshield.aggregation import Aggregate
 from byzshield.config import RunConfig, resume_hash
 from byzshield.errors import CheckpointError
@@ -51,6 +53,7 @@ class Auditing:
         self._checkpoints, self._hash = directory.checkpoints, resume_hash(config)
         self._began = server.step  # of the steps since training last began or went back
         self.evidence = EvidenceLog(directory.evidence)
+        self._unnoted: list[Conviction] = []
         self._record: RunRecord | None = None
         if self._section.recorded:
             last = self.evidence.rollbacks[-1:]
@@ -84,16 +87,24 @@ class Auditing:
         Raises:
             GoBack: what they did before is to be done again.
         """
-        if not self._section.enabled or not self._server.ballots:
+        if not self._section.enabled:
             return
-        found = self._server.take_convictions()
+        found = self._unnoted = [*self._unnoted, *self._server.take_convictions()]
         earliest = min((proof.step for proof in found), default=0)
         back_to = self._step_before(earliest, undoing=self._server.step) if found and self._section.rollback else None
+        # Where nothing follows from them, there are many in time.
+        for together in [found] if self._section.expel == "proof" else [[proof] for proof in found]:
+            self.evidence.convict(*together, back_to=back_to)
+        self._unnoted = []
         for proof in found:
-            self.evidence.convict(proof, back_to=back_to)
             LOG.warning("step %d: worker %d is convicted: %s of file %d", proof.step, proof.worker, proof.evidence, proof.file)
         if back_to is not None:
             raise GoBack(back_to)
+
+    def break_off(self) -> None:
+        """Notes whom a step has convicted that is not played to its end; the next job goes back, if that is to be."""
+        with suppress(GoBack):
+            self.after_votes()
 
     def after_last_step(self) -> None:
         """Checks all files of the last step, where files are checked in the idle time of the step behind them.
@@ -157,6 +168,8 @@ class Auditing:
             if later > self._began:
                 path.unlink()
         self._server.go_back(found[1], fresh)
+        # Which has what is known of the workers by now.
+        save_checkpoint(self._checkpoints, self._server.state_dict(), configuration=self._hash)
         LOG.warning("goes back from step %d to step %d, to do again what may have been corrupted", came_to, self._began)
         if self._record is not None:
             self._record.go_back(self._began, self._server.state.model)

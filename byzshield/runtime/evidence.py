@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from byzshield.errors import StorageError
-from byzshield.storage import RecordFile, read_json_lines
+from byzshield.storage import RecordFile, read_json_lines, unreadable_lines
 from byzshield.strict_json import dumps
 from byzshield.training.audit import Conviction, Convictions
 
@@ -21,9 +21,16 @@ class EvidenceLog:
 
     Args:
         path: the file, which is made with the first event; one that is there is gone on with.
+
+    Raises:
+        StorageError: the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
+        if lines := unreadable_lines(path):
+            raise StorageError(
+                f"{path} is damaged: line {lines[0]} is no event; bring back a copy, or start afresh with --overwrite"
+            )
         self.events = read_json_lines(path)
         self._found = [event for event in self._since_rollback() if event.get("evidence") == "replay"]  # by the job before
         self._path = path
@@ -43,18 +50,17 @@ class EvidenceLog:
         """To which step a job that was killed was about to go back; None if it was not."""
         return next((event["back_to"] for event in reversed(self._since_rollback()) if "back_to" in event), None)
 
-    def convict(self, conviction: Conviction, *, back_to: int | None = None) -> None:
-        """Notes a proof; what a replay finds that was broken off, and finds again when it goes on, is noted once.
+    def convict(self, *convictions: Conviction, back_to: int | None = None) -> None:
+        """Notes proofs; what a replay finds that was broken off, and finds again when it goes on, is noted once.
 
         Args:
-            conviction: the proof.
-            back_to: the step to which training is to go back because of it; None if it is not.
+            convictions: the proofs; whatever moment the job is killed at, all of them are noted or none.
+            back_to: the step to which training is to go back because of them; None if it is not.
         """
-        event = {"event": "conviction", **conviction.record(), "by": "server"}
+        events = [{"event": "conviction", **conviction.record(), "by": "server"} for conviction in convictions]
         if back_to is not None:
-            event["back_to"] = back_to
-        if event not in self._found:
-            self._append(event)
+            events = [{**event, "back_to": back_to} for event in events]
+        self._append(*(event for event in events if event not in self._found))
 
     def take_back(self, workers: Iterable[int], step: int) -> None:
         """Notes who has served its probation."""
@@ -100,9 +106,15 @@ class EvidenceLog:
         last = max((place for place, event in enumerate(self.events) if event.get("event") == "rollback"), default=-1)
         return self.events[last + 1 :]
 
-    def _append(self, event: dict[str, Any]) -> None:
-        if self._file is None:
-            self._file = RecordFile(self._path, "".join(dumps(each) + "\n" for each in self.events).encode())
-        self._file.append((dumps(event) + "\n").encode())
-        self._file.sync()
-        self.events.append(event)
+    def _append(self, *events: dict[str, Any]) -> None:
+        if len(events) == 1 and self._file is not None:
+            self._file.append(_as_lines(events))
+            self._file.sync()
+        elif events:  # a write of several lines that is cut short may leave some of them
+            self.close()
+            self._file = RecordFile(self._path, _as_lines((*self.events, *events)))
+        self.events += events
+
+
+def _as_lines(events: Iterable[Mapping[str, Any]]) -> bytes:
+    return "".join(dumps(event) + "\n" for event in events).encode()

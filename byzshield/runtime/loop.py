@@ -81,6 +81,7 @@ def train(
     metrics = MetricsLog(directory.metrics, resumed_at=server.step)
     try:
         record_start(directory, builder, step=server.step)
+        _evaluate_if_missed(builder, server, metrics)
         with closing(metrics), closing(Auditing(builder.resolved, directory, server)) as auditing:
             while (earlier := _train(builder, server, run_round, directory, metrics, auditing, progress, stop)) is not None:
                 metrics.go_back(auditing.go_back(earlier, builder.training_state(server.state.model)))
@@ -139,6 +140,7 @@ def _train(
         progress.finish()
         try:
             if state_to_keep is not None and server.state.finite:
+                auditing.break_off()
                 _save(directory, metrics, auditing, state_to_keep(), config, saved)
         finally:
             writers.close()
@@ -219,14 +221,30 @@ def _step(
             line["corrupted_files"] = _believed_of(builder.selection.byzantine_at(outcome.step), server)
             line |= {"audited": list(outcome.audited), "arbitrated": list(outcome.arbitrated)}
             line |= {"expelled": sorted(server.convictions.expelled), "rolled_back_steps": auditing.rolled_back_steps}
-        run = config.run
         try:
-            if outcome.step == builder.steps or (run.eval_every and outcome.step % run.eval_every == 0):
+            if _is_evaluated(builder, outcome.step):
                 with postponed.delivered():
-                    line |= {f"test_{name}": value for name, value in builder.evaluate(server.state.model).items()}
+                    line |= _evaluated(builder, server)
         finally:
             metrics.write(line)
     return line
+
+
+def _is_evaluated(builder: Builder, step: int) -> bool:
+    """Whether the model is evaluated after a step."""
+    every = builder.config.run.eval_every
+    return step == builder.steps or bool(every and step % every == 0)
+
+
+def _evaluated(builder: Builder, server: ParameterServer) -> dict[str, float]:
+    return {f"test_{name}": value for name, value in builder.evaluate(server.state.model).items()}
+
+
+def _evaluate_if_missed(builder: Builder, server: ParameterServer, metrics: MetricsLog) -> None:
+    """Makes up for the evaluation of the last step if a signal has ended it."""
+    line = metrics.lines[-1] if metrics.lines else {"step": None}
+    if line["step"] == server.step and _is_evaluated(builder, server.step) and not any(key.startswith("test_") for key in line):
+        metrics.replace_last({**line, **_evaluated(builder, server)})
 
 
 def _believed_of(byzantine: Collection[int], server: ParameterServer) -> int:

@@ -5,10 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from byzshield.storage import RecordFile, json_lines, read_json_lines
+from byzshield.log import get_logger
+from byzshield.storage import RecordFile, json_lines, read_json_lines, unreadable_lines
 from byzshield.strict_json import dumps, finite
 
 __all__ = ["MetricsLog", "MetricsTail", "read_metrics"]
+
+LOG = get_logger(__name__)
 
 
 class MetricsLog:
@@ -24,6 +27,8 @@ class MetricsLog:
 
     def __init__(self, path: Path, *, resumed_at: int = 0) -> None:
         self._path = path
+        if lines := unreadable_lines(path):
+            LOG.warning("%s is damaged: lines %s cannot be read, and are left out", path, lines)
         self.lines: list[dict[str, Any]] = []
         self._file = self._cut(read_metrics(path), resumed_at)
 
@@ -39,6 +44,15 @@ class MetricsLog:
         """
         self._file.close()
         self._file = self._cut(self.lines, step)
+
+    def replace_last(self, line: dict[str, Any]) -> None:
+        """Puts another line in the place of the newest.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        self._file.close()
+        self._file = self._cut([*self.lines[:-1], finite(line)], line["step"])
 
     @property
     def last_step(self) -> int:

@@ -39,6 +39,13 @@ class Agreement:
                 self._common[high][low] += 1
                 self._unlike[high][low] += value != vote
 
+    def copy(self) -> "Agreement":
+        """The counts as they are now."""
+        copied = Agreement(0)
+        copied._num_workers = self._num_workers
+        copied._common, copied._unlike = ([row[:] for row in rows] for rows in (self._common, self._unlike))
+        return copied
+
     def pairs(self) -> list[Pair]:
         """(i, j, files on which both have voted, those of them on which not alike) for each two workers i < j with such files."""
         return [

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from byzshield.arrays import Float32
 from byzshield.training.audit import Audit, Conviction, Convictions, judged
 from byzshield.training.blame import Blame
@@ -31,6 +33,19 @@ class _Past:
     parameters: Float32
     votes: list[dict[int, bytes]]
     left: list[int]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "parameters": torch.from_numpy(self.parameters),
+            "votes": [{worker: vote.hex() for worker, vote in votes.items()} for votes in self.votes],
+            "left": list(self.left),
+        }
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "_Past":
+        votes = [{worker: bytes.fromhex(vote) for worker, vote in votes.items()} for votes in state["votes"]]
+        return cls(step=state["step"], parameters=state["parameters"].numpy(), votes=votes, left=list(state["left"]))
 
 
 class Auditor:
@@ -152,15 +167,18 @@ class Auditor:
 
     def take_convictions(self) -> list[Conviction]:
         """Whom the round has convicted since the last call; from the next one on, they are expelled."""
-        assert self._round is not None
         assert self._audit is not None
-        new, self._round.convictions = self._round.convictions, []
-        for conviction in new if self._audit.expel else []:
-            self.convictions.add(conviction)
-        seen = self._checks_seen(self._round)
-        self.checked.update(seen - self._tallied)
-        self._tallied = seen
-        found, self._proofs = self._proofs + new, []
+        found, self._proofs = self._proofs, []
+        if self._round is not None:
+            new, self._round.convictions = self._round.convictions, []
+            for conviction in new if self._audit.expel else []:
+                self.convictions.add(conviction)
+            found = found + new
+        if found or not self._under_way:
+            self._tally()
+        if not self._under_way:  # but at the end of a job, which has no step behind it that would take these checks
+            self._checked_past = []
+            self._tallied = self._checks_seen()
         return found
 
     def end(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -172,8 +190,9 @@ class Auditor:
         assert self._round is not None
         round_, self._under_way = self._round, False
         audited = tuple(sorted({*round_.audited, *self._checked_past}))
+        self._tally()
         self._checked_past = []
-        self._tallied = self._checks_seen(round_)
+        self._tallied = self._checks_seen()
         for lengths in self._lengths:
             lengths.end(sorted(round_.complete))
         if self._parameters is not None:
@@ -186,14 +205,19 @@ class Auditor:
     def forget(self) -> None:
         """Forgets the newest steps, since training goes back to before them."""
         self._round = self._past = None
+        self._under_way = False
         self._checked_past = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """What a checkpoint keeps of it: of a step that is under way only what has been taken from it."""
+        past = None if self._past is None else self._past.state_dict()
+        if past is not None:
+            past["left"] += reversed(self._checked_past)
         return {
             "convictions": self.convictions.state_dict(),
             "checked": dict(self.checked),
             "known_lengths": [lengths.known for lengths in self._lengths],
+            "past": past,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -203,14 +227,23 @@ class Auditor:
             self.checked = Counter(state["checked"])
         for lengths, known in zip(self._lengths, state.get("known_lengths", ()), strict=False):
             lengths.known = known
+        past = state.get("past")
+        self._past = None if past is None or self._audit is None or not self._audit.idle else _Past.of(past)
 
     def _compute(self, parameters: Float32, step: int, file: int) -> Float32:
         assert self._audit is not None
         return self._audit.compute(parameters, step, file)
 
-    def _checks_seen(self, round_: Round) -> Counter[str]:
+    def _tally(self) -> None:
+        """Counts what has been checked since the last time."""
+        seen = self._checks_seen()
+        self.checked.update(seen - self._tallied)
+        self._tallied = seen
+
+    def _checks_seen(self) -> Counter[str]:
         """How many files have been checked since the newest round began, or since it was closed."""
-        return Counter(audited=len(round_.audited) + len(self._checked_past), arbitrated=len(round_.arbitrated))
+        drawn, arbitrated = (0, 0) if self._round is None else (len(self._round.audited), len(self._round.arbitrated))
+        return Counter(audited=drawn + len(self._checked_past), arbitrated=arbitrated)
 
     def _end_probations(self, round_: Round) -> tuple[int, ...]:
         """Compares what those on probation have voted in this step with the winners; returns those who are back, ascending."""

@@ -31,14 +31,14 @@ class Blame:
     def __init__(self, num_workers: int) -> None:
         self.agreement = Agreement(num_workers)
         self._counts = [Counter[str]() for _ in range(num_workers)]
-        self._asked = [Counter[str]() for _ in range(num_workers)]
+        self._asked = {kind: [0] * num_workers for kind in REQUESTS}
         self._new: dict[int, Counter[str]] = {}
         self._first: dict[str, list[int]] = {}
         self._logged: set[tuple[int, str]] = set()
 
     def ask(self, worker: int, kind: str, number: int = 1) -> None:
         """Notes that so many of one kind in REQUESTS are asked of `worker`."""
-        self._asked[worker][kind] += number
+        self._asked[kind][worker] += number
 
     def add(self, worker: int, cause: str, detail: str = "") -> None:
         """Counts one fault of `worker`.
@@ -80,7 +80,15 @@ class Blame:
 
     def asked(self) -> dict[str, dict[str, int]]:
         """How many requests of each kind each worker got, keyed by its number as text."""
-        return {str(worker): {kind: counts[kind] for kind in REQUESTS} for worker, counts in enumerate(self._asked)}
+        return {str(worker): {kind: self._asked[kind][worker] for kind in REQUESTS} for worker in range(len(self._counts))}
+
+    def copy(self) -> "Blame":
+        """All counts as they are now, for their `state_dict`."""
+        copied = Blame(0)
+        copied.agreement = self.agreement.copy()
+        copied._counts = [counts.copy() if counts else Counter() for counts in self._counts]
+        copied._asked = {kind: numbers.copy() for kind, numbers in self._asked.items()}
+        return copied
 
     def state_dict(self) -> dict[str, Any]:
         """All counts, for a checkpoint."""
@@ -93,13 +101,12 @@ class Blame:
             CheckpointError: it names a worker that does not exist.
         """
         blamed, asked = (state["blamed"], state["asked"]) if "blamed" in state else (state, {})
-        for counters, stored in ((self._counts, blamed), (self._asked, asked)):
-            for counter in counters:
-                counter.clear()
-            for worker, counts in stored.items():
-                if int(worker) >= len(counters):
-                    raise CheckpointError(f"the checkpoint blames worker {worker} of {len(counters)}")
-                counters[int(worker)].update(counts)
+        num_workers = len(self._counts)
+        for worker in (*blamed, *asked):
+            if int(worker) >= num_workers:
+                raise CheckpointError(f"the checkpoint blames worker {worker} of {num_workers}")
+        self._counts = [Counter(blamed.get(str(worker), {})) for worker in range(num_workers)]
+        self._asked = {kind: [asked.get(str(worker), {}).get(kind, 0) for worker in range(num_workers)] for kind in REQUESTS}
         self.agreement.load(state.get("agreement", []) if "blamed" in state else [])
         self._new, self._first = {}, {}
 

@@ -61,6 +61,7 @@ class Combiner:
         self._window = window
         self._coded = exchange == "coded"
         self._last_loss: float | None = None
+        self._rule_before: dict[str, Any] | None = None  # what the rule remembered before a step that is not applied yet
         self.round_type: type[Round] = DigestRound if exchange == "digest" else FullRound
         if window is not None:
             by_columns = isinstance(pipeline, Pipeline) and pipeline.works_by_columns
@@ -95,6 +96,8 @@ class Combiner:
         files = sorted(round_.complete)
         if reason := self._quorum_missed(len(files)):
             return Aggregate(vector=None, non_finite=(), reason=reason)
+        if isinstance(self._pipeline, Pipeline) and self._pipeline.rule.remembers:
+            self._rule_before = self._pipeline.state_dict()
         aggregate = round_.result() if isinstance(round_, WindowedRound) else self._combined(files, round_.step)
         if len(aggregate.non_finite) > self._pipeline.num_corrupted:
             why = (
@@ -109,6 +112,7 @@ class Combiner:
     def keep(self, aggregate: Aggregate) -> None:
         """Remembers what has been applied."""
         assert aggregate.statistics is not None
+        self._rule_before = None
         self._last_loss = float(aggregate.statistics[-1])
         if self._momentum is not None:
             self._momentum.keep(dropped=aggregate.non_finite)
@@ -146,15 +150,16 @@ class Combiner:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What the rule and the momenta remember between steps, for a checkpoint."""
+        """What the rule and the momenta remember of the steps that were applied, for a checkpoint."""
         return {
-            "rule": self._pipeline.state_dict(),
+            "rule": self._pipeline.state_dict() if self._rule_before is None else self._rule_before,
             "momentum": None if self._momentum is None else self._momentum.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up what `state_dict` gave."""
         self._pipeline.load_state_dict(state["rule"])
+        self._rule_before = None
         if self._momentum is not None:
             self._momentum.load_state_dict(state["momentum"])
 

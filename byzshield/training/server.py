@@ -116,6 +116,7 @@ class ParameterServer:
         )
         self._lost: set[int] = set()
         self._before_skips: dict[str, Any] | None = None
+        self._before_round: dict[str, Any] | None = None
         self._combiner = Combiner(
             pipeline,
             assignment=assignment,
@@ -164,6 +165,7 @@ class ParameterServer:
     def open_round(self, now: float) -> list[Message]:
         """Starts the next step; returns the parameters for every rank, and requests to follow them."""
         self._last_round = self._round
+        self._before_round = self._counted_so_far()
         self._pace.begin_step()
         self.compute_seconds = {}
         self._computed_before = dict(self._computed)
@@ -341,7 +343,7 @@ class ParameterServer:
                 self._before_skips = self.state_dict()
             LOG.warning("step %d is skipped: %s", self._round.step, aggregate.reason)
             self.state.skip()
-        self.step = self._round.step
+        self.step, self._before_round = self._round.step, None
         audited, returned = self._auditor.end()
         return outcome_of(
             self._round, aggregate, change, audited=audited, returned=returned, blamed=self.blame.take_new(self.step)
@@ -361,11 +363,11 @@ class ParameterServer:
         Raises:
             CheckpointError: the state belongs to another model or optimizer.
         """
+        self._round = self._last_round = self._before_skips = self._before_round = None
+        self._auditor.forget()
         kept = self.state_dict()
         self.state = fresh
         self.load_state_dict({**state, **{key: kept[key] for key in ("blame", "pace", "convictions", "checked")}})
-        self._round = self._last_round = self._before_skips = None
-        self._auditor.forget()
         self.attempt += 1
 
     @property
@@ -384,13 +386,14 @@ class ParameterServer:
         self.step = step
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on as if nothing had happened."""
+        """All that `load_state_dict` needs to go on as if nothing had happened; nothing of a round that is under way."""
+        counted = self._before_round or self._counted_so_far()
         return {
             "step": self.step,
             **self.state.state_dict(),
             **self._combiner.state_dict(),
-            "blame": self.blame.state_dict(),
-            "pace": self._pace.state_dict(),
+            "blame": counted["blame"].state_dict(),
+            "pace": counted["pace"],
             "detection": None if self._detection is None else self._detection.state_dict(),
             **self._auditor.state_dict(),
             "attempt": self.attempt,
@@ -419,6 +422,10 @@ class ParameterServer:
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the checkpoint does not fit this run: {error}") from error
+
+    def _counted_so_far(self) -> dict[str, Any]:
+        """A copy of what rounds change before they are closed, but for what the `Auditor` and the `Combiner` hold."""
+        return {"blame": self.blame.copy(), "pace": self._pace.state_dict()}
 
     def _dispatch(self, frame: Frame, source: int, now: float) -> list[Message]:
         if frame.kind is Kind.GOODBYE:

@@ -15,7 +15,7 @@ from byzshield.arrays import Float32
 from byzshield.attacks import Attack, Situation
 from byzshield.cli.main import main
 from byzshield.config import RunConfig
-from byzshield.errors import ConfigError
+from byzshield.errors import ConfigError, StorageError
 from byzshield.runtime import record, simulate
 from byzshield.runtime.auditing import Auditing
 from byzshield.runtime.checkpoint import all_checkpoints
@@ -23,6 +23,7 @@ from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.jobs import Outcome, run_here
 from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.objects import Objects
+from byzshield.training import ParameterServer
 
 Maker = Callable[..., RunConfig]
 Sections = dict[str, dict[str, Any]]
@@ -210,6 +211,81 @@ def test_a_lie_in_the_last_step_is_found_in_idle_time_as_well(
     assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
 
 
+IDLE = {**ROLLBACK, "rate": "idle", "seed": 2}  # with a seed by which a file of worker 1 is looked at first behind step 4
+
+
+@pytest.mark.parametrize(("step", "moment"), [(4, "between two steps"), (4, "in the step behind it"), (12, "at the end")])
+def test_a_lie_in_the_step_before_a_run_was_broken_off_is_found_in_idle_time_as_well(
+    tiny_run: Maker,
+    honest: Callable[..., dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    moment: str,
+) -> None:
+    attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "fixed", "workers": [1]}
+    config = tiny_run(**merged(PLAIN, {"attack": attack, "audit": IDLE}))
+    objects = Objects(attack=LiesAt(step))
+    with monkeypatch.context() as patch:
+        if moment == "in the step behind it":
+            checked = ParameterServer.check_past
+
+            def interrupted(server: ParameterServer, now: float) -> Any:
+                outgoing = checked(server, now)
+                if server.step == step:
+                    raise KeyboardInterrupt
+                return outgoing
+
+            patch.setattr(ParameterServer, "check_past", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(config, objects=objects, progress=Interrupt(after=step))
+    outcome = run_here(config, objects=objects, resume=True)
+    events = [event.get("evidence", event["event"]) for event in events_of(outcome.directory.path)]
+    assert events == ["audit", "rollback", "replay"]
+    assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
+
+
+@pytest.mark.parametrize("refusals", [1, 2], ids=["there is room again at the end", "there is none"])
+def test_no_checkpoint_has_a_conviction_without_its_evidence(
+    tiny_run: Maker,
+    honest: Callable[..., dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    monkeypatch: pytest.MonkeyPatch,
+    refusals: int,
+) -> None:
+    attack = {"name": "reversed_gradient", "num_byzantine": 1, "selection": "first"}
+    seed = next(seed for seed in range(1000) if _first_drawn(seed, (10,)) == 10)
+    run = {"checkpoint_every": 4}  # so that there is one to be made at the end
+    config = tiny_run(**merged(PLAIN, {"run": run, "attack": attack, "audit": {**ROLLBACK, "rate": 0.3, "seed": seed}}))
+    convict, left = EvidenceLog.convict, list(range(refusals))
+
+    def full(log: EvidenceLog, *proofs: Any, **keywords: Any) -> None:
+        if proofs and left:
+            left.pop()
+            raise StorageError("evidence.jsonl cannot be written: No space left on device")
+        convict(log, *proofs, **keywords)
+
+    monkeypatch.setattr(EvidenceLog, "convict", full)
+    with pytest.raises(StorageError, match="No space left"):
+        run_here(config, objects=Objects(attack=LiesAt(10)))
+    outcome = run_here(config, objects=Objects(attack=LiesAt(10)), resume=True)
+    events = [event.get("evidence", event["event"]) for event in events_of(outcome.directory.path)]
+    assert events == ["audit", "rollback"]
+    assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
+
+
+def test_damaged_evidence_is_refused_and_stays(tiny_run: Maker) -> None:
+    config = tiny_run(**merged(PLAIN, {"attack": REVERSED, "audit": {"rate": 1.0}}))
+    directory, _ = simulate(config)
+    whole = directory.evidence.read_bytes()
+    directory.evidence.write_bytes(whole.replace(b"{", b"[", 1))
+    with pytest.raises(StorageError, match=r"evidence\.jsonl is damaged: line 1 is no event; bring back a copy, or start afresh"):
+        simulate(config, resume=True)
+    assert directory.evidence.read_bytes() == whole.replace(b"{", b"[", 1)
+    directory.evidence.write_bytes(whole + b'{"event": "conv')  # which a kill leaves
+    simulate(config, resume=True)
+
+
 class Interrupt:
     """Progress that presses Ctrl-C after some steps were done."""
 
@@ -269,15 +345,18 @@ def test_a_search_for_earlier_lies_that_was_broken_off_reaches_as_far_when_it_go
     checks = {**ROLLBACK, "rate": 0.3, "seed": seed, "clean_steps": 4}
     config = tiny_run(**merged(PLAIN, {"run": {"checkpoint_every": 1}, "attack": attack, "audit": checks}))
 
-    def come_to(outcome: Outcome) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
-        events = [{key: value for key, value in event.items() if key != "lines"} for event in events_of(outcome.directory.path)]
-        return events, {name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}
+    def come_to(outcome: Outcome) -> tuple[list[Any], dict[str, torch.Tensor]]:
+        events: list[Any] = [
+            {key: value for key, value in event.items() if key != "lines"} for event in events_of(outcome.directory.path)
+        ]
+        counts = [outcome.summary[key] for key in ("audited_files", "blamed", "asked")]
+        return [*events, counts], {name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}
 
     # After 10 steps the lie of step 11 is found, training goes back to step 6, and after two more to step 3.
     after = (11, 14)
     watch = Copies(Path(config.run.output_dir) / config.run.name, *after)
     events, weights = come_to(run_here(config, objects=Objects(attack=LiesAt(*lies)), progress=watch))
-    assert [event["to"] for event in events if event["event"] == "rollback"] == [6, 3, 0]
+    assert [event["to"] for event in events[:-1] if event["event"] == "rollback"] == [6, 3, 0]
     assert same_weights(weights, honest())
     for played in after:
         killed = replace(config, run=replace(config.run, name=f"killed after {played}"))

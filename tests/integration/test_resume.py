@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -16,10 +17,13 @@ import torch
 
 from byzshield.config import RunConfig, load
 from byzshield.errors import CheckpointError, ConfigError, StorageError
-from byzshield.runtime import loop, open_finished, simulate
+from byzshield.runtime import Builder, loop, open_finished, simulate
 from byzshield.runtime.checkpoint import all_checkpoints
 from byzshield.runtime.metrics import MetricsLog, read_metrics
+from byzshield.runtime.record import effective
 from byzshield.runtime.run_directory import RunDirectory, open_run
+from byzshield.storage import read_json_lines
+from byzshield.training import ParameterServer
 
 Maker = Callable[..., RunConfig]
 
@@ -98,6 +102,93 @@ def test_resumed_equals_uninterrupted(
     assert summary["steps"] == 6
     lines = [json.loads(line) for line in resumed.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+
+
+def counted(values: dict[str, Any]) -> dict[str, Any]:
+    """Of a line of metrics.jsonl or a summary what is neither time nor memory, and so is the same after a `--resume`."""
+    return {key: value for key, value in values.items() if "seconds" not in key and "rss" not in key and key != "breakdown"}
+
+
+def left_by(directory: RunDirectory, summary: dict[str, Any]) -> dict[str, Any]:
+    """What a run has left, but for its checkpoints and what a clock has measured."""
+    record = [{key: value for key, value in line.items() if key != "chain"} for line in read_json_lines(directory.record)]
+    return {
+        "summary": counted(summary),
+        "metrics": [counted(line) for line in read_metrics(directory.metrics)],
+        "record": effective(record),  # which has what was done twice twice
+        "agreement": json.loads(directory.agreement.read_text()) if directory.agreement.exists() else None,
+    }
+
+
+class Copy(loop.Silent):
+    """Copies the directory of a run as it is after a step, which is what a kill leaves."""
+
+    def __init__(self, run: RunConfig, after: int, name: str) -> None:
+        self._folder, self._after, self._name = Path(run.run.output_dir) / run.run.name, after, name
+
+    def advance(self, line: dict[str, Any]) -> None:
+        if line["step"] == self._after:
+            shutil.copytree(self._folder, self._folder.with_name(self._name))
+
+
+def interrupts(method: Callable[..., Any], *, behind: int, calls: int) -> Callable[..., Any]:
+    """A server's method, which presses Ctrl-C instead of one of its calls in the step behind `behind`."""
+    numbers = itertools.count(1)
+
+    def called(server: ParameterServer, *arguments: Any) -> Any:
+        if server.step == behind and next(numbers) == calls:
+            raise KeyboardInterrupt
+        return method(server, *arguments)
+
+    return called
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+COUNTED: dict[str, dict[str, dict[str, Any]]] = {
+    "honest workers": {},
+    "a rule that remembers the norms of all rows": {
+        "attack": {"name": "alie", "num_byzantine": 3},
+        "aggregation": {"rule": "clipped_clustering"},
+    },
+    "a rule that remembers its last result": {
+        "attack": {"name": "alie", "num_byzantine": 3},
+        "aggregation": {"rule": "centered_clipping", "radius": 0.05},
+    },
+    "workers that send other than they vote for": {"attack": {"name": "digest_payload_mismatch", "num_byzantine": 4}},
+    "disagreements that add up over a window": {
+        "data": {"batch_size": 70},
+        "placement": {"scheme": "steiner", "permute": True},
+        "vote": {"name": "aspis", "window": 6},
+        "attack": {"name": "reversed_gradient", "num_byzantine": 2, "files": "majority", "selection": "first"},
+    },
+    "checks in idle time": {"audit": {"rate": "idle", "seed": 1}},
+}
+
+
+@pytest.mark.parametrize("sections", COUNTED.values(), ids=COUNTED.keys())
+def test_whatever_no_clock_has_measured_is_the_same_whenever_a_run_was_broken_off(
+    tiny_run: Maker, monkeypatch: pytest.MonkeyPatch, sections: dict[str, dict[str, Any]]
+) -> None:
+    run = {"steps": 6, "checkpoint_every": 3, "eval_every": 2}
+    whole = tiny_run(**{**sections, "run": {**run, "name": "whole"}})
+    directory, summary = simulate(whole, num_ranks=4, progress=Copy(whole, 5, "killed"))
+    expected = left_by(directory, summary)
+    broken = {
+        "in a round": (ParameterServer, "receive", interrupts(ParameterServer.receive, behind=4, calls=20)),
+        "before a step counts": (ParameterServer, "close_round", interrupts(ParameterServer.close_round, behind=4, calls=1)),
+        "in an evaluation": (Builder, "evaluate", interrupted),
+    }
+    for moment, (owner, name, method) in broken.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, method)
+            with pytest.raises(KeyboardInterrupt):
+                simulate(replace(whole, run=replace(whole.run, name=moment)), num_ranks=4)
+    for moment in (*broken, "killed"):
+        again = simulate(replace(whole, run=replace(whole.run, name=moment)), num_ranks=4, resume=True)
+        assert left_by(*again) == expected, moment
 
 
 def test_blame_survives_an_interruption(tiny_run: Maker) -> None:

@@ -25,7 +25,7 @@ def seen(command: list[str]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One process for all kinds but the longest, since it takes seconds to import torch."""
-    return seen_once(tmp_path_factory, "kill_overwrites", "kill_at_random", "start_together")
+    return seen_once(tmp_path_factory, "kill_overwrites", "kill_at_random", "start_together", "kill_convictions")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,12 @@ def test_a_full_disk_is_named_in_one_line_and_leaves_nothing_half_written(tmp_pa
 def test_an_overwrite_that_is_killed_at_any_point_can_be_repeated(faults: dict[str, Any]) -> None:
     assert faults["kill_overwrites"]["wrong"] == {}
     assert len(faults["kill_overwrites"]["points"]) > 8
+
+
+def test_of_proofs_that_were_found_together_all_are_noted_or_none(faults: dict[str, Any]) -> None:
+    found = faults["kill_convictions"]["found"]
+    assert found == sorted(found)
+    assert set(found) == {0, 1, 3}
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(faults: dict[str, Any]) -> None:
