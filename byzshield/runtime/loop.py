@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from byzshield.config import RunConfig, resume_hash
-from byzshield.errors import ByzShieldError, RunStopped, StalledError
+from byzshield.errors import ByzShieldError, DivergedError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime.auditing import Auditing, GoBack
 from byzshield.runtime.breakdown import ExchangeTimes, breakdown
@@ -16,6 +16,7 @@ from byzshield.runtime.checkpoint import newest_sound, save_checkpoint
 from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
+from byzshield.runtime.not_finite import explained
 from byzshield.runtime.progress import Progress, Silent
 from byzshield.runtime.provenance import record_agreement, record_start
 from byzshield.runtime.run_directory import RunDirectory
@@ -132,8 +133,11 @@ def _train(
     except GoBack as back:
         state_to_keep = None
         return back.step
-    except ByzShieldError:
+    except ByzShieldError as error:
         state_to_keep = server.state_before_skips
+        if isinstance(error, DivergedError):
+            error = explained(error, builder, server)
+            raise error from error.__cause__
         raise
     finally:
         progress.finish()

@@ -109,9 +109,15 @@ class Task(Places):
         """Frees the model that computes gradients, and what it has computed; it is made anew for whoever asks."""
         vars(self).pop("computer", None)
 
-    def _recompute(self, parameters: Float32, step: int, file: int) -> Float32:
+    def gradient(self, parameters: Float32, step: int, file: int) -> Float32:
+        """The gradient vector of a file at these parameters, float32 [p]; raises ComputationError."""
         self.computer.load(parameters)
         return self.computer(step, file)
+
+    def file_batch(self, step: int, file: int) -> Any:
+        """The samples of a file as the network gets them, on the CPU."""
+        run, augment = self.config.run, self.config.data.augment
+        return self.data.train_batch(self.sampler.rows(step, file), seed=run.seed, step=step, file=file, augment=augment)
 
     def model(self) -> FlatModel:
         """A new model with the run's initial parameters."""
