@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from byzshield.errors import ComputationError, DivergedError
@@ -24,6 +25,8 @@ def explained(error: DivergedError, builder: Builder, server: ParameterServer) -
         except ComputationError as failure:
             found, cause = str(failure), failure
         else:
+            if np.isfinite(gradient).all():
+                continue  # it was false
             loss = f"the loss of file {file} is {gradient[-1]:.4g}"
             if samples := _samples_not_finite(builder, step, file):
                 found = f"{loss}, and of its samples {samples} not finite"
