@@ -34,7 +34,8 @@ __all__ = [
     "explain",
 ]
 
-OTHERS: Final = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), str(Path(__file__).parent), "<frozen")
+OURS: Final = str(Path(__file__).parent)
+LIBRARIES: Final = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<frozen")
 STOPPED: Final = 143  # exit status of a run that was asked to end early, as after SIGTERM
 
 
@@ -132,7 +133,9 @@ def explain(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
     if isinstance(error, SyntaxError) or error.__traceback__ is None:  # the former says where by itself
         return text
-    places = traceback.extract_tb(error.__traceback__)
-    own = [place for place in places if not place.filename.startswith(OTHERS)]
+    places = [place for place in traceback.extract_tb(error.__traceback__) if not place.filename.startswith(OURS)]
+    own = [place for place in places if not place.filename.startswith(LIBRARIES)]
+    if not places:
+        return text
     place = (own or places)[-1]  # where the user's own code called what failed, if there is any
     return f"{text} ({PurePath(place.filename).name}, line {place.lineno})"

@@ -56,7 +56,11 @@ class MapDataset(TrainingData):
                     f"{name} must be a map-style data set, with __len__ and __getitem__; got {type(samples).__name__}: "
                     f"{'give its .dataset' if loader else 'read what can only be iterated into a list'}"
                 )
-            if len(samples) < 1:
+            try:
+                number = len(samples)
+            except Exception as error:  # whatever the user's code raises
+                raise DataError(f"{name} does not tell how many samples it has: {explain(error)}") from error
+            if number < 1:
                 raise DataError(f"{name} must have samples; it is empty")
         self.train, self.test = train, test
         self._collate = default_collate if collate is None else collate

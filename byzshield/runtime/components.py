@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from byzshield.config.values import check, expressible, hints_of
-from byzshield.errors import ConfigError
+from byzshield.errors import ConfigError, explain
 from byzshield.registry import Registry
 from byzshield.suggestion import suggestion
 
@@ -61,7 +61,8 @@ def make(
         named = registry.signature(name)
         given = {keyword: value for keyword, value in given.items() if keyword in named or keyword not in registry.only_named}
     with registry.calling(name):
-        return construct(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners)
+        told = explain if ":" in name else one_line
+        return construct(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners, told=told)
 
 
 def construct(
@@ -72,6 +73,7 @@ def construct(
     given: Mapping[str, Any],
     known: Collection[str] = (),
     owners: Callable[[str], Sequence[str]] = lambda _: (),
+    told: Callable[[BaseException], str] | None = None,
 ) -> Any:
     """Calls `factory` with what the program gives and what the run file says, whose types are checked against its annotations.
 
@@ -82,6 +84,7 @@ def construct(
         given: arguments that are not the user's to set; those that `factory` does not take are left out.
         known: keys that the section itself has, to suggest when one is misspelled.
         owners: gives the names of the components that do have a keyword.
+        told: says in one line what `factory` has raised; by default what the exception says.
 
     Raises:
         ConfigError: an option is unknown, missing, of the wrong type or out of range.
@@ -101,9 +104,9 @@ def construct(
     try:
         return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
     except (ValueError, OSError) as error:  # ours, and what torch says of a value out of range
-        raise ConfigError(f"{section}: {one_line(error)}") from error
+        raise ConfigError(f"{section}: {(told or one_line)(error)}") from error
     except MISFITS as error:
-        raise ConfigError(f"{section}: {called} cannot be made of these values: {one_line(error)}") from error
+        raise ConfigError(f"{section}: {called} cannot be made of these values: {(told or one_line)(error)}") from error
 
 
 def one_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from byzshield.log import get_logger
 from byzshield.runtime.auditing import Auditing, GoBack
 from byzshield.runtime.breakdown import ExchangeTimes, breakdown
 from byzshield.runtime.builder import Builder
-from byzshield.runtime.checkpoint import newest_sound, save_checkpoint
+from byzshield.runtime.checkpoint import all_checkpoints, newest_sound, save_checkpoint
 from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
@@ -90,6 +90,9 @@ def train(
     except BaseException as error:
         with suppress(OSError):  # a full disk, for instance, may be what has ended it
             directory.write_summary(summarize_early_end(builder, server, metrics, error))
+        if isinstance(error, SystemExit | KeyboardInterrupt):  # a signal, of which mpirun says nothing that a user could go by
+            stored = [step for step, _ in all_checkpoints(directory.checkpoints)][-1:]
+            LOG.warning("told to end by a signal; --resume goes on from %s", f"step {stored[0]}" if stored else "the start")
         raise
     return metrics
 
