@@ -45,8 +45,8 @@ def make(
         options: the component's own keywords.
         known: the keys of its section, to suggest when one is misspelled.
         defaults: values for those of the component's own keywords that the run file leaves out.
-        given: a value for each of `registry.given`; those that the component does not take are left out, and those of
-            `registry.only_named` where a function does not name them.
+        given: a value for each of `registry.given`, None if it has none; those that the component does not take are left out, and
+            those of `registry.only_named` where a function does not name them.
 
     Raises:
         ConfigError: there is no such component, or an option is unknown, missing, of the wrong type or out of range.
@@ -57,8 +57,9 @@ def make(
     except ConfigError as error:
         raise ConfigError(f"{key}: {error}") from error
     options = {**{keyword: value for keyword, value in (defaults or {}).items() if keyword in keywords}, **options}
+    named = registry.signature(name)
+    given = {keyword: value for keyword, value in given.items() if value is not None}
     if not isinstance(factory, type):
-        named = registry.signature(name)
         given = {keyword: value for keyword, value in given.items() if keyword in named or keyword not in registry.only_named}
     with registry.calling(name):
         told = explain if ":" in name else one_line

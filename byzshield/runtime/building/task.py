@@ -156,13 +156,19 @@ class Task(Places):
         """The network that the configuration names."""
         section, data = self.config.model, self.data
         given: dict[str, Any] = {"image_shape": data.image_shape, "num_classes": data.num_classes}
-        missing = [key for key, value in given.items() if value is None]
-        if missing := [key for key in missing if key in MODELS.signature(section.name)]:
+        options, untold = dict(section.options), [key for key, value in given.items() if value is None]
+        signature = MODELS.signature(section.name) if untold else {}
+        given |= {key: options.pop(key) for key in untold if key in options}
+        own = ":" in section.name  # whose defaults are meant; ours are those of MNIST
+        required = [
+            key for key in untold if key in signature and not (own and signature[key].default is not signature[key].empty)
+        ]
+        if missing := [key for key in required if given[key] is None]:
             raise ConfigError(
                 f"model.name: {section.name} needs {' and '.join(missing)}, which data.name = {self.config.data.name!r} does not "
-                'tell; name a network of your own, "my_module:MyNet"'
+                f"tell; set {' and '.join(f'model.{key}' for key in missing)}, or name another network"
             )
-        return make(MODELS, section.name, "model.name", section.options, known=section.known_keys(), **given)
+        return make(MODELS, section.name, "model.name", options, known=section.known_keys(), **given)
 
     @cached_property
     def activation_bytes(self) -> int:
