@@ -52,8 +52,8 @@ def test_those_that_differ_hang_or_send_garbage_are_named() -> None:
         ({"configuration": "0f"}, "may lose every vote: another configuration; start all ranks with the same run file"),
         (
             {"probe gradient": "cd"},
-            "will lose every vote: another probe gradient; use hosts with the same kind of processor, and data that all read alike "
-            "and in the same order",
+            "will lose every vote: another probe gradient; use hosts with the same kind of processor, and data that all read "
+            "alike and in the same order",
         ),
     ],
 )
