@@ -1,21 +1,25 @@
 """Training from a Python program: `simulate` in one process, `train` in the processes of mpirun."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 import torch
 from torch import nn
 
-from byzshield.errors import ParameterError
+from byzshield.errors import ParameterError, RequestError
 from byzshield.extras import require
 from byzshield.runtime.jobs import Outcome, run_here, run_rank
 from byzshield.runtime.progress import ProgressLine
 from byzshield.runtime.request import Parts, Run, read_request
+from byzshield.wire import SERVER_RANK
 
 __all__ = ["TrainingResult", "simulate", "train"]
+
+GRACE_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +120,8 @@ def train(
         raise ParameterError("a program can train once over MPI; train the next model in a program, or an mpirun, of its own")
     if mpi.world_size() == 1:
         return simulate(run, resume=resume, overwrite=overwrite, progress=progress, **parts)
-    config, objects = read_request(run, parts)
-    with _torch_settings_kept():
+    with _torch_settings_kept(), _told_once(mpi.world_rank()):
+        config, objects = read_request(run, parts)
         outcome = run_rank(
             config,
             objects=objects,
@@ -133,6 +137,17 @@ def _result(outcome: Outcome) -> TrainingResult:
     return TrainingResult(
         model=outcome.model.eval(), history=outcome.history, summary=outcome.summary, directory=outcome.directory.path
     )
+
+
+@contextmanager
+def _told_once(rank: int) -> Iterator[None]:
+    """A mistake that all ranks find is told by rank 0, whose end is the job's; who is still there afterwards, tells its own."""
+    try:
+        yield
+    except RequestError:
+        if rank != SERVER_RANK:
+            time.sleep(GRACE_SECONDS)
+        raise
 
 
 @contextmanager

@@ -5,14 +5,17 @@ any other `ByzShieldError` says that the run failed (exit status 1). What a peer
 by the end that received it, and makes only that peer suspect.
 """
 
+import sysconfig
 import traceback
-from pathlib import PurePath
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 from typing import Final
 
 __all__ = [
     "STOPPED",
     "ByzShieldError",
     "CheckpointError",
+    "ComputationError",
     "ConfigError",
     "DamagedCheckpointError",
     "DataError",
@@ -31,6 +34,8 @@ __all__ = [
     "explain",
 ]
 
+OURS: Final = str(Path(__file__).parent)
+LIBRARIES: Final = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<frozen")
 STOPPED: Final = 143  # exit status of a run that was asked to end early, as after SIGTERM
 
 
@@ -98,8 +103,23 @@ class ServerFaultError(ByzShieldError):
     """The server itself computes wrongly."""
 
 
+class ComputationError(ByzShieldError):
+    """Data, network, loss or metrics have raised something in the middle of a run."""
+
+
 class DivergedError(ByzShieldError):
-    """The model itself has left the range of numbers, which is nobody's fault but the run file's."""
+    """The model itself has left the range of numbers, which is nobody's fault but the run file's.
+
+    Args:
+        message: what to say.
+        files: those whose gradients are not finite.
+        most_false: how many of them can be false.
+    """
+
+    def __init__(self, message: str, *, files: Sequence[int] = (), most_false: int = 0) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
+        self.most_false = most_false
 
 
 class RunStopped(ByzShieldError):
@@ -108,8 +128,14 @@ class RunStopped(ByzShieldError):
 
 def explain(error: BaseException) -> str:
     """What an exception out of a user's own code says, and where it was raised, in one line."""
+    if isinstance(error, ByzShieldError):
+        return str(error)
     text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
     if isinstance(error, SyntaxError) or error.__traceback__ is None:  # the former says where by itself
         return text
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    places = [place for place in traceback.extract_tb(error.__traceback__) if not place.filename.startswith(OURS)]
+    own = [place for place in places if not place.filename.startswith(LIBRARIES)]
+    if not places:
+        return text
+    place = (own or places)[-1]  # where the user's own code called what failed, if there is any
     return f"{text} ({PurePath(place.filename).name}, line {place.lineno})"

@@ -155,7 +155,8 @@ class Registry(Generic[T]):
         try:
             entry = getattr(importlib.import_module(module_name), attribute)
         except (ImportError, AttributeError) as error:
-            raise ConfigError(f"{self.kind} {name!r} cannot be imported: {error}") from error
+            hint = _hint(error, module_name)
+            raise ConfigError(f"{self.kind} {name!r} cannot be imported: {error}{hint}") from error
         except (Exception, SystemExit) as error:  # whatever the user's module raises; it may not even parse
             raise ConfigError(f"{self.kind} {name!r} cannot be imported: {explain(error)}") from error
         if self._base is not None and not (isinstance(entry, type) and issubclass(entry, self._base)):
@@ -177,3 +178,14 @@ class Registry(Generic[T]):
         origin = taken and taken.origin
         if os.path.realpath(origin or "") != os.path.realpath(meant.origin):
             raise ConfigError(f"{self.kind} {name!r}: {origin} comes before {meant.origin}, and has the same name; rename one")
+
+
+def _hint(error: Exception, module: str) -> str:
+    """Where a module was looked for that is not there, or its right name."""
+    top, _, ending = module.rpartition(".")
+    if ending == "py":
+        return f"; leave out .py: {top}:..."
+    if not isinstance(error, ModuleNotFoundError) or error.name != module.partition(".")[0]:
+        return ""
+    folders = dict.fromkeys([_own_folder or os.getcwd(), os.getcwd()])
+    return f" in {' and '.join(folders)}, nor is it installed"

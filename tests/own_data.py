@@ -28,6 +28,11 @@ def small(root: Path) -> Dataset:
     return Dataset(**fields(location=f"which would be in {root}"))
 
 
+def elsewhere(root: str = "its own folder") -> Dataset:
+    """Has a folder of its own, unless the run file names one."""
+    return Dataset(**fields(location=f"in {root}"))
+
+
 def unlabeled() -> Dataset:
     """Has fewer labels than images."""
     return Dataset(**fields(train_labels=np.zeros(3, dtype=np.int64)))

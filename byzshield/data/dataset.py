@@ -156,8 +156,15 @@ def training_data_of(train: Any, test: Any, *, collate: Callable[[list[Any]], An
     from byzshield.data.array_dataset import ArrayDataset, is_pair_of_arrays  # of which a run on images has no use
     from byzshield.data.map_dataset import MapDataset
 
-    if is_pair_of_arrays(train) and is_pair_of_arrays(test):
+    pairs = [is_pair_of_arrays(part) for part in (train, test)]
+    if all(pairs):
         return ArrayDataset(train=train, test=test)
+    if any(pairs):  # the other one's samples would be told apart from rows of arrays by nobody
+        arrays, samples = ("train", "test") if pairs[0] else ("test", "train")
+        raise DataError(
+            f"{arrays} is a pair of arrays and {samples} a data set; give two of a kind, "
+            f"such as {arrays}=TensorDataset(*map(torch.as_tensor, {arrays}))"
+        )
     return MapDataset(train=train, test=test, collate=collate)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from byzshield.data.contract import TrainingData
 from byzshield.errors import DataError, explain
@@ -49,18 +49,26 @@ class MapDataset(TrainingData):
         num_classes: int | None = None,
     ) -> None:
         for name, samples in (("train", train), ("test", test)):
-            if not hasattr(samples, "__len__") or not hasattr(samples, "__getitem__"):
+            by_number = hasattr(samples, "__len__") and hasattr(samples, "__getitem__")
+            if not by_number or isinstance(samples, IterableDataset):
+                loader = isinstance(samples, DataLoader)
                 raise DataError(
                     f"{name} must be a map-style data set, with __len__ and __getitem__; got {type(samples).__name__}: "
-                    "read what can only be iterated into a list"
+                    f"{'give its .dataset' if loader else 'read what can only be iterated into a list'}"
                 )
-            if len(samples) < 1:
+            try:
+                number = len(samples)
+            except Exception as error:  # whatever the user's code raises
+                raise DataError(f"{name} does not tell how many samples it has: {explain(error)}") from error
+            if number < 1:
                 raise DataError(f"{name} must have samples; it is empty")
         self.train, self.test = train, test
         self._collate = default_collate if collate is None else collate
         self._labels, self._num_classes = labels, num_classes
         try:
             self.test_batch(0, min(2, len(test)))
+        except DataError:
+            raise
         except Exception as error:  # whatever the user's code raises
             raise DataError(f"the first samples of test make no batch: {explain(error)}") from error
 
@@ -76,11 +84,11 @@ class MapDataset(TrainingData):
 
     def train_batch(self, rows: NDArray[np.int64], *, seed: int, step: int, file: int, augment: bool) -> Any:
         """The samples of a file, collated. What is random about them is the data set's own, whatever `augment` says."""
-        return self._batch(self.train, rows, generator(seed, "samples", step, file))
+        return self._batch("training", self.train, rows, generator(seed, "samples", step, file))
 
     def test_batch(self, start: int, stop: int) -> Any:
         """Test samples, collated."""
-        return self._batch(self.test, np.arange(start, stop), generator(0, "test samples", start))
+        return self._batch("test", self.test, np.arange(start, stop), generator(0, "test samples", start))
 
     @cached_property
     def train_labels(self) -> NDArray[np.int64] | None:
@@ -119,13 +127,16 @@ class MapDataset(TrainingData):
         channels, height, width = inputs.shape[1:]
         return channels, height, width
 
-    def _batch(self, samples: Any, rows: NDArray[np.int64], stream: np.random.Generator) -> Any:
+    def _batch(self, part: str, samples: Any, rows: NDArray[np.int64], stream: np.random.Generator) -> Any:
         drawn = stream.integers(SEEDS, size=len(rows)).tolist()
         with _global_generators() as seed:
             items = []
             for row, number in zip(rows.tolist(), drawn, strict=True):
                 seed(number)
-                items.append(samples[row])
+                try:
+                    items.append(samples[row])
+                except Exception as error:  # whatever the user's code raises
+                    raise DataError(f"{part} sample {row} cannot be read: {explain(error)}") from error
         return self._collate(items)
 
 

@@ -2,7 +2,7 @@
 
 from byzshield.models.buffers import changing_buffers
 from byzshield.models.densenet import DenseNet
-from byzshield.models.flat import FlatModel
+from byzshield.models.flat import FlatModel, trained_parameters
 from byzshield.models.lenet import LeNet, LeNetByzShield
 from byzshield.models.mlp import FC, MLP
 from byzshield.models.network import MODELS
@@ -23,4 +23,5 @@ __all__ = [
     "ResNet18",
     "changing_buffers",
     "seeded",
+    "trained_parameters",
 ]

@@ -23,7 +23,7 @@ def changing_buffers(module: nn.Module, loss_of: Callable[[nn.Module], torch.Ten
         seed: of torch's generators in each pass.
 
     Returns:
-        the names of these buffers, and whether the loss depends on them.
+        the names of these buffers, and whether the two losses differ, which they do if the loss depends on what has changed.
     """
     own = [f"{prefix}.{name}".lstrip(".") for prefix, layer in _without_norms(module) for name in layer._buffers]
     with _buffers_kept(module) as before:
@@ -33,7 +33,8 @@ def changing_buffers(module: nn.Module, loss_of: Callable[[nn.Module], torch.Ten
                 losses.append(loss_of(module.train()).detach())
         after = dict(module.named_buffers())
         changed = [name for name in own if name in before and not _equal(before[name], after.get(name))]
-    return changed, bool(changed) and not torch.equal(*losses)
+    first, second = (loss.nan_to_num() for loss in losses)
+    return changed, not torch.equal(first, second)
 
 
 def _without_norms(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -11,11 +11,29 @@ from byzshield.arrays import Float32
 from byzshield.errors import ParameterError
 from byzshield.reuse import Reused
 
-__all__ = ["FlatModel"]
+__all__ = ["FlatModel", "trained_parameters"]
 
 LossOf = Callable[[nn.Module], torch.Tensor]
 MOST_KEPT = 1024  # vectors
 LEAST_KEPT = 1 << 14  # elements of a vector for which its memory is worth keeping
+
+
+def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that training moves, by name.
+
+    Raises:
+        ParameterError: there are none, or one is not float32.
+    """
+    trained = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
+    if not trained:
+        raise ParameterError(f"a model needs parameters with requires_grad=True; {type(module).__name__} has none")
+    for name, tensor in trained.items():
+        if tensor.dtype != torch.float32:
+            raise ParameterError(
+                f"parameters that are trained must be float32, as they travel; {name} is {str(tensor.dtype)[6:]}: make them so "
+                'with .float(); cluster.precision = "bfloat16" has the forward pass in bfloat16 nevertheless'
+            )
+    return trained
 
 
 class FlatModel:
@@ -32,15 +50,13 @@ class FlatModel:
         device: where it computes.
 
     Raises:
-        ParameterError: it has no trainable parameter.
+        ParameterError: it has no trainable parameter, or one that is not float32.
     """
 
     def __init__(self, module: nn.Module, *, device: str | torch.device = "cpu") -> None:
         self.module = module.to(device)
         self._device = torch.device(device)
-        tensors = {name: tensor for name, tensor in self.module.named_parameters() if tensor.requires_grad}
-        if not tensors:
-            raise ParameterError(f"a model needs parameters with requires_grad=True; {type(module).__name__} has none")
+        tensors = trained_parameters(self.module)
         self.num_parameters = sum(tensor.numel() for tensor in tensors.values())
         self.slices: dict[str, slice] = {}  # where each trainable parameter is, by its name and in this order
         self.parameters = torch.empty(self.num_parameters, device=self._device)

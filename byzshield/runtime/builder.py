@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from byzshield.arrays import Float32
-from byzshield.errors import ConfigError
+from byzshield.errors import ComputationError, ConfigError, explain
 from byzshield.log import get_logger
 from byzshield.models import FlatModel
 from byzshield.placement import baseline
@@ -101,7 +101,7 @@ class Builder(Combination):
         if section.seed is not None:
             LOG.warning("audit.seed makes audits predictable: whoever knows it lies where nobody looks; for experiments alone")
         return Audit(
-            computer=self._recompute,
+            computer=self.gradient,
             arbitrate=section.arbitrate,
             rate=0.0 if section.rate == "idle" else section.rate,
             idle=section.rate == "idle",
@@ -112,7 +112,8 @@ class Builder(Combination):
 
     def vote_on(self, parameters: Float32, step: int, file: int) -> bytes:
         """The digests with which an honest worker votes on a file, computed at these parameters, float32 [p]."""
-        vector = self._recompute(parameters, step, file)
+        self.computer.load(parameters)
+        vector = self.computer.or_nan(step, file)
         return self._sent(vector.size).digests(vector)
 
     def worker(self, rank: int, *, honest: bool = False) -> Worker:
@@ -150,14 +151,21 @@ class Builder(Combination):
         return ChunkLayout(size, elements) if self.code is None else ChunkLayout(2 * size, -(-elements // 2))
 
     def evaluate(self, model: FlatModel) -> dict[str, float]:
-        """What a model makes of the test samples: the loss and each metric."""
-        return evaluate(
-            model.module,
-            self.data,
-            self.objective,
-            batch_size=self.config.evaluation.batch_size,
-            device=self.device,
-        )
+        """What a model makes of the test samples: the loss and each metric.
+
+        Raises:
+            ComputationError: data, network, loss or a metric raise something.
+        """
+        try:
+            return evaluate(
+                model.module,
+                self.data,
+                self.objective,
+                batch_size=self.config.evaluation.batch_size,
+                device=self.device,
+            )
+        except Exception as error:  # whatever the user's code raises
+            raise ComputationError(f"the test has failed: {explain(error)}") from error
 
     def set_threads(self) -> None:
         """Fixes what the bits of a gradient depend on besides its inputs."""

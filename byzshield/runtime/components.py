@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from byzshield.config.values import check, expressible, hints_of
-from byzshield.errors import ConfigError
+from byzshield.errors import ConfigError, explain
 from byzshield.registry import Registry
 from byzshield.suggestion import suggestion
 
@@ -45,8 +45,8 @@ def make(
         options: the component's own keywords.
         known: the keys of its section, to suggest when one is misspelled.
         defaults: values for those of the component's own keywords that the run file leaves out.
-        given: a value for each of `registry.given`; those that the component does not take are left out, and those of
-            `registry.only_named` where a function does not name them.
+        given: a value for each of `registry.given`, None if it has none; those that the component does not take are left out, and
+            those of `registry.only_named` where a function does not name them.
 
     Raises:
         ConfigError: there is no such component, or an option is unknown, missing, of the wrong type or out of range.
@@ -57,11 +57,13 @@ def make(
     except ConfigError as error:
         raise ConfigError(f"{key}: {error}") from error
     options = {**{keyword: value for keyword, value in (defaults or {}).items() if keyword in keywords}, **options}
+    named = registry.signature(name)
+    given = {keyword: value for keyword, value in given.items() if value is not None}
     if not isinstance(factory, type):
-        named = registry.signature(name)
         given = {keyword: value for keyword, value in given.items() if keyword in named or keyword not in registry.only_named}
     with registry.calling(name):
-        return construct(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners)
+        told = explain if ":" in name else one_line
+        return construct(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners, told=told)
 
 
 def construct(
@@ -72,6 +74,7 @@ def construct(
     given: Mapping[str, Any],
     known: Collection[str] = (),
     owners: Callable[[str], Sequence[str]] = lambda _: (),
+    told: Callable[[BaseException], str] | None = None,
 ) -> Any:
     """Calls `factory` with what the program gives and what the run file says, whose types are checked against its annotations.
 
@@ -82,6 +85,7 @@ def construct(
         given: arguments that are not the user's to set; those that `factory` does not take are left out.
         known: keys that the section itself has, to suggest when one is misspelled.
         owners: gives the names of the components that do have a keyword.
+        told: says in one line what `factory` has raised; by default what the exception says.
 
     Raises:
         ConfigError: an option is unknown, missing, of the wrong type or out of range.
@@ -101,9 +105,9 @@ def construct(
     try:
         return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
     except (ValueError, OSError) as error:  # ours, and what torch says of a value out of range
-        raise ConfigError(f"{section}: {one_line(error)}") from error
+        raise ConfigError(f"{section}: {(told or one_line)(error)}") from error
     except MISFITS as error:
-        raise ConfigError(f"{section}: {called} cannot be made of these values: {one_line(error)}") from error
+        raise ConfigError(f"{section}: {called} cannot be made of these values: {(told or one_line)(error)}") from error
 
 
 def one_line(error: BaseException) -> str:

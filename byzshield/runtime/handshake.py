@@ -34,7 +34,7 @@ CURES: Final = {  # what a fact says is often the reason for what those after it
     "numpy": SAME_VERSIONS,
     "threads": SAME_RUN_FILE,
     "configuration": SAME_RUN_FILE,
-    "probe gradient": "use hosts with the same kind of processor",
+    "probe gradient": "use hosts with the same kind of processor, and data that all read alike and in the same order",
 }
 
 

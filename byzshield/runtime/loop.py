@@ -7,15 +7,16 @@ from contextlib import closing, suppress
 from typing import Any
 
 from byzshield.config import RunConfig, resume_hash
-from byzshield.errors import ByzShieldError, RunStopped, StalledError
+from byzshield.errors import ByzShieldError, DivergedError, RunStopped, StalledError
 from byzshield.log import get_logger
 from byzshield.runtime.auditing import Auditing, GoBack
 from byzshield.runtime.breakdown import ExchangeTimes, breakdown
 from byzshield.runtime.builder import Builder
-from byzshield.runtime.checkpoint import newest_sound, save_checkpoint
+from byzshield.runtime.checkpoint import all_checkpoints, newest_sound, save_checkpoint
 from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.interrupts import postpone_signals
 from byzshield.runtime.metrics import MetricsLog
+from byzshield.runtime.not_finite import explained
 from byzshield.runtime.progress import Progress, Silent
 from byzshield.runtime.provenance import record_agreement, record_start
 from byzshield.runtime.run_directory import RunDirectory
@@ -90,6 +91,9 @@ def train(
     except BaseException as error:
         with suppress(OSError):  # a full disk, for instance, may be what has ended it
             directory.write_summary(summarize_early_end(builder, server, metrics, error))
+        if isinstance(error, SystemExit | KeyboardInterrupt):  # a signal, of which mpirun says nothing that a user could go by
+            stored = [step for step, _ in all_checkpoints(directory.checkpoints)][-1:]
+            LOG.warning("told to end by a signal; --resume goes on from %s", f"step {stored[0]}" if stored else "the start")
         raise
     return metrics
 
@@ -133,8 +137,11 @@ def _train(
     except GoBack as back:
         state_to_keep = None
         return back.step
-    except ByzShieldError:
+    except ByzShieldError as error:
         state_to_keep = server.state_before_skips
+        if isinstance(error, DivergedError):
+            error = explained(error, builder, server)
+            raise error from error.__cause__
         raise
     finally:
         progress.finish()

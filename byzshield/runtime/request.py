@@ -151,7 +151,9 @@ class _Request:
         if isinstance(value, str):
             value = {NAMING.get(section, "name"): value}
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{section}: must be a table of its keys or a name; got {value!r}")
+            example = ', such as {"name": "Adam", "lr": 0.001}' if section == "optimizer" else ""
+            found = " ".join(repr(value).split())  # that of an optimizer has many lines
+            raise ConfigError(f"{section}: must be a table of its keys or a name{example}; got {found:.60}")
         self._changes += [(section, key, entry) for key, entry in value.items()]
 
     def _describe(self, section: str, registry: Registry[Any], component: object) -> None:

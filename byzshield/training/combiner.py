@@ -1,6 +1,6 @@
 """The winners of a step at the server, whole or by windows of columns, and what becomes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,8 @@ class Combiner:
                 f"{len(aggregate.non_finite)} of {len(files)} files have a gradient that is not finite, and at most "
                 f"{self._pipeline.num_corrupted} can be false"
             )
-            raise self.diverged(round_.step, why, learning_rate)
+            where = () if self._coded else tuple(files[row] for row in aggregate.non_finite)
+            raise self.diverged(round_.step, why, learning_rate, files=where)
         if aggregate.vector is not None and non_finite_rows(aggregate.vector[None]):
             raise self.diverged(round_.step, "the combined gradient is not finite", learning_rate)
         return aggregate
@@ -117,12 +118,14 @@ class Combiner:
         if self._momentum is not None:
             self._momentum.keep(dropped=aggregate.non_finite)
 
-    def diverged(self, step: int, why: str, learning_rate: float) -> DivergedError:
+    def diverged(self, step: int, why: str, learning_rate: float, *, files: Sequence[int] = ()) -> DivergedError:
         """What to raise where the model itself is to blame."""
         loss = "" if self._last_loss is None else f"last loss {self._last_loss:.4g}, "
         return DivergedError(
             f"the model diverged at step {step} ({loss}learning rate {learning_rate:g}): {why}; no worker is blamed for it, "
-            "use a lower optimizer.lr, with --resume or afresh"
+            "use a lower optimizer.lr, with --resume or afresh",
+            files=files,
+            most_false=self._pipeline.num_corrupted,
         )
 
     def require_survivors(self, alive: list[bool]) -> None:

@@ -3,16 +3,21 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from byzshield.arrays import Float32
 from byzshield.choices import Precision
 from byzshield.data import Sampler, TrainingData, moved
+from byzshield.errors import ComputationError, explain
+from byzshield.log import get_logger
 from byzshield.models import FlatModel, seeded
 from byzshield.seeding import torch_seed
 
 __all__ = ["GradientComputer"]
+
+LOG = get_logger(__name__)
 
 
 class GradientComputer:
@@ -47,6 +52,7 @@ class GradientComputer:
         clock: Callable[[], float],
     ) -> None:
         self.seconds = 0.0  # spent on all gradients so far
+        self._failures = 0
         self._model = model
         self._data = data
         self._sampler = sampler
@@ -81,11 +87,31 @@ class GradientComputer:
         self._model.write_parameters(write)
 
     def __call__(self, step: int, file: int) -> Float32:
-        """The gradient vector of `file` in `step`, float32 [d]."""
+        """The gradient vector of `file` in `step`, float32 [d].
+
+        Raises:
+            ComputationError: data, network or loss raise something.
+        """
         began = self._clock()
-        gradient = self._gradient(step, file)
-        self.seconds += self._clock() - began
-        return gradient
+        try:
+            return self._gradient(step, file)
+        except Exception as error:  # whatever the user's code raises, and what a device says that is out of memory
+            raise ComputationError(f"file {file} of step {step} cannot be computed: {explain(error)}") from error
+        finally:
+            self.seconds += self._clock() - began
+
+    def or_nan(self, step: int, file: int) -> Float32:
+        """The gradient vector, or NaNs where it cannot be computed: what an honest worker votes for.
+
+        If all holders fail, they agree on that; if one does, by its own disk or memory, it is outvoted, and the job goes on.
+        """
+        try:
+            return self(step, file)
+        except ComputationError as error:
+            self._failures += 1
+            if self._failures & (self._failures - 1) == 0:  # the first, second, fourth, ...: a broken disk must not fill the log
+                LOG.warning("%s; it is voted on as not a number", error)
+            return np.full(self.size, np.nan, dtype=np.float32)
 
     def _gradient(self, step: int, file: int) -> Float32:
         rows = self._sampler.rows(step, file)

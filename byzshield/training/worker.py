@@ -108,7 +108,7 @@ class Worker:
         """Computes one file; returns what to send to the server."""
         file, _ = self._queue.popitem(last=False)
         before = self._computer.seconds  # of all ranks that share the model
-        gradient = self._computer(self.step, file)
+        gradient = self._computer.or_nan(self.step, file)
         self._seconds += self._computer.seconds - before
         self._computed += 1
         frames: list[Frame] = []

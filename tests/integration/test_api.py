@@ -16,8 +16,9 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 import byzshield as bz
+from byzshield import api
 from byzshield.config import RunConfig, load
-from byzshield.errors import CheckpointError, ConfigError, DataError
+from byzshield.errors import CheckpointError, ConfigError, DataError, RequestError
 
 MPIRUN = Path(sys.executable).parent / "mpirun"
 DRAW = np.random.default_rng(0)
@@ -169,6 +170,68 @@ def test_what_was_an_object_is_said_to_be_known_only_there(parts: dict[str, Any]
     result = bz.simulate(**{**parts, "steps": 1})
     with pytest.raises(ConfigError, match=r"data set <TensorDataset of 300 samples> was an object of a Python program"):
         bz.simulate(result.directory / "config.toml")
+
+
+class Halves(nn.Module):
+    """Of which one is bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 4).bfloat16(), nn.Linear(4, 2)
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(points.bfloat16()).float())
+
+
+class Counting(nn.Linear):
+    """Remembers how often it was called."""
+
+    calls = 0
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return super().forward(points) * self.calls
+
+
+class Drawing(TensorDataset):
+    """Draws its noise from a generator of its own, which nobody seeds for each sample."""
+
+    rng = np.random.default_rng(1)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        points, label = super().__getitem__(index)
+        return points + float(self.rng.normal()), label
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (
+            {"model": Halves},
+            r"parameters that are trained must be float32, .*; first.weight is bfloat16: make them so",
+        ),
+        ({"model": lambda: Net().requires_grad_(False)}, "a model needs parameters with requires_grad=True; Net has none"),
+        ({"model": nn.Linear}, "Linear cannot be called without arguments: TypeError: .* missing 2 required positional"),
+        ({"model": lambda: Counting(2, 2)}, r"samples \[\d+, \d+] have another loss when they are fetched and passed again"),
+        ({"train": Drawing(*TRAIN.tensors)}, r"samples \[\d+, \d+] have another loss when they are fetched and passed again"),
+        ({"train": TRAIN.tensors}, "train is a pair of arrays and test a data set; give two of a kind"),
+        ({"test": TEST.tensors}, "test is a pair of arrays and train a data set; give two of a kind"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_at_the_start(parts: dict[str, Any], changed: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RequestError, match=reason):
+        bz.simulate(**{**parts, **changed, "steps": 1})
+
+
+@pytest.mark.parametrize(("rank", "waits"), [(0, []), (1, [15.0])])
+def test_of_all_ranks_that_find_a_mistake_only_the_servers_tells_it(
+    rank: int, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    with pytest.raises(ConfigError), api._told_once(rank):
+        raise ConfigError("run.steps: must be at least 1; got 0")
+    assert slept == waits
 
 
 @pytest.mark.mpi

@@ -95,7 +95,10 @@ def test_placement_prints_a_line_a_worker(capsys: pytest.CaptureFixture[str]) ->
             ["data", "prepare", "own_data:nothing"],
             "data set 'own_data:nothing' must be a Dataset, ArrayDataset or MapDataset of byzshield.data, or a pair",
         ),
-        (["simulate", "RUN", "--set", "data.name=own_data:failing"], "data: failing cannot be made of these values: 'nothing'"),
+        (
+            ["simulate", "RUN", "--set", "data.name=own_data:failing"],
+            "data: failing cannot be made of these values: KeyError: 'nothing' (own_data.py, line",
+        ),
         (
             ["simulate", "RUN", "--set", "data.name=own_data:unlabeled"],
             "data: train_labels must be a NumPy array of int64",

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+import byzshield as bz
 from byzshield.attacks.message_attack import MessageAttack
 from byzshield.cli.main import main
 from byzshield.config import RunConfig, dump
-from byzshield.errors import DivergedError, RunStopped, StalledError
+from byzshield.errors import ByzShieldError, DivergedError, RunStopped, StalledError
 from byzshield.runtime import Builder, loop, simulate
 from byzshield.training import TrainingState
 from byzshield.training.state import Change
@@ -240,3 +242,73 @@ def test_honest_workers_whom_colluders_outvote_are_called_suspects_not_more(
     assert "proven" not in output
     assert output.count("suspected  worker") == len(summary["blamed"])
     assert "A suspect may be honest: those whom colluders outvote" in output
+
+
+POINTS = torch.randn(360, 2, generator=torch.Generator().manual_seed(0))
+LABELS = (POINTS.sum(dim=1) > 0).long()
+
+
+class Samples(list[Any]):
+    """Of which one cannot be read, or is not finite."""
+
+    def __init__(self, *, unreadable: int = -1, infinite: int = -1) -> None:
+        super().__init__(zip(POINTS, LABELS, strict=True))
+        self.unreadable = unreadable
+        if infinite >= 0:
+            self[infinite] = (POINTS[infinite] * math.inf, LABELS[infinite])
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == self.unreadable:
+            raise OSError("image file is truncated")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"train": Samples(unreadable=7)}, r"cannot be computed: training sample 7 cannot be read: OSError: image file is trunc"),
+        ({"train": Samples(infinite=7)}, r"the loss of file \d+ is nan, and of its samples 7 is not finite"),
+        ({"loss": lambda output, _: output.mean() * math.nan}, "the loss of file 0 is nan with the initial weights"),
+        (
+            {"test": Samples(unreadable=359)},
+            r"^the test has failed: test sample 359 cannot be read: .* \(test_early_ends",
+        ),
+    ],
+)
+def test_what_is_wrong_with_data_or_loss_is_said_and_the_last_step_is_stored(
+    tmp_path: Path, parts: dict[str, Any], reason: str
+) -> None:
+    whole: dict[str, Any] = {"train": Samples(), "test": Samples(), "loss": nn.functional.cross_entropy} | parts
+    with pytest.raises(ByzShieldError, match=reason) as failed:
+        bz.simulate(
+            model=lambda: nn.Linear(2, 2),
+            placement=bz.mols(5, 3),
+            rule=bz.TrimmedMean(1),
+            attack=bz.ALIE(),  # which makes NaNs of the NaNs that it knows
+            num_byzantine=2,
+            steps=4,
+            batch_size=75,
+            output_dir=tmp_path,
+            progress=False,
+            **whole,
+        )
+    lines, summary = read(tmp_path / "run" / "metrics.jsonl"), read(tmp_path / "run" / "summary.json")
+    assert (summary["status"], summary["reason"]) == ("failed", str(failed.value))
+    assert checkpoints(tmp_path / "run") == [f"step_{line['step']}.pt" for line in lines[-1:]]
+
+
+def test_a_sample_that_nobody_can_read_is_borne_where_the_rule_bears_it(tmp_path: Path) -> None:
+    result = bz.simulate(
+        model=lambda: nn.Linear(2, 2),
+        train=Samples(unreadable=7),
+        test=Samples(),
+        loss=nn.functional.cross_entropy,
+        placement=bz.mols(5, 3),
+        rule=bz.TrimmedMean(1),
+        steps=5,
+        batch_size=75,
+        output_dir=tmp_path,
+        progress=False,
+    )
+    assert {line["non_finite_files"] for line in result.history} == {0, 1}
+    assert result.summary["skipped_steps"] == 0

@@ -39,7 +39,9 @@ def test_a_run_that_is_told_to_end_keeps_its_last_step(
     assert "Traceback" not in errors
     path = latest_checkpoint(tmp_path / "runs" / "tiny" / "checkpoints")
     assert path is not None
-    assert path.name == f"step_{read_metrics(metrics)[-1]['step']}.pt"
+    step = read_metrics(metrics)[-1]["step"]
+    assert path.name == f"step_{step}.pt"
+    assert "--resume goes on from" in errors
 
 
 @pytest.fixture

@@ -89,6 +89,16 @@ def test_a_module_that_does_not_parse_is_the_users_mistake(tmp_path: Path, monke
         ATTACKS.get("half_a_module:Attack")
 
 
+def test_a_module_that_is_not_there_is_said_to_be_missing_from_the_folders_that_were_looked_in(
+    own_folders: tuple[Path, Path],
+) -> None:
+    first, second = own_folders
+    with pytest.raises(ConfigError, match=rf"No module named 'nowhere' in {first} and {second}, nor is it installed$"):
+        ATTACKS.get("nowhere:Attack")
+    with pytest.raises(ConfigError, match=r"; leave out \.py: nowhere:\.\.\.$"):
+        ATTACKS.get("nowhere.py:Attack")
+
+
 def test_what_a_registered_entry_raises_is_no_users_mistake() -> None:
     with pytest.raises(KeyError), ATTACKS.calling("alie"):
         raise KeyError("ours")

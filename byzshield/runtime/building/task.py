@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from byzshield.config.schema import LAST_STEP
 from byzshield.data import DATASETS, Dataset, FileSampler, Sampler, ShardSampler, TrainingData, as_training_data, moved, partition
 from byzshield.errors import ConfigError, ParameterError, explain
 from byzshield.log import get_logger
-from byzshield.models import MODELS, FlatModel, changing_buffers, seeded
+from byzshield.models import MODELS, FlatModel, changing_buffers, seeded, trained_parameters
 from byzshield.models.layers import layer_bytes
 from byzshield.objectives import Objective
 from byzshield.runtime.building.places import Places
@@ -48,6 +50,11 @@ class Task(Places):
     def _data(self) -> TrainingData:
         section = self.config.data
         root = Path(os.path.expanduser(section.root)) if section.root else cache_directory()
+        if ":" in section.name and not section.root:
+            with suppress(ConfigError):  # which is raised again below
+                own = DATASETS.signature(section.name).get("root")
+                if own is not None and own.default is not own.empty:
+                    root = own.default  # which is meant, and not our folder
         data = make(DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False)
         return as_training_data(data, f"data.name: what {section.name} makes")
 
@@ -109,35 +116,59 @@ class Task(Places):
         """Frees the model that computes gradients, and what it has computed; it is made anew for whoever asks."""
         vars(self).pop("computer", None)
 
-    def _recompute(self, parameters: Float32, step: int, file: int) -> Float32:
+    def gradient(self, parameters: Float32, step: int, file: int) -> Float32:
+        """The gradient vector of a file at these parameters, float32 [p]; raises ComputationError."""
         self.computer.load(parameters)
         return self.computer(step, file)
+
+    def file_batch(self, step: int, file: int) -> Any:
+        """The samples of a file as the network gets them, on the CPU."""
+        run, augment = self.config.run, self.config.data.augment
+        return self.data.train_batch(self.sampler.rows(step, file), seed=run.seed, step=step, file=file, augment=augment)
 
     def model(self) -> FlatModel:
         """A new model with the run's initial parameters."""
         section = self.config.model
         # The purpose is part of the seed: another spelling would draw other parameters.
         with seeded(torch_seed(self.config.run.seed, "initialisation"), torch.device("cpu")):
-            module = self._module() if self.objects.model is None else self.objects.model()
+            module = self._module() if self.objects.model is None else self._given_module(self.objects.model)
             if not isinstance(module, torch.nn.Module):
                 raise ConfigError(f"model.name: {section.name} makes no torch.nn.Module")
+            try:
+                trained_parameters(module)
+            except ParameterError as error:
+                raise ConfigError(f"model.name: {section.name}: {error}") from error
             # A registered network that is trained by cross-entropy has checked the shape of the images itself.
             given = self.objects.model is not None or self.objects.objective is not None
             if given or ":" in section.name or self.config.loss.name != "cross_entropy":
                 self._try_out(section.name, module)
         return FlatModel(module, device=self.device)
 
+    def _given_module(self, make_module: Callable[[], Any]) -> Any:
+        """The network that a Python program gives."""
+        name = self.config.model.name
+        try:
+            return make_module()
+        except Exception as error:  # whatever the user's code raises
+            raise ConfigError(f"model.name: {name} cannot be called without arguments: {explain(error)}") from error
+
     def _module(self) -> Any:
         """The network that the configuration names."""
         section, data = self.config.model, self.data
         given: dict[str, Any] = {"image_shape": data.image_shape, "num_classes": data.num_classes}
-        missing = [key for key, value in given.items() if value is None]
-        if missing := [key for key in missing if key in MODELS.signature(section.name)]:
+        options, untold = dict(section.options), [key for key, value in given.items() if value is None]
+        signature = MODELS.signature(section.name) if untold else {}
+        given |= {key: options.pop(key) for key in untold if key in options}
+        own = ":" in section.name  # whose defaults are meant; ours are those of MNIST
+        required = [
+            key for key in untold if key in signature and not (own and signature[key].default is not signature[key].empty)
+        ]
+        if missing := [key for key in required if given[key] is None]:
             raise ConfigError(
                 f"model.name: {section.name} needs {' and '.join(missing)}, which data.name = {self.config.data.name!r} does not "
-                'tell; name a network of your own, "my_module:MyNet"'
+                f"tell; set {' and '.join(f'model.{key}' for key in missing)}, or name another network"
             )
-        return make(MODELS, section.name, "model.name", section.options, known=section.known_keys(), **given)
+        return make(MODELS, section.name, "model.name", options, known=section.known_keys(), **given)
 
     @cached_property
     def activation_bytes(self) -> int:
@@ -163,19 +194,27 @@ class Task(Places):
         module.train()
 
     def _check_buffers(self, module: torch.nn.Module) -> None:
-        """Refuses a network of one's own with which honest workers would disagree, and warns of what the server does not get."""
+        """Refuses data and networks of one's own with which honest workers would disagree, and warns of what stays with them."""
         name, seed = self.config.model.name, self.config.run.seed
-        if self.objects.model is None and ":" not in name:
+        if self.objects.model is None and self.objects.data is None and ":" not in name + self.config.data.name:
             return
+        rows = self.sampler.rows(1, 0)[:2]
+
+        def loss_of(trained: torch.nn.Module) -> torch.Tensor:
+            batch = self.data.train_batch(rows, seed=seed, step=1, file=0, augment=self.config.data.augment)
+            return self.objective.loss_of(trained, moved(batch, self.device))
+
         try:
-            rows = self.sampler.rows(1, 0)[:2]
-            batch = moved(self.data.train_batch(rows, seed=seed, step=1, file=0, augment=self.config.data.augment), self.device)
-            changing, matter = changing_buffers(
-                module, lambda trained: self.objective.loss_of(trained, batch), seed=torch_seed(seed, "buffers")
-            )
+            changing, differ = changing_buffers(module, loss_of, seed=torch_seed(seed, "buffers"))
         except Exception as error:  # whatever the user's code raises
             raise ConfigError(f"model.name: {name}: a pass in training mode fails: {explain(error)}") from error
-        if matter:
+        if differ and not changing:
+            raise ConfigError(
+                f"data.name, model.name, loss.name: samples {rows.tolist()} have another loss when they are fetched and passed "
+                "again, and honest workers would vote for different gradients; let data, network and loss remember nothing, and "
+                "draw what is random from the global generators of torch, numpy or random, which are seeded for each sample"
+            )
+        if differ:
             raise ConfigError(
                 f"model.name: {name}: training changes the buffer {changing[0]}, and the loss depends on it: each process has "
                 "another one, and honest workers would vote for different gradients; compute it from the batch alone, make it a "

@@ -78,6 +78,10 @@ def test_mistakes_are_named_by_their_dotted_key(table: dict, message: str) -> No
     assert str(caught.value).startswith(message)
 
 
+def test_a_byte_order_mark_before_the_run_file_is_no_mistake(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "\ufeff[run]\nseed = 7\n")).run.seed == 7
+
+
 def test_a_missing_file_and_broken_toml_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "nothing.toml")

@@ -1,14 +1,14 @@
 """Map-style data sets of torch as training data."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from byzshield.data import MapDataset, as_training_data
 from byzshield.errors import ConfigError, DataError
@@ -110,3 +110,40 @@ def test_a_pair_is_training_data_and_other_things_are_not() -> None:
     assert as_training_data(([1, 2, 3], [4]), "it").num_train == 3
     with pytest.raises(ConfigError, match=r"it must be a Dataset, .* got SimpleNamespace"):
         as_training_data(SimpleNamespace(), "it")
+
+
+class Stream(IterableDataset[int]):
+    """Says how many it has, and cannot give any of them by its number."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(10))
+
+    def __len__(self) -> int:
+        return 10
+
+
+@pytest.mark.parametrize(
+    ("samples", "advice"),
+    [
+        (Stream(), "got Stream: read what can only be iterated into a list"),
+        (DataLoader(TensorDataset(torch.zeros(10, 2))), "got DataLoader: give its .dataset"),
+    ],
+)
+def test_what_can_only_be_iterated_is_refused_with_what_to_give_instead(samples: Any, advice: str) -> None:
+    with pytest.raises(DataError, match=advice):
+        MapDataset(train=samples, test=Jittered())
+
+
+def test_a_sample_that_cannot_be_read_is_named() -> None:
+    class Torn(Jittered):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            if index == 4:
+                raise OSError("image file is truncated")
+            return super().__getitem__(index)
+
+    with pytest.raises(
+        DataError, match=r"^training sample 4 cannot be read: OSError: image file is truncated \(test_map_.*, line"
+    ):
+        batch(MapDataset(train=Torn(), test=Jittered()))
+    with pytest.raises(DataError, match=r"^test sample 4 cannot be read"):
+        MapDataset(train=Jittered(), test=Torn()).test_batch(0, 10)

@@ -125,6 +125,16 @@ def test_what_does_not_fit_is_told_in_one_line_before_training(sections: dict[st
     assert "\n" not in str(caught.value)
 
 
+def test_what_the_data_do_not_tell_a_network_the_run_file_can() -> None:
+    told = {"image_shape": [1, 1, 2], "num_classes": 1}
+    linear = builder_of(model={"name": "own_networks:linear", **told}).model()
+    assert linear.num_parameters == 3
+    pooled = {"name": "own_networks:pooled", "num_classes": 3}  # by **keywords
+    assert len(builder_of(model=pooled)._module()(torch.zeros(1, 1, 4, 4))[0]) == 3
+    with pytest.raises(ConfigError, match=r"needs image_shape and num_classes, .*; set model.image_shape and model"):
+        builder_of(model={"name": "own_networks:linear"}).model()
+
+
 def test_bfloat16_is_used_in_the_forward_pass_alone() -> None:
     class Seen(nn.Linear):
         kinds: ClassVar[list[torch.dtype]] = []

@@ -50,7 +50,11 @@ def test_those_that_differ_hang_or_send_garbage_are_named() -> None:
         ),
         ({"torch": "1.0"}, "may lose every vote: torch '1.0' instead of '2.14'; install the same versions on all hosts"),
         ({"configuration": "0f"}, "may lose every vote: another configuration; start all ranks with the same run file"),
-        ({"probe gradient": "cd"}, "will lose every vote: another probe gradient; use hosts with the same kind of processor"),
+        (
+            {"probe gradient": "cd"},
+            "will lose every vote: another probe gradient; use hosts with the same kind of processor, and data that all read "
+            "alike and in the same order",
+        ),
     ],
 )
 def test_a_line_says_which_host_differs_in_what_and_what_to_change(

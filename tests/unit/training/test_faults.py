@@ -1,5 +1,8 @@
 """Faults by (worker, step) against the real server and workers, one worker a rank, in simulated time."""
 
+import copy
+import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +16,10 @@ from byzshield.attacks import ATTACKS
 from byzshield.attacks.message_attack import MessageAttack
 from byzshield.config import RunConfig
 from byzshield.runtime import simulate
+from byzshield.runtime.builder import Builder
 from byzshield.runtime.checkpoint import load_checkpoint
 from byzshield.runtime.metrics import read_metrics
+from byzshield.training import Worker
 
 Maker = Callable[..., RunConfig]
 LIAR = 3
@@ -300,3 +305,37 @@ def test_weights_do_not_depend_on_how_many_workers_share_a_process(
             results.append(weights_of(directory.path))
         assert all(same_weights(results[0], result) for result in results[1:])
         assert np.isfinite(float(next(iter(results[0].values())).sum()))
+
+
+@pytest.mark.parametrize("exchange", ["digest", "full"])
+def test_a_worker_that_cannot_read_its_samples_is_outvoted_and_changes_no_bit(
+    tiny_run: Maker,
+    weights_of: Callable[[Path], dict[str, torch.Tensor]],
+    same_weights: Callable[..., bool],
+    honest_weights: Callable[[str], dict[str, torch.Tensor]],
+    exchange: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    make, honest = Builder.worker, honest_weights(exchange)
+
+    class Broken:
+        def train_batch(self, *_: Any, **__: Any) -> Any:
+            raise OSError(5, "Input/output error", "sample.png")
+
+    def worker(self: Builder, rank: int) -> Worker:
+        made = make(self, rank)
+        if rank == LIAR + 1:
+            made._computer = copy.copy(made._computer)
+            made._computer._data = Broken()  # type: ignore[assignment]
+        return made
+
+    monkeypatch.setattr(Builder, "worker", worker)
+    with caplog.at_level(logging.WARNING, logger="byzshield"):
+        directory, summary = run(tiny_run(cluster={"exchange": exchange}))
+    assert same_weights(weights_of(directory), honest)
+    assert summary["blamed"][str(LIAR)]["minority"] > 0
+    assert not any(summary["blamed"].get(str(worker)) for worker in range(15) if worker != LIAR)
+    told = [record.message for record in caplog.records if "cannot be computed" in record.message]
+    assert re.match(r"file \d+ of step 1 cannot be computed: OSError: .* error: 'sample.png' \(test_faults.py, line", told[0])
+    assert len(told) < 6  # of 12 or more
