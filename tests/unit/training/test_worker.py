@@ -97,13 +97,19 @@ class Rank:
         return cls(Builder(config, num_ranks=num_ranks), rank)
 
     def receive(self, frame: Frame) -> list[Frame]:
-        return self.sent(self.worker.receive(packet(frame.to(1), source=0)))
+        return self.sent(self.worker.receive(packet(frame.to(1), source=0)) + self.deliver())
 
     def begin(self, step: int) -> None:
         assert self.receive(messages.parameters(step, self.parameters, OFF)) == []
 
     def work(self) -> list[Frame]:
-        return self.sent(self.worker.work())
+        return self.sent(self.worker.work() + self.deliver())
+
+    def deliver(self) -> list[Message]:
+        outgoing: list[Message] = []
+        while self.worker.in_debt:
+            outgoing += self.worker.deliver()
+        return outgoing
 
     def work_all(self) -> list[Frame]:
         frames: list[Frame] = []
