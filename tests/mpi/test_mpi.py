@@ -290,6 +290,36 @@ def test_what_a_killed_mpirun_leaves_keeps_none_with_its_process_id_from_startin
     assert not list(tmp_path.iterdir())
 
 
+def test_a_death_that_cannot_be_acknowledged_is_a_lost_rank_or_one_line(mpi_environment: dict[str, str]) -> None:
+    code = """
+from mpi4py import MPI
+from byzshield.errors import TransportError
+from byzshield.transport.mpi import MPIEndpoint
+
+class Communicator:
+    def __init__(self, says):
+        self.says = says
+    def Improbe(self, source, *_):
+        raise MPI.Exception(MPI.ERR_PROC_FAILED_PENDING if source == MPI.ANY_SOURCE else MPI.ERR_PROC_FAILED)
+    def Ack_failed(self):
+        raise MPI.Exception(self.says)
+
+for says in (MPI.ERR_PROC_FAILED, MPI.ERR_REVOKED):
+    endpoint = MPIEndpoint()
+    endpoint.hear([1])
+    endpoint._own.comm = Communicator(says)
+    try:
+        endpoint.receive({})
+        found = dict(endpoint.lost())
+    except TransportError as error:
+        found = error
+    if endpoint.rank == 0:
+        print(found)
+"""
+    done = mpirun(2, ["-c", code], mpi_environment)
+    assert done.stdout.splitlines() == ["{1: 'its process is dead'}", "MPI failed: MPI_ERR_REVOKED: Communication Object Revoked"]
+
+
 def test_a_rank_knows_its_place_on_its_host(mpi_environment: dict[str, str]) -> None:
     done = mpirun(3, ["-c", "from byzshield.transport import mpi; print(mpi.local_rank())"], mpi_environment)
     assert sorted(done.stdout.split()) == ["0", "1", "2"]
