@@ -26,6 +26,8 @@ class Worker:
     for it when those before it are on their way. New parameters end the step before: a worker that fell behind drops the rest
     and catches up.
 
+    Workers that are expelled compute and send nothing, from the step on before which the server says so.
+
     With `on_request`, its `postponed` files are computed, and voted on, only when the server asks for them, since nobody needs
     them if nobody fails. Without, all are computed, those last. It may also ask for files of others, who have failed it.
 
@@ -66,6 +68,8 @@ class Worker:
         self._code = code
         self.adversary = adversary
         self._byzantine: tuple[int, ...] = ()
+        self._expelled: frozenset[int] = frozenset()  # workers that compute no more
+        self._placed_without: frozenset[int] = frozenset()  # those of them that do not count in this step
         self._queue: OrderedDict[int, None] = OrderedDict()  # files to compute
         self._gradients: dict[int, Float32] = {}
         self._unsent: dict[int, list[int]] = {}  # files that Byzantine workers have still to vote on, and who of them
@@ -76,7 +80,7 @@ class Worker:
         self._known: set[int] = set()  # files that were computed in this step
         self._computed = 0  # gradients, in all steps
         self._seconds = 0.0  # of computing in this step
-        self.accepts = messages.accepted_by_worker(computer.num_parameters)
+        self.accepts = messages.accepted_by_worker(computer.num_parameters, assignment.num_workers)
 
     @property
     def busy(self) -> bool:
@@ -104,6 +108,8 @@ class Worker:
             return self._take_request(frame)
         if frame.kind is Kind.FETCH:
             self._take_order(frame)
+        elif frame.kind is Kind.EXPELLED:
+            self._take_expulsions(frame)
         elif frame.kind is Kind.STOP:
             self.stopped = True
         else:
@@ -160,21 +166,30 @@ class Worker:
         self._due.clear()
         self._requested.clear()
         self._known.clear()
-        for_the_adversary = [] if self.adversary is None else self.adversary.begin(self.step)
+        for_the_adversary = [] if self.adversary is None else self.adversary.begin(self.step, without=self._expelled)
         byzantine = () if self.adversary is None else self.adversary.members_here
         assignment = self._placement.at(self.step)
-        if assignment is not self._assignment or byzantine != self._byzantine:
+        others = byzantine != self._byzantine or self._expelled != self._placed_without
+        if others or assignment is not self._assignment:
             self._take_places(assignment, byzantine)
         self._unsent = {file: list(workers) for file, workers in self._forged_first.items()}
         if self.adversary is not None:
             for_the_adversary = sorted({*for_the_adversary, *filter(self.adversary.computes, self._unsent)})
         self._queue = OrderedDict.fromkeys([*for_the_adversary, *self._order])
 
+    def _take_expulsions(self, frame: Frame) -> None:
+        """Hears who computes no more from the next step on; if that is everybody here, there will be none."""
+        self._expelled = messages.read_expelled(frame)
+        if self._expelled.issuperset(self.workers):
+            self._queue.clear()
+            self._due.clear()
+            self._unsent.clear()
+
     def _take_places(self, assignment: Assignment, byzantine: tuple[int, ...]) -> None:
-        """Works out what changes only with the assignment and with who is Byzantine: who votes on which file, in which order."""
-        self._assignment, self._byzantine = assignment, byzantine
+        """Works out what changes only with the assignment and the workers: who votes on which file, in which order."""
+        self._assignment, self._byzantine, self._placed_without = assignment, byzantine, self._expelled
         late = postponed(assignment)
-        honest = [worker for worker in self.workers if worker not in byzantine]
+        honest = [worker for worker in self.workers if worker not in byzantine and worker not in self._expelled]
         urgent = _by_file(honest, assignment, without=late)
         self._holders = urgent if self._on_request else _by_file(honest, assignment)
         self._forged_first = _by_file(byzantine, assignment, without=late if self._on_request else frozenset())

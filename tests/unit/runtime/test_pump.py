@@ -1,7 +1,8 @@
 """How a worker's rank takes its turns, and how it ends."""
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import pytest
@@ -25,6 +26,29 @@ def test_a_dismissal_that_comes_right_after_the_stop_is_not_lost(tiny_run: Calla
     pump.work_until_stopped(worker, endpoint, channel, patience=1.0)
     assert worker.stopped
     assert pump.await_dismissal(endpoint, channel, timeout=1.0) is True
+
+
+def test_a_rank_that_has_nothing_to_do_any_more_waits_as_long_as_it_hears_of_the_steps(
+    tiny_run: Callable[..., RunConfig],
+) -> None:
+    class Told(InProcessEndpoint):
+        """A rank that hears every now and then that its workers are expelled, and after some time of the end."""
+
+        news: ClassVar = [messages.expelled([0])] * 10 + [messages.stop()]
+        heard = time.monotonic()
+
+        def receive(self, bounds: Mapping[int, int]) -> Packet | None:
+            if time.monotonic() < self.heard + 0.04:
+                return None
+            self.heard = time.monotonic()
+            message = self.news.pop(0).to(1)
+            return Packet(source=0, tag=message.tag, data=message.data, num_bytes=len(message.data))
+
+    worker = Builder(tiny_run(), num_ranks=16).worker(1)
+    endpoint = in_process(2)[1]
+    endpoint.__class__ = Told
+    pump.work_until_stopped(worker, endpoint, in_process(2)[1], patience=0.2)
+    assert worker.stopped
 
 
 def test_requests_to_a_rank_that_takes_nothing_do_not_gather() -> None:
