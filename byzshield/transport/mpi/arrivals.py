@@ -93,7 +93,7 @@ class Arrivals:
             # Not Get_count, which has 31 bits and is negative or undefined for what is longer.
             num_bytes = self._status.Get_elements(MPI.BYTE)
             if lane.dead or not self._charge(lane, num_bytes):
-                self._drain.take(message, num_bytes)
+                self._drain.take(message, num_bytes, lane.rank)
                 continue
             if not lane.waiting:
                 self._waiting.append(lane)

@@ -20,7 +20,7 @@ __all__ = ["MPIEndpoint"]
 UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
 MOST_BUFFERS: Final = 8  # of long messages that are kept for the next
 LEAST_KEPT: Final = 1 << 16  # bytes of a message for which a buffer is worth keeping
-MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched, beyond those there were when it was lost
+MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched or never ending, beyond those there were when it was lost
 
 
 class MPIEndpoint:
@@ -45,7 +45,7 @@ class MPIEndpoint:
         self._others: list[Arrivals] = []
         self._hears = False
         self._unmatched = Unmatched([])
-        self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank waited unmatched when it was lost
+        self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank were left over when it was lost
         self._idle = 0
 
     def hear(self, ranks: Iterable[int]) -> None:
@@ -165,10 +165,11 @@ class MPIEndpoint:
         for rank, count in enumerate(self._unmatched.counts()):
             if rank in self._credit and count > self._credit[rank][0]:
                 self.cut_off(rank, f"it has sent {count} messages that no receive can take")
-            if rank in self._lost and count > MOST_AFTER + self._out_of_reach.setdefault(rank, count):
+            left = count + self._drain.unfinished[rank]
+            if rank in self._lost and left > MOST_AFTER + self._out_of_reach.setdefault(rank, left):
                 raise TransportError(
-                    f"rank {rank} fills this process's memory out of reach of any receive, and the runtime has not ended it; "
-                    "start the job again with --resume, without its host"
+                    f"rank {rank} fills this process's memory with messages that no receive can take or that never end, and the "
+                    "runtime has not ended it; start the job again with --resume, without its host"
                 )
 
     def _reap(self, rank: int) -> None:
