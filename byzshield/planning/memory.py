@@ -6,7 +6,7 @@ code and buffers are as measured on x86_64 (docs/performance.md).
 
 from typing import Final
 
-__all__ = ["ON_REQUEST", "adversary_bytes", "server_bytes", "worker_bytes"]
+__all__ = ["adversary_bytes", "most_held", "server_bytes", "worker_bytes"]
 
 MIB: Final = 1 << 20
 FLOAT32: Final = 4
@@ -17,7 +17,10 @@ WORKER_CODE: Final = 40 * MIB
 SERVER_VECTORS: Final = 3
 # Vectors at a worker: the parameters of the model if it is not loaded yet, those that came, and their message.
 WORKER_VECTORS: Final = 3
-ON_REQUEST: Final = 3  # gradients that a rank has copied into messages which the server has asked for and not taken yet
+# What a rank may have copied into messages that the server has not taken yet, before it copies or computes more: enough that it
+# computes while the last one is on its way, and that small ones need not wait for a server that is busy.
+AHEAD: Final = 2  # gradients
+SMALL: Final = 16 * MIB
 
 
 def server_bytes(
@@ -48,20 +51,26 @@ def server_bytes(
 
 
 def worker_bytes(
-    *, num_files: int, size: int, payloads: int = ON_REQUEST, payload_bytes: int | None = None, activation_bytes: int = 0
+    *, num_files: int, size: int, payloads: int | None = None, payload_bytes: int | None = None, activation_bytes: int = 0
 ) -> int:
     """What a rank takes in a step if nobody fails, all its workers together.
 
     Args:
         num_files: that it computes; it keeps the gradient of each to the end of the step.
         size: d.
-        payloads: that may wait for the server at once.
+        payloads: that it sends at most; by default one for each file.
         payload_bytes: of each; those of a gradient by default.
         activation_bytes: what lies between the layers for one file.
     """
     gradient = FLOAT32 * size
-    waiting = payloads * (gradient if payload_bytes is None else payload_bytes)
+    payload = gradient if payload_bytes is None else payload_bytes
+    waiting = min((num_files if payloads is None else payloads) * payload, most_held(payload) + payload)
     return (num_files + WORKER_VECTORS) * gradient + waiting + activation_bytes + WORKER_CODE
+
+
+def most_held(payload_bytes: int) -> int:
+    """Bytes of messages that a rank may hold for the server before it makes another payload of so many bytes."""
+    return max(AHEAD * payload_bytes, SMALL)
 
 
 def adversary_bytes(*, num_files: int, size: int) -> int:

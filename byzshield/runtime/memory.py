@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from byzshield.errors import RequestError
 from byzshield.limits import GIB, available_memory
-from byzshield.planning.memory import ON_REQUEST, adversary_bytes, server_bytes, worker_bytes
+from byzshield.planning.memory import adversary_bytes, server_bytes, worker_bytes
 from byzshield.runtime.optimizers import state_vectors
 from byzshield.training.turns import Turns, turns
 from byzshield.wire import SERVER_RANK
@@ -86,11 +86,10 @@ def require_memory(builder: "Builder", rank: int) -> None:
 
 def _worker(builder: "Builder", rank: int, plan: Turns) -> int:
     """Those of a rank that hosts workers, in the first step."""
-    size, payloads = builder.computer.size, min(ON_REQUEST, plan.work[rank])
+    size, payloads = builder.computer.size, plan.work[rank]
     if builder.config.cluster.exchange != "digest":
         here = [worker for worker, host in enumerate(builder.rank_of) if host == rank]
-        sent = sum(plan.votes[worker] for worker in here) if builder.code is None else len(here)
-        payloads = -(-sent // 2)  # may wait for a server that is busy: half of all on a host with too few cores
+        payloads = sum(plan.votes[worker] for worker in here) if builder.code is None else len(here)
     return worker_bytes(
         num_files=plan.work[rank],
         size=size,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from byzshield.errors import TransportError
+from byzshield.planning.memory import most_held
 from byzshield.runtime.backoff import Backoff
 from byzshield.runtime.breakdown import ExchangeTimes, Stopwatch
 from byzshield.runtime.compression_trial import CompressionTrial
@@ -173,6 +174,7 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
     """Lets the workers of one rank take all messages, compute one file, and send what comes of it.
 
     Messages of any rank but the server's are dropped: a worker's bytes never reach another worker, except among accomplices.
+    What the server has not taken stays in memory: as long as it is much, nothing is computed and no more gradients are sent.
 
     Returns:
         whether anything was done, and whether the server was heard.
@@ -183,18 +185,36 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
         if packet.source == SERVER_RANK:
             active = from_server = True
             _send(endpoint, worker.receive(packet))
+            _deliver(worker, endpoint)
     adversary = worker.adversary
     bounds = adversary.accepts.message_bytes if adversary is not None else {}
     while (packet := channel.receive(bounds)) is not None:
         active = True
         _send(endpoint, worker.receive_from_accomplice(packet))
-    if worker.busy:
+        _deliver(worker, endpoint)
+    active |= _deliver(worker, endpoint)
+    if worker.busy and _has_room(worker, endpoint):
         active = True
         _send(endpoint, worker.work())
+        _deliver(worker, endpoint)
     if adversary is not None:
         outbox, adversary.outbox = adversary.outbox, []
         _send(channel, outbox)
     return active, from_server
+
+
+def _deliver(worker: Worker, endpoint: Endpoint) -> bool:
+    """Sends gradients that the server is to get, as long as it takes them; returns whether it has sent any."""
+    delivered = False
+    while worker.in_debt and _has_room(worker, endpoint):
+        _send(endpoint, worker.deliver())
+        delivered = True
+    return delivered
+
+
+def _has_room(worker: Worker, endpoint: Endpoint) -> bool:
+    most = most_held(worker.payload_bytes)
+    return endpoint.held(SERVER_RANK, beyond=most) <= most
 
 
 def _send(endpoint: Endpoint, outgoing: list[Message]) -> None:

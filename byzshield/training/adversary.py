@@ -78,17 +78,23 @@ class Adversary:
         self._unforged: dict[int, Float32 | None] = {}  # those of them that are sent as they are
         self._early: list[tuple[int, Frame]] = []
         self._fresh: set[int] = set()
-        self._split_before: tuple[Assignment, tuple[int, ...], dict[int, int]] | None = None
+        self._split_before: tuple[Assignment, tuple[int, ...], tuple[int, ...], dict[int, int]] | None = None
         self.accepts = messages.accepted_by_adversary(
             gradient=self._size, forged=self._forged_size(selection.assignment.num_files)
         )
 
-    def begin(self, step: int) -> list[int]:
-        """Starts a step; returns the files that this rank computes for the accomplices, ascending."""
+    def begin(self, step: int, *, without: frozenset[int] = frozenset()) -> list[int]:
+        """Starts a step; returns the files that this rank computes for the accomplices, ascending.
+
+        Args:
+            step: the training step.
+            without: workers that are expelled. The others compute what those were given, so that the attack stays the same.
+        """
         members = self._selection.byzantine_at(step)
+        able = tuple(worker for worker in members if worker not in without)
         self._step = step
-        self.members_here = tuple(worker for worker in members if self._rank_of[worker] == self._rank)
-        self._ranks = list(dict.fromkeys(self._rank_of[worker] for worker in members))
+        self.members_here = tuple(worker for worker in able if self._rank_of[worker] == self._rank)
+        self._ranks = list(dict.fromkeys(self._rank_of[worker] for worker in able))
         self._rows = {}
         self._forged = None
         self._true = {}
@@ -98,7 +104,7 @@ class Adversary:
         self._unforged = dict.fromkeys(sorted(self._held - set(targets)))
         self._taken_on = set()
         early, self._early = self._early, []
-        self._owners = self._split(members) if self.attack.collusive and self.members_here else {}
+        self._owners = self._split(members, able) if self.attack.collusive and self.members_here else {}
         leads = bool(self._owners) and self._rank == self._ranks[0]
         self._missing = {file: row for row, file in enumerate(sorted(self._owners))} if leads else {}
         if len(self._known) != len(self._missing):
@@ -163,23 +169,22 @@ class Adversary:
         except FrameError:
             return
 
-    def _split(self, members: tuple[int, ...]) -> dict[int, int]:
-        """Gives each known file to the member with the least to do, if possible one that holds it."""
+    def _split(self, members: tuple[int, ...], able: tuple[int, ...]) -> dict[int, int]:
+        """Gives each file that members know to the able one with the least to do, if possible one that holds it."""
         assignment = self._selection.assignment.at(self._step)
-        if self._split_before is not None and self._split_before[0] is assignment and self._split_before[1] == members:
-            return self._split_before[2]
-        share = dict.fromkeys(members, 0)
+        if self._split_before is not None and self._split_before[0] is assignment and self._split_before[1:3] == (members, able):
+            return self._split_before[3]
+        share = dict.fromkeys(able, 0)
         owners: dict[int, int] = {}
+        known = np.isin(assignment.workers_of, members).any(axis=1) | (self._knowledge == "omniscient")
         held = {
             file: [worker for worker in assignment.workers_of[file].tolist() if worker in share]
-            for file in range(assignment.num_files)
+            for file in np.flatnonzero(known).tolist()
         }
         for file, holders in sorted(held.items(), key=lambda item: (not item[1], item[0])):
-            if not holders and self._knowledge == "own":
-                continue
-            owners[file] = min(holders or members, key=lambda worker: (share[worker], worker))
+            owners[file] = min(holders or able, key=lambda worker: (share[worker], worker))
             share[owners[file]] += 1
-        self._split_before = assignment, members, owners
+        self._split_before = assignment, members, able, owners
         return owners
 
     def _take(self, source: int, frame: Frame) -> None:

@@ -145,6 +145,11 @@ class Convictions:
         return frozenset(self._clean)
 
     @property
+    def for_good(self) -> frozenset[int]:
+        """The others of them, for whom there is nothing left to compute."""
+        return frozenset(self._expelled - self._clean.keys())
+
+    @property
     def proofs(self) -> dict[int, Conviction]:
         """What each of them was convicted by, ascending."""
         return {worker: self._proofs[worker] for worker in sorted(self._expelled)}

@@ -96,6 +96,16 @@ class Auditor:
         """Whether what nobody else computes is computed by others, or by the server."""
         return self._audit is not None
 
+    @property
+    def expelled(self) -> frozenset[int]:
+        """Workers whose votes do not count: nobody in a job without audits, even if it goes on with one that had them."""
+        return frozenset() if self._audit is None else self.convictions.expelled
+
+    @property
+    def gone(self) -> frozenset[int]:
+        """Those of them that have nothing to compute any more."""
+        return self.expelled & self.convictions.for_good
+
     def for_round(self, step: int, parameters: Callable[[], Float32]) -> dict[str, Any]:
         """What a `Round` is to be told about audits.
 
@@ -107,7 +117,7 @@ class Auditor:
             "audit": self._audit,
             "recompute": lambda file: self._compute(parameters(), step, file),
             "lengths": self._lengths,
-            "expelled": self.convictions.expelled,
+            "expelled": self.expelled,
         }
 
     def begin(self, round_: Round, parameters: Callable[[], Float32]) -> None:

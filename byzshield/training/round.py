@@ -69,7 +69,9 @@ class Round(PlainRound, ABC):
         return bool(self._checks)
 
     def begin(self, now: float) -> list[Frame]:
-        requests = [request for worker in self._absent_from_the_start() for request in self._replace_everywhere(worker, now)]
+        absent = self._absent_from_the_start()
+        self._absent.update(absent)  # none of whom is asked in the place of another
+        requests = [request for worker in absent for request in self._replace_everywhere(worker, now)]
         return requests + super().begin(now)
 
     def work(self, now: float) -> list[Frame]:

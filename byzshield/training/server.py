@@ -163,7 +163,7 @@ class ParameterServer:
         return sum(min(count, self._assignment.num_files) for count in told)
 
     def open_round(self, now: float) -> list[Message]:
-        """Starts the next step; returns the parameters for every rank, and requests to follow them."""
+        """Starts the next step; returns the parameters for every rank that has to compute, and requests to follow them."""
         self._last_round = self._round
         self._before_round = self._counted_so_far()
         self._pace.begin_step()
@@ -187,12 +187,15 @@ class ParameterServer:
         self._auditor.begin(self._round, self.state.model.parameter_vector)
         for rank in self.ranks:
             for worker in self._workers_on[rank]:
-                if worker not in self.convictions.expelled:
+                if worker not in self._auditor.expelled:
                     self.blame.ask(worker, "steps")
                     self.blame.ask(worker, "votes", self._turns.votes[worker])
         # Encoded below, before they change: with a copy of their own, the server would hold them three times.
         news = messages.parameters(self._round.step, self.state.model.parameters_in_place(), self.encoder)
-        outgoing = self._to_every_rank(news)
+        gone = self._auditor.gone
+        # Also the ranks that get no parameters any more are to hear of the server.
+        outgoing = self._to_every_rank(messages.expelled(gone)) if gone else []
+        outgoing += self._to_every_rank(news, but=[rank for rank in self.ranks if gone.issuperset(self._workers_on[rank])])
         for rank in sorted(self._lost):
             outgoing += self._give_up_on(rank, now)
         return outgoing + self._addressed(self._round.begin(now))
@@ -456,8 +459,8 @@ class ParameterServer:
             return []
         return self._counted([frame.telling(self._rank_of[frame.worker], attempt=self.attempt) for frame in frames])
 
-    def _to_every_rank(self, frame: Frame) -> list[Message]:
-        return self._counted(replace(frame, attempt=self.attempt).to_all(self.ranks))
+    def _to_every_rank(self, frame: Frame, *, but: Collection[int] = ()) -> list[Message]:
+        return self._counted(replace(frame, attempt=self.attempt).to_all(rank for rank in self.ranks if rank not in but))
 
     def _counted(self, outgoing: list[Message]) -> list[Message]:
         self.bytes_sent += sum(len(message.data) for message in outgoing)

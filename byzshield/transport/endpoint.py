@@ -43,5 +43,8 @@ class Endpoint(Protocol):
     def backlog(self, rank: int, *, beyond: int = 0) -> int:
         """Messages to `rank` that it has not taken yet; if there may be no more than `beyond`, perhaps some that it has."""
 
+    def held(self, rank: int, *, beyond: int = 0) -> int:
+        """Bytes that are kept here for `rank` until it has taken them; if more than `beyond`, none that it has."""
+
     def lost(self) -> Mapping[int, str]:
         """Ranks that are dead or cut off, each with the reason."""

@@ -41,6 +41,10 @@ class InProcessEndpoint:
         """Messages that wait in the inbox of `rank` and came from here."""
         return sum(source == self.rank for source, _ in self._queues[rank])
 
+    def held(self, rank: int, *, beyond: int = 0) -> int:
+        """None: what is sent is in the inbox of its rank."""
+        return 0
+
     def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
         """Nothing: ranks in one process share its memory."""
 

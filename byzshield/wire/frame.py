@@ -12,7 +12,7 @@ from byzshield.wire.envelope import Message
 __all__ = ["ALL_CHUNKS", "FLAG_BLOSC", "HEADER_BYTES", "NO_WORKER", "DType", "Frame", "Kind"]
 
 MAGIC: Final = b"BZSH"
-VERSION: Final = 5
+VERSION: Final = 6
 FLAG_BLOSC: Final = 1
 NO_WORKER: Final = 0xFFFF_FFFF  # the `worker` of a frame that concerns no single worker
 ALL_CHUNKS: Final = 0xFFFF_FFFF  # the `chunk` of a request for a whole file
@@ -36,6 +36,7 @@ class Kind(IntEnum):
     WELCOME = 8
     DISMISS = 9
     COMPUTE = 10
+    EXPELLED = 11
 
 
 class DType(IntEnum):

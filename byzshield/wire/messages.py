@@ -1,6 +1,7 @@
 """What the frames say: one function to make each message, and the bounds on what each side accepts."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -22,12 +23,14 @@ __all__ = [
     "compute",
     "digests",
     "dismiss",
+    "expelled",
     "fetch",
     "forged",
     "goodbye",
     "gradient_chunks",
     "hello",
     "parameters",
+    "read_expelled",
     "read_goodbye",
     "read_greeting",
     "read_vector",
@@ -37,6 +40,7 @@ __all__ = [
 
 GREETING_BYTES: Final = 1 << 16
 GOODBYE_BYTES: Final = 8
+WORKER_BYTES: Final = 4  # of a worker's number
 
 
 def accepted_on_arrival() -> Acceptance:
@@ -61,9 +65,17 @@ def accepted_as_welcome() -> Acceptance:
     return Acceptance({Kind.WELCOME: GREETING_BYTES})
 
 
-def accepted_by_worker(num_parameters: int) -> Acceptance:
+def accepted_by_worker(num_parameters: int, num_workers: int) -> Acceptance:
     """What a worker accepts from the server during training."""
-    return Acceptance({Kind.PARAMETERS: 4 * num_parameters, Kind.COMPUTE: 0, Kind.FETCH: 0, Kind.STOP: 0})
+    return Acceptance(
+        {
+            Kind.PARAMETERS: 4 * num_parameters,
+            Kind.COMPUTE: 0,
+            Kind.FETCH: 0,
+            Kind.EXPELLED: WORKER_BYTES * num_workers,
+            Kind.STOP: 0,
+        }
+    )
 
 
 def accepted_at_the_end() -> Acceptance:
@@ -144,6 +156,23 @@ def gradient_chunks(
 def forged(kind: Kind, step: int, file: int, vector: Float32) -> Frame:
     """Between accomplices: a file's whole gradient (GRADIENT) or what the leader has forged for all files (PARAMETERS)."""
     return _array(kind, vector, ArrayEncoder("off"), step=step, file=file)
+
+
+def expelled(workers: Iterable[int]) -> Frame:
+    """Server to every rank, before the parameters of each step: the workers that compute no more, all of them each time."""
+    payload = np.array(sorted(workers), dtype="<u4").tobytes()
+    return Frame(kind=Kind.EXPELLED, count=len(payload), payload=payload)
+
+
+def read_expelled(frame: Frame) -> frozenset[int]:
+    """Returns the workers that an EXPELLED names.
+
+    Raises:
+        FrameError: not whole numbers.
+    """
+    if frame.compressed or len(frame.payload) % WORKER_BYTES:
+        raise FrameError(f"a worker's number has {WORKER_BYTES} bytes")
+    return frozenset(np.frombuffer(frame.payload, dtype="<u4").tolist())
 
 
 def stop() -> Frame:

@@ -12,7 +12,7 @@ from byzshield.errors import FrameError
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, Kind, decode_into, messages
 
 LAYOUT = ChunkLayout(1000, 400)
-ACCEPTED = [messages.accepted_by_server(LAYOUT), messages.accepted_as_welcome(), messages.accepted_by_worker(1000)]
+ACCEPTED = [messages.accepted_by_server(LAYOUT), messages.accepted_as_welcome(), messages.accepted_by_worker(1000, 15)]
 BOUNDS = {kind: bound for accepted in ACCEPTED for kind, bound in accepted.payload_bytes.items()}
 VECTOR = np.repeat(np.arange(100, dtype=np.float32), 10)
 VALID = [

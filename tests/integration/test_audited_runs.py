@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,9 @@ from byzshield.runtime.evidence import EvidenceLog
 from byzshield.runtime.jobs import Outcome, run_here
 from byzshield.runtime.metrics import read_metrics
 from byzshield.runtime.objects import Objects
-from byzshield.training import ParameterServer
+from byzshield.runtime.run_directory import RunDirectory
+from byzshield.training import ParameterServer, Worker
+from byzshield.wire import Message
 
 Maker = Callable[..., RunConfig]
 Sections = dict[str, dict[str, Any]]
@@ -387,6 +390,35 @@ def test_a_job_that_was_killed_before_it_went_back_goes_back_when_it_goes_on(
     events = [(event["event"], event["step"]) for event in events_of(outcome.directory.path)]
     assert events == [("conviction", 11), ("rollback", 10), ("conviction", 10), ("rollback", 10)]
     assert same_weights({name: tensor.detach() for name, tensor in outcome.model.state_dict().items()}, honest())
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_ranks_whose_workers_are_expelled_compute_no_more(
+    tiny_run: Maker, monkeypatch: pytest.MonkeyPatch, resumed: bool
+) -> None:
+    computed = Counter[tuple[int, tuple[int, ...]]]()
+    work = Worker.work
+
+    def counting(self: Worker) -> list[Message]:
+        computed[self.step, self.workers] += 1
+        return work(self)
+
+    monkeypatch.setattr(Worker, "work", counting)
+
+    def run(steps: int, **options: Any) -> tuple[RunDirectory, dict[str, Any]]:
+        sections = merged(PLAIN, {"run": {"steps": steps}, "attack": REVERSED, "audit": {"rate": 1.0}})
+        return simulate(tiny_run(**sections), num_ranks=16, **options)
+
+    if resumed:
+        run(2)
+    directory, summary = run(4, resume=resumed)
+    assert sorted(summary["expelled"], key=int) == ["0", "1", "2", "3", "4"]
+    first, second, *_ = read_metrics(directory.metrics)
+    for step in (2, 3, 4):
+        assert {worker for when, (worker,) in computed if when == step} == set(range(5, 15))
+    assert second["bytes_sent"] < 0.8 * first["bytes_sent"]  # without the parameters of 5 ranks
+    assert second["gradients"] == first["gradients"] == 15  # each file once, also those that others compute
+    assert not any(counts["timeout"] for counts in summary["blamed"].values())
 
 
 def test_a_job_that_goes_on_reads_the_record_once(tiny_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -297,6 +297,70 @@ def test_what_a_killed_mpirun_leaves_keeps_none_with_its_process_id_from_startin
     assert not list(tmp_path.iterdir())
 
 
+def test_a_death_that_cannot_be_acknowledged_is_a_lost_rank_or_one_line(mpi_environment: dict[str, str]) -> None:
+    code = """
+from mpi4py import MPI
+from byzshield.errors import TransportError
+from byzshield.transport.mpi import MPIEndpoint
+
+class Communicator:
+    def __init__(self, says):
+        self.says = says
+    def Improbe(self, source, *_):
+        raise MPI.Exception(MPI.ERR_PROC_FAILED_PENDING if source == MPI.ANY_SOURCE else MPI.ERR_PROC_FAILED)
+    def Ack_failed(self):
+        raise MPI.Exception(self.says)
+
+for says in (MPI.ERR_PROC_FAILED, MPI.ERR_REVOKED):
+    endpoint = MPIEndpoint()
+    endpoint.hear([1])
+    endpoint._own.comm = Communicator(says)
+    try:
+        endpoint.receive({})
+        found = dict(endpoint.lost())
+    except TransportError as error:
+        found = error
+    if endpoint.rank == 0:
+        print(found)
+"""
+    done = mpirun(2, ["-c", code], mpi_environment)
+    assert done.stdout.splitlines() == ["{1: 'its process is dead'}", "MPI failed: MPI_ERR_REVOKED: Communication Object Revoked"]
+
+
+def test_a_lost_rank_whose_messages_begin_and_never_end_does_not_fill_the_server(mpi_environment: dict[str, str]) -> None:
+    code = """
+from byzshield.errors import TransportError
+from byzshield.transport.mpi import MPIEndpoint, endpoint as module
+
+class Promise:  # a message, and the request that is to receive it
+    def Irecv(self, *_):
+        return self
+    def Test(self):
+        return False
+
+module.MOST_AFTER = 1000
+endpoint = MPIEndpoint()
+if endpoint.rank == 0:
+    endpoint.watch()
+    endpoint.hear([1, 2])
+    for rank in (1, 2):
+        endpoint.grant(rank, 10, 10)
+    lane, taken = endpoint._own.lanes[1], 0
+    endpoint.cut_off(1, "a flood")
+    try:
+        while taken < 5000:
+            lane._drain.take(Promise(), 70_000, 1)
+            taken += 1
+            endpoint.receive({})
+    except TransportError as error:
+        print(taken, error)
+"""
+    done = mpirun(3, ["-c", code], mpi_environment)
+    taken, said = done.stdout.split(maxsplit=1)
+    assert 1000 < int(taken) < 1100
+    assert said.startswith("rank 1 fills this process's memory with messages that no receive can take or that never end")
+
+
 def test_a_rank_knows_its_place_on_its_host(mpi_environment: dict[str, str]) -> None:
     done = mpirun(3, ["-c", "from byzshield.transport import mpi; print(mpi.local_rank())"], mpi_environment)
     assert sorted(done.stdout.split()) == ["0", "1", "2"]

@@ -15,15 +15,16 @@ MPIRUN = Path(sys.executable).parent / "mpirun"
 MIB = 1 << 20
 
 
+@pytest.mark.parametrize("exchange", ["digest", "full"])
 def test_each_rank_takes_what_was_predicted_and_at_most_a_quarter_and_64_mib_less(
-    tiny_run: Callable[..., RunConfig], tmp_path: Path, mpi_environment: dict[str, str]
+    tiny_run: Callable[..., RunConfig], tmp_path: Path, mpi_environment: dict[str, str], exchange: str
 ) -> None:
     wide = {
         "model": {"hidden": [2000]},  # 6 MiB of parameters, and 150 MiB of winners
         "aggregation": {"rule": "multi_krum", "pre": ["nnm"]},
         "optimizer": {"name": "Adam", "lr": 0.001},
         "data": {"image_shape": [1, 28, 28], "batch_size": 25},
-        "cluster": {"chunk_elements": 1 << 18},
+        "cluster": {"chunk_elements": 1 << 18, "exchange": exchange},
         "run": {"steps": 3},
     }
     run_file = tmp_path / "run.toml"

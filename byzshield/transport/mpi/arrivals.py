@@ -27,7 +27,7 @@ class Arrivals:
         lanes: one for each rank that may send.
         drain: takes what nobody shall hear of.
         charge: is told the size of each message as soon as it is matched; returns whether anybody shall hear of it.
-        fail: is told what MPI says of a rank; raises unless the rank is dead.
+        fail: is told what MPI says of a rank, or of nobody (MPI.ANY_SOURCE); raises unless the rank is dead.
     """
 
     def __init__(
@@ -67,15 +67,25 @@ class Arrivals:
         try:
             self._match(MPI.ANY_SOURCE)
         except MPI.Exception as error:
-            if error.Get_error_class() not in DEAD:
-                self._fail(error, MPI.ANY_SOURCE)
+            self._require_a_death(error)
             # Somebody has died, and only asking each tells who; who dies from here on is not acknowledged.
-            self.comm.Ack_failed()
+            self._acknowledge()
             for lane in self.lanes.values():
                 try:
                     self._match(lane.rank)
                 except MPI.Exception as why:
                     self._fail(why, lane.rank)
+
+    def _acknowledge(self) -> None:
+        """Has MPI answer for anybody again until the next one dies; if it cannot, each rank is asked every time."""
+        try:
+            self.comm.Ack_failed()
+        except MPI.Exception as error:
+            self._require_a_death(error)
+
+    def _require_a_death(self, error: MPI.Exception) -> None:
+        if error.Get_error_class() not in DEAD:
+            self._fail(error, MPI.ANY_SOURCE)
 
     def _match(self, source: int) -> None:
         while (message := self.comm.Improbe(source, MPI.ANY_TAG, self._status)) is not None:
@@ -83,7 +93,7 @@ class Arrivals:
             # Not Get_count, which has 31 bits and is negative or undefined for what is longer.
             num_bytes = self._status.Get_elements(MPI.BYTE)
             if lane.dead or not self._charge(lane, num_bytes):
-                self._drain.take(message, num_bytes)
+                self._drain.take(message, num_bytes, lane.rank)
                 continue
             if not lane.waiting:
                 self._waiting.append(lane)

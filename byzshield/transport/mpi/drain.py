@@ -1,6 +1,6 @@
 """Where messages go that nobody wants: received in constant memory, whatever their size, and forgotten."""
 
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 
 from mpi4py import MPI
@@ -18,14 +18,18 @@ class Drain:
     A message that is matched and never received would keep up to 64 KiB in the receiver's memory for ever, and its sender's
     MPI_Finalize waiting. (To receive it into a buffer that is too short is no way out: Open MPI 5.0 has been seen to write past
     the end.) So a message is received whole, by a datatype whose blocks all lie in the same place.
+
+    Attributes:
+        unfinished: of each rank, how many messages have begun to arrive and have not come to their end.
     """
 
     def __init__(self) -> None:
+        self.unfinished = Counter[int]()
         self._block = bytearray(BLOCK)
-        self._unfinished: deque[MPI.Request] = deque()
+        self._requests: deque[tuple[MPI.Request, int]] = deque()
 
-    def take(self, message: MPI.Message, num_bytes: int) -> None:
-        """Begins to receive a matched message of this size, and forgets it."""
+    def take(self, message: MPI.Message, num_bytes: int, source: int) -> None:
+        """Begins to receive a matched message of this size from a rank, and forgets it."""
         if not 0 <= num_bytes <= LARGEST:
             return  # 128 TiB are left to their sender, who will not live to send them
         try:
@@ -37,22 +41,25 @@ class Drain:
                 pile.Free()  # once the request is done with it
         except MPI.Exception:  # its sender has died
             return
-        self._keep_unless_done(request)
+        self._keep_unless_done(request, source)
 
     def go_on(self) -> None:
         """Helps on what has not arrived whole."""
-        for _ in range(min(AT_A_TIME, len(self._unfinished))):
-            self._keep_unless_done(self._unfinished.popleft())
+        for _ in range(min(AT_A_TIME, len(self._requests))):
+            request, source = self._requests.popleft()
+            self.unfinished[source] -= 1
+            self._keep_unless_done(request, source)
 
-    def _keep_unless_done(self, request: MPI.Request) -> None:
+    def _keep_unless_done(self, request: MPI.Request, source: int) -> None:
         try:
             done = request.Test()
         except MPI.Exception:  # its sender has died
             done = True
         if not done:
-            self._unfinished.append(request)
+            self._requests.append((request, source))
+            self.unfinished[source] += 1
 
     @property
     def empty(self) -> bool:
         """Whether everything has arrived."""
-        return not self._unfinished
+        return not self._requests

@@ -1,8 +1,7 @@
 """One rank's end of an MPI job."""
 
-from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from mpi4py import MPI
 
@@ -12,6 +11,7 @@ from byzshield.transport.mpi.arrivals import DEAD, Arrivals
 from byzshield.transport.mpi.drain import Drain
 from byzshield.transport.mpi.job import kill
 from byzshield.transport.mpi.lane import Lane
+from byzshield.transport.mpi.outgoing import Outgoing
 from byzshield.transport.mpi.unmatched import Unmatched
 from byzshield.wire import SERVER_RANK, Message, Packet
 
@@ -20,7 +20,7 @@ __all__ = ["MPIEndpoint"]
 UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
 MOST_BUFFERS: Final = 8  # of long messages that are kept for the next
 LEAST_KEPT: Final = 1 << 16  # bytes of a message for which a buffer is worth keeping
-MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched, beyond those there were when it was lost
+MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched or never ending, beyond those there were when it was lost
 
 
 class MPIEndpoint:
@@ -36,7 +36,7 @@ class MPIEndpoint:
         self.size: int = self._comm.Get_size()
         # At the server, a message is sent when its rank has taken it, so that none gathers in a buffer on the way.
         self._start = self._comm.Issend if self.rank == SERVER_RANK else self._comm.Isend
-        self._sending: dict[int, deque[tuple[Any, bytes]]] = {}
+        self._sending: dict[int, Outgoing] = {}
         self._lost: dict[int, str] = {}
         self._credit: dict[int, tuple[int, int]] = {}
         self._drain = Drain()
@@ -45,7 +45,7 @@ class MPIEndpoint:
         self._others: list[Arrivals] = []
         self._hears = False
         self._unmatched = Unmatched([])
-        self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank waited unmatched when it was lost
+        self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank were left over when it was lost
         self._idle = 0
 
     def hear(self, ranks: Iterable[int]) -> None:
@@ -70,7 +70,7 @@ class MPIEndpoint:
         except MPI.Exception as error:
             self._note_failure(error, rank)
             return
-        self._sending.setdefault(rank, deque()).append((request, message.data))
+        self._sending.setdefault(rank, Outgoing()).add(request, message.data)
 
     def receive(self, bounds: Mapping[int, int]) -> Packet | None:
         """Returns what those have sent who are heard, in turn; looks now and then for what nobody wants."""
@@ -123,6 +123,12 @@ class MPIEndpoint:
             self._reap(rank)
         return len(self._sending.get(rank, ()))
 
+    def held(self, rank: int, *, beyond: int = 0) -> int:
+        """Bytes of the messages to `rank` that it has not taken, at the server; elsewhere, that MPI has not handed over yet."""
+        if rank in self._sending and self._sending[rank].num_bytes > beyond:
+            self._reap(rank)
+        return self._sending[rank].num_bytes if rank in self._sending else 0
+
     def lost(self) -> Mapping[int, str]:
         """Ranks that MPI has reported as failed (under `mpirun --with-ft ulfm`) or that were cut off."""
         return self._lost
@@ -159,23 +165,21 @@ class MPIEndpoint:
         for rank, count in enumerate(self._unmatched.counts()):
             if rank in self._credit and count > self._credit[rank][0]:
                 self.cut_off(rank, f"it has sent {count} messages that no receive can take")
-            if rank in self._lost and count > MOST_AFTER + self._out_of_reach.setdefault(rank, count):
+            left = count + self._drain.unfinished[rank]
+            if rank in self._lost and left > MOST_AFTER + self._out_of_reach.setdefault(rank, left):
                 raise TransportError(
-                    f"rank {rank} fills this process's memory out of reach of any receive, and the runtime has not ended it; "
-                    "start the job again with --resume, without its host"
+                    f"rank {rank} fills this process's memory with messages that no receive can take or that never end, and the "
+                    "runtime has not ended it; start the job again with --resume, without its host"
                 )
 
     def _reap(self, rank: int) -> None:
-        """Forgets what the rank has taken; it takes one message after the other, so that one test tells most of the time."""
-        waiting = self._sending[rank]
         try:
-            while waiting[0][0].Test():
-                waiting.popleft()
-                if not waiting:
-                    del self._sending[rank]
-                    return
+            self._sending[rank].reap()
         except MPI.Exception as error:
             self._note_failure(error, rank)
+            return
+        if not self._sending[rank]:
+            del self._sending[rank]
 
     def _note_failure(self, error: MPI.Exception, rank: int) -> None:
         if error.Get_error_class() not in DEAD:

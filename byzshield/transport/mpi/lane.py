@@ -68,7 +68,7 @@ class Lane:
             return self._complete()
         message, tag, num_bytes = self._matched.popleft()
         if not (self.heard and 0 <= num_bytes <= bounds.get(tag, -1)):
-            self._drain.take(message, num_bytes)
+            self._drain.take(message, num_bytes, self.rank)
             self.taken += 1
             return Packet(source=self.rank, tag=tag, data=None, num_bytes=num_bytes)
         data = memoryview(self._buffers.take(num_bytes))[:num_bytes]
@@ -80,7 +80,7 @@ class Lane:
         self.heard = False
         while self._matched:
             message, _, num_bytes = self._matched.popleft()
-            self._drain.take(message, num_bytes)
+            self._drain.take(message, num_bytes, self.rank)
 
     def _complete(self) -> Packet | None:
         assert self._receiving is not None

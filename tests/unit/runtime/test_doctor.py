@@ -54,7 +54,7 @@ def test_a_run_that_is_possible_is_fit(tiny_run: Maker) -> None:
     workers = worker_bytes(num_files=25, size=size, activation_bytes=between)
     assert told["needs"] == server_bytes(num_files=25, size=size) + workers
     everything = Builder(tiny_run(cluster={"exchange": "full"}), num_ranks=16)
-    assert bytes_needed(everything, 3) == worker_bytes(num_files=5, size=size, payloads=3, activation_bytes=between)
+    assert bytes_needed(everything, 3) == worker_bytes(num_files=5, size=size, payloads=5, activation_bytes=between)
 
 
 def test_what_is_wrong_with_a_run_is_said(tiny_run: Maker, tmp_path: Path) -> None:

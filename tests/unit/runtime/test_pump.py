@@ -1,12 +1,19 @@
-"""How a worker's rank ends."""
+"""How a worker's rank takes its turns, and how it ends."""
 
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+import pytest
+
 from byzshield.config import RunConfig
+from byzshield.errors import TransportError
+from byzshield.planning import memory
 from byzshield.runtime import Builder, pump
-from byzshield.transport import in_process
-from byzshield.wire import Message, messages
+from byzshield.training import Worker
+from byzshield.transport import InProcessEndpoint, in_process
+from byzshield.wire import HEADER_BYTES, ArrayEncoder, Kind, Message, Packet, messages
 
 
 def test_a_dismissal_that_comes_right_after_the_stop_is_not_lost(tiny_run: Callable[..., RunConfig]) -> None:
@@ -19,6 +26,29 @@ def test_a_dismissal_that_comes_right_after_the_stop_is_not_lost(tiny_run: Calla
     pump.work_until_stopped(worker, endpoint, channel, patience=1.0)
     assert worker.stopped
     assert pump.await_dismissal(endpoint, channel, timeout=1.0) is True
+
+
+def test_a_rank_that_has_nothing_to_do_any_more_waits_as_long_as_it_hears_of_the_steps(
+    tiny_run: Callable[..., RunConfig],
+) -> None:
+    class Told(InProcessEndpoint):
+        """A rank that hears every now and then that its workers are expelled, and after some time of the end."""
+
+        news: ClassVar = [messages.expelled([0])] * 10 + [messages.stop()]
+        heard = time.monotonic()
+
+        def receive(self, bounds: Mapping[int, int]) -> Packet | None:
+            if time.monotonic() < self.heard + 0.04:
+                return None
+            self.heard = time.monotonic()
+            message = self.news.pop(0).to(1)
+            return Packet(source=0, tag=message.tag, data=message.data, num_bytes=len(message.data))
+
+    worker = Builder(tiny_run(), num_ranks=16).worker(1)
+    endpoint = in_process(2)[1]
+    endpoint.__class__ = Told
+    pump.work_until_stopped(worker, endpoint, in_process(2)[1], patience=0.2)
+    assert worker.stopped
 
 
 def test_requests_to_a_rank_that_takes_nothing_do_not_gather() -> None:
@@ -45,3 +75,107 @@ def test_requests_to_a_rank_that_takes_nothing_do_not_gather() -> None:
         pass
     pump.run_round(Asking(), endpoint, pump.Patience(1.0))  # type: ignore[arg-type]
     assert endpoint.backlog(1) > 0
+
+
+class Slow(InProcessEndpoint):
+    """A worker's end of a link on which all stays in its own memory that the server has not taken."""
+
+    def held(self, rank: int, *, beyond: int = 0) -> int:
+        return sum(len(message.data) for source, message in self._queues[rank] if source == self.rank)
+
+
+class ASlowLink:
+    """All workers on one rank, in the first step, and a server that takes what it is told to take."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.worker: Worker = builder.worker(1)
+        self.server, self.end = in_process(2)
+        self.end.__class__ = Slow
+        self.channel = in_process(2)[1]
+        self.most = memory.most_held(self.worker.payload_bytes)
+        self.server.send(messages.parameters(1, builder.model().parameter_vector(), ArrayEncoder("off")).to(1))
+
+    def turn(self) -> bool:
+        active, _ = pump.take_turn(self.worker, self.end, self.channel)
+        assert self.held <= self.most + self.worker.payload_bytes + 100 * HEADER_BYTES
+        return active
+
+    @property
+    def held(self) -> int:
+        return self.end.held(0)
+
+    def take(self) -> Packet | None:
+        return self.server.receive(messages.accepted_by_server(self.worker._layout).message_bytes)
+
+
+class TestARankWhoseServerTakesNothing:
+    @pytest.fixture(autouse=True)
+    def _small_payloads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory, "SMALL", 0)
+
+    @pytest.mark.parametrize("attack", [{}, {"name": "alie", "num_byzantine": 3}])
+    def test_holds_three_gradients_and_computes_no_further(
+        self, tiny_run: Callable[..., RunConfig], attack: dict[str, object]
+    ) -> None:
+        link = ASlowLink(Builder(tiny_run(cluster={"exchange": "full"}, attack=attack)))
+        for _ in range(40):
+            link.turn()
+        assert not link.turn()  # and leaves the core to others
+        assert 2 * link.worker.payload_bytes < link.held
+        assert link.worker.busy
+
+    def test_goes_on_when_it_is_taken_and_nothing_is_missing(self, tiny_run: Callable[..., RunConfig]) -> None:
+        link = ASlowLink(Builder(tiny_run(cluster={"exchange": "full"})))
+        copies = Counter[tuple[int, int]]()
+        accepts = messages.accepted_by_server(link.worker._layout)
+        while link.turn() or link.held:
+            if (packet := link.take()) is not None:
+                frame = accepts.open(packet)
+                copies[frame.worker, frame.file] += 1
+        assert len(copies) == 15 * 5
+        assert set(copies.values()) == {link.worker._layout.num_chunks}
+
+    def test_computes_while_the_last_gradient_is_on_its_way(self, tiny_run: Callable[..., RunConfig]) -> None:
+        link = ASlowLink(Builder(tiny_run(cluster={"exchange": "full"}), num_ranks=16))
+        link.turn()
+        assert link.held
+        assert link.turn()
+        assert link.held > link.worker.payload_bytes + 100
+
+    def test_answers_requests_for_gradients_one_by_one(self, tiny_run: Callable[..., RunConfig]) -> None:
+        builder = Builder(tiny_run())
+        link = ASlowLink(builder)
+        while link.turn() or link.held:
+            link.take()
+        for file, holders in enumerate(builder.assignment.workers_of.tolist()):
+            link.server.send(messages.fetch(holders[0], 1, file).to(1))
+        asked = Counter[int]()
+        while link.turn() or link.held:
+            if (packet := link.take()) is not None:
+                asked[packet.tag] += 1
+        assert asked == {Kind.GRADIENT: builder.assignment.num_files * link.worker._layout.num_chunks}
+
+    def test_hears_of_the_next_step_and_drops_the_rest_of_this_one(self, tiny_run: Callable[..., RunConfig]) -> None:
+        builder = Builder(tiny_run(cluster={"exchange": "full"}))
+        link = ASlowLink(builder)
+        for _ in range(40):
+            link.turn()
+        link.server.send(messages.parameters(2, builder.model().parameter_vector(), ArrayEncoder("off")).to(1))
+        assert link.turn()
+        assert link.worker.step == 2
+        assert not link.worker.in_debt
+
+    def test_hears_the_stop(self, tiny_run: Callable[..., RunConfig]) -> None:
+        link = ASlowLink(Builder(tiny_run(cluster={"exchange": "full"})))
+        for _ in range(40):
+            link.turn()
+        link.server.send(messages.stop().to(1))
+        link.turn()
+        assert link.worker.stopped
+        assert not link.worker.in_debt
+
+    def test_gives_a_silent_server_up_in_time(self, tiny_run: Callable[..., RunConfig]) -> None:
+        link = ASlowLink(Builder(tiny_run(cluster={"exchange": "full"})))
+        with pytest.raises(TransportError, match=r"the server has been silent for 0\.2 s"):
+            pump.work_until_stopped(link.worker, link.end, link.channel, patience=0.2)
+        assert link.worker.busy

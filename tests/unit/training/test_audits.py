@@ -13,7 +13,7 @@ from byzshield.placement import Assignment, baseline, frc, mols
 from byzshield.training import ParameterServer
 from byzshield.training.audit import Audit, Conviction, Convictions
 from byzshield.voting import Detection
-from byzshield.wire import messages
+from byzshield.wire import ArrayEncoder, Frame, Kind, messages
 
 TRUE = gradient(1, 2, 3)
 FALSE = gradient(-9, 2, 3)
@@ -225,6 +225,61 @@ class TestAConvictedWorker:
             returned += peers.server.close_round(peers.server.aggregate()).returned
         assert returned == [0]
         assert further_votes(peers.server.open_round(4.0)) == []
+
+
+class TestARankWhoseWorkersAreExpelled:
+    """Workers 0 and 1 are on rank 1, worker 2 on rank 2; each holds a file of its own."""
+
+    def convict(self, *liars: int, **options: Any) -> ParameterServer:
+        server = make_server(THREE, rank_of=[1, 1, 2], audit=audit(rate=1.0), **options)
+        server.open_round(0.0)
+        peers = Peers(server)
+        for worker in range(3):
+            values = FALSE if worker in liars else TRUE
+            for _ in peers.send(messages.digests(worker, 1, worker, LAYOUT.digests(values)), source=server._rank_of[worker]):
+                for frame in messages.gradient_chunks(worker, 1, worker, values, layout=LAYOUT, encoder=ArrayEncoder("off")):
+                    peers.send(frame, source=server._rank_of[worker])
+        work(peers)
+        close(server)
+        return server
+
+    def sent(self, server: ParameterServer) -> list[tuple[int, Kind]]:
+        return [(message.rank, Kind(message.tag)) for message in server.open_round(1.0)]
+
+    def test_hears_of_each_step_and_gets_neither_parameters_nor_requests(self) -> None:
+        server = self.convict(0, 1)
+        for step in (2, 3):
+            outgoing = server.open_round(float(step))
+            sent = [(message.rank, Kind(message.tag)) for message in outgoing]
+            assert sent[:3] == [(1, Kind.EXPELLED), (2, Kind.EXPELLED), (2, Kind.PARAMETERS)]
+            assert set(sent[3:]) == {(2, Kind.COMPUTE)}
+            assert messages.read_expelled(Frame.decode(outgoing[0].data, bounds={Kind.EXPELLED: 12})) == {0, 1}
+        assert [server.blame.asked()[str(worker)]["votes"] for worker in range(2)] == [1, 1]
+        assert [message.rank for message in server.stop()] == [1, 2]
+
+    def test_gets_them_while_one_of_them_is_not(self) -> None:
+        assert (1, Kind.PARAMETERS) in self.sent(self.convict(0))
+
+    def test_gets_them_while_one_of_them_may_come_back(self) -> None:
+        sent = self.sent(self.convict(0, 1, convictions=Convictions(probation=5)))
+        assert [kind for rank, kind in sent if rank == 1] == [Kind.PARAMETERS]
+
+    def test_is_told_again_after_a_rollback_and_after_a_resumption(self) -> None:
+        server = self.convict(0, 1)
+        state = server.state_dict()
+        again = make_server(THREE, rank_of=[1, 1, 2], audit=audit(rate=1.0))
+        again.load_state_dict(state)
+        server.go_back(state, make_server(THREE).state)
+        for one in (server, again):
+            sent = self.sent(one)
+            assert [kind for rank, kind in sent if rank == 1] == [Kind.EXPELLED]
+            assert (2, Kind.PARAMETERS) in sent
+
+    def test_votes_again_in_a_job_that_goes_on_without_audits(self) -> None:
+        again = make_server(THREE, rank_of=[1, 1, 2])
+        again.load_state_dict(self.convict(0, 1).state_dict())
+        assert self.sent(again) == [(1, Kind.PARAMETERS), (2, Kind.PARAMETERS)]
+        assert [again.blame.asked()[str(worker)]["steps"] for worker in range(3)] == [2, 2, 2]
 
 
 class TestADisagreement:

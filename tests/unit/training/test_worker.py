@@ -97,13 +97,19 @@ class Rank:
         return cls(Builder(config, num_ranks=num_ranks), rank)
 
     def receive(self, frame: Frame) -> list[Frame]:
-        return self.sent(self.worker.receive(packet(frame.to(1), source=0)))
+        return self.sent(self.worker.receive(packet(frame.to(1), source=0)) + self.deliver())
 
     def begin(self, step: int) -> None:
         assert self.receive(messages.parameters(step, self.parameters, OFF)) == []
 
     def work(self) -> list[Frame]:
-        return self.sent(self.worker.work())
+        return self.sent(self.worker.work() + self.deliver())
+
+    def deliver(self) -> list[Message]:
+        outgoing: list[Message] = []
+        while self.worker.in_debt:
+            outgoing += self.worker.deliver()
+        return outgoing
 
     def work_all(self) -> list[Frame]:
         frames: list[Frame] = []
@@ -241,6 +247,41 @@ class TestAnHonestWorker:
         rank = Rank.of(tiny_run(), 3)
         with pytest.raises(FrameError):
             rank.worker.receive(packet(wrong, source=0))
+
+
+class TestAnExpelledWorker:
+    def test_on_a_rank_of_its_own_drops_what_it_does_and_still_hears_the_stop(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(cluster={"exchange": "full"}), 3)
+        rank.begin(1)
+        rank.worker.work()
+        assert rank.worker.busy
+        assert rank.worker.in_debt
+        assert rank.receive(messages.expelled([2, 7])) == []
+        assert not rank.worker.busy
+        assert not rank.worker.in_debt
+        rank.receive(messages.stop())
+        assert rank.worker.stopped
+
+    def test_beside_others_computes_nothing_more_than_they_need(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(cluster={"exchange": "full"}), 1, num_ranks=4)
+        assert rank.worker.workers == (0, 1, 2, 3, 4)
+        rank.receive(messages.expelled([0, 2, 3, 4, 9]))
+        for step in (1, 2):
+            rank.begin(step)
+            files = rank.builder.assignment.files_of[1].tolist()
+            assert sorted({(frame.worker, frame.file) for frame in rank.work_all()}) == [(1, file) for file in files]
+        assert rank.worker._computed == 2 * 5
+
+    def test_goes_on_with_the_step_that_is_under_way_unless_all_here_are_expelled(self, tiny_run: Maker) -> None:
+        rank = Rank.of(tiny_run(cluster={"exchange": "full"}), 1, num_ranks=4)
+        rank.begin(1)
+        rank.receive(messages.expelled([0]))
+        assert {frame.worker for frame in rank.work_all()} == {0, 1, 2, 3, 4}
+
+    @pytest.mark.parametrize("wrong", [b"123", b"1" * 64], ids=["no number", "more than there are workers"])
+    def test_is_not_told_so_by_nonsense(self, tiny_run: Maker, wrong: bytes) -> None:
+        with pytest.raises(FrameError):
+            Rank.of(tiny_run(), 3).receive(Frame(kind=Kind.EXPELLED, count=len(wrong), payload=wrong))
 
 
 class TestARequestToVote:
@@ -426,6 +467,23 @@ class TestCollusion:
         forged = dict(zip(given, alie_of(np.stack([ranks[1].truth(1, file) for file in given])), strict=True))
         assert cast == {(worker, file): ranks[1].layout.digests(forged[file]) for worker, file in cast}
         assert len(cast) == ASKED
+
+    @pytest.mark.parametrize("knowledge", ["own", "omniscient"])
+    def test_those_who_are_left_send_the_same_when_their_leader_is_expelled(self, tiny_run: Maker, knowledge: str) -> None:
+        cast = []
+        for gone in ([], [0]):
+            ranks = self.accomplices(tiny_run(attack={**ALIE, "knowledge": knowledge}))
+            frames = []
+            for number, rank in ranks.items():
+                if number == 1 and gone:
+                    continue
+                rank.receive(messages.expelled(gone))
+                rank.begin(1)
+                frames += rank.work_all()
+            cast.append(votes(frames + self.exchange(ranks)))
+        before, after = cast
+        assert after == {(worker, file): vote for (worker, file), vote in before.items() if worker != 0}
+        assert after
 
     def test_what_was_forged_for_one_step_is_not_sent_in_the_next(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
