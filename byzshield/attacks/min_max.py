@@ -96,13 +96,11 @@ class MinSum(Attack):
 def _within_the_largest_distance(rows: Rows, spread: Spread) -> float:
     """The largest t >= 0 for which mu - t p / norm(p) is within the rows' largest distance of every row.
 
-    Its squared distance from x_i is squared_i + 2 t along_i + t^2.
+    Its squared distance from x_i is squared_i + 2 t along_i + t^2. The farthest other row is at least n / (n - 1) times as far
+    from row i as the mean is, so the root is not small beside along_i and may be taken by subtraction.
     """
-    room = np.maximum(primitives.squared_distances(rows).max() - spread.squared, 0.0)
-    root = np.sqrt(spread.along**2 + room)
-    # Both are the greater root; the second form would subtract like numbers where along_i > 0.
-    reach = np.divide(room, root + spread.along, out=root - spread.along, where=spread.along > 0)
-    return float(reach.min())
+    room = np.maximum(primitives.squared_distances(rows).max() - spread.squared, 0.0)  # below 0 where equal rows are rounded
+    return float((np.sqrt(spread.along**2 + room) - spread.along).min())
 
 
 def _forge(gradients: Rows, perturbation: Perturbation, reach: Callable[[Rows, Spread], float]) -> Rows:
