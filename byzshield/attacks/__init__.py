@@ -4,7 +4,19 @@ from byzshield.attacks.alie import ALIE
 from byzshield.attacks.attack import ATTACKS, Attack, Situation
 from byzshield.attacks.constant import Constant
 from byzshield.attacks.fall_of_empires import FallOfEmpires
+from byzshield.attacks.min_max import MinMax, MinSum
 from byzshield.attacks.reversed_gradient import ReversedGradient
 from byzshield.attacks.selection import Selection
 
-__all__ = ["ALIE", "ATTACKS", "Attack", "Constant", "FallOfEmpires", "ReversedGradient", "Selection", "Situation"]
+__all__ = [
+    "ALIE",
+    "ATTACKS",
+    "Attack",
+    "Constant",
+    "FallOfEmpires",
+    "MinMax",
+    "MinSum",
+    "ReversedGradient",
+    "Selection",
+    "Situation",
+]

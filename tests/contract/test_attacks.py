@@ -19,6 +19,8 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "alie": [{}, {"z": 1.0}, {"z": 0.5, "sign": 1}],
     "constant": [{}, {"value": 3.0}],
     "fall_of_empires": [{}, {"epsilon": 100.0}, {"weighting": "honest_copies"}],
+    "min_max": [{}, {"perturbation": "unit"}, {"perturbation": "sign"}],
+    "min_sum": [{}, {"perturbation": "unit", "bound": "max"}, {"perturbation": "sign"}],
     "reversed_gradient": [{}, {"scale": 2.0}],
     # attacks on the protocol
     "bad_compression": [{}],
@@ -222,6 +224,8 @@ NAN, INFINITY = float("nan"), float("inf")
         *(("alie", {"sign": sign}, "sign must be -1 or 1") for sign in (2, 0)),
         *(("fall_of_empires", {"epsilon": e}, "epsilon must be positive") for e in (0.0, -0.5, NAN, INFINITY, 1e39)),
         ("fall_of_empires", {"weighting": "all"}, "weighting must be one of files, honest_copies"),
+        *((name, {"perturbation": "mean"}, "perturbation must be one of std, unit, sign") for name in ("min_max", "min_sum")),
+        ("min_sum", {"bound": "mean"}, "bound must be one of min, max"),
         *(("reversed_gradient", {"scale": c}, "scale must be positive") for c in (0.0, -2.0, NAN, INFINITY, 1e39)),
         *((name, {"at_steps": [2, 0]}, "at_steps must be steps from 1; got .2, 0") for name, _ in ON_MESSAGES),
         *(("wrong_length", {"difference": d}, "difference must be between") for d in (0, 2**20 + 1, -(2**20) - 1)),
