@@ -128,6 +128,8 @@ class FaultyComputer:
             self.wrong_at.add(step)
         return wrong
 
+    or_nan = __call__  # nothing else fails here
+
     @contextlib.contextmanager
     def _turned_bit(self) -> Iterator[None]:
         model = self.computer._model

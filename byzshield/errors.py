@@ -5,7 +5,7 @@ any other `ByzShieldError` says that the run failed (exit status 1). What a peer
 by the end that received it, and makes only that peer suspect.
 """
 
-import sysconfig
+import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -34,8 +34,7 @@ __all__ = [
     "explain",
 ]
 
-OURS: Final = str(Path(__file__).parent)
-LIBRARIES: Final = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<frozen")
+OURS: Final = f"{Path(__file__).parent}{os.sep}"
 STOPPED: Final = 143  # exit status of a run that was asked to end early, as after SIGTERM
 
 
@@ -133,8 +132,11 @@ def explain(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
     if isinstance(error, SyntaxError) or error.__traceback__ is None:  # the former says where by itself
         return text
+    import sysconfig  # which reads a file
+
+    libraries = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), "<frozen")
     places = [place for place in traceback.extract_tb(error.__traceback__) if not place.filename.startswith(OURS)]
-    own = [place for place in places if not place.filename.startswith(LIBRARIES)]
+    own = [place for place in places if not place.filename.startswith(libraries)]
     if not places:
         return text
     place = (own or places)[-1]  # where the user's own code called what failed, if there is any
