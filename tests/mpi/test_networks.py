@@ -93,7 +93,7 @@ def test_a_link_that_is_slow_lossy_and_cut_for_a_while_changes_no_bit(
     run_file, directory = tmp_path / "run.toml", tmp_path / "runs" / "lossy"
     run_file.write_text(dump(tiny_run(run={"name": "lossy", "steps": 12}, cluster={"round_timeout": 100.0})))
     made = hosts.degrade()
-    words = hosts.mpirun("-m", "byzshield", "train", str(run_file))
+    words = hosts.mpirun("-m", "patient", "train", str(run_file))  # on a busy machine such a link may be worse than any deadline
     job = subprocess.Popen(words, env=mpi_environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: len(read_metrics(directory / "metrics.jsonl")) >= 3, f"3 steps over {made}", 120)
