@@ -11,7 +11,7 @@ from byzshield.runtime.breakdown import ExchangeTimes, Stopwatch
 from byzshield.runtime.compression_trial import CompressionTrial
 from byzshield.training import ParameterServer, Worker
 from byzshield.transport import Endpoint
-from byzshield.wire import SERVER_RANK, Kind, Message, messages
+from byzshield.wire import HEADER_BYTES, SERVER_RANK, Kind, Message, messages
 
 __all__ = ["Patience", "await_dismissal", "run_round", "stop_workers", "take_turn", "work_until_stopped"]
 
@@ -74,8 +74,14 @@ def run_round(
     def send(outgoing: list[Message]) -> None:
         # A rank that takes nothing must not fill the server's memory; it can catch up later.
         for message in outgoing:
-            most = MOST_WAITING if message.tag == Kind.PARAMETERS else most_waiting.get(message.rank, 0)
-            if endpoint.backlog(message.rank, beyond=most) <= most:
+            most = most_waiting.get(message.rank, 0)
+            if message.tag == Kind.PARAMETERS:
+                # By their bytes: requests that wait on a bad link keep no rank from hearing of the next step.
+                most_bytes = MOST_WAITING * len(message.data) + most * HEADER_BYTES
+                has_room = endpoint.held(message.rank, beyond=most_bytes) <= most_bytes
+            else:
+                has_room = endpoint.backlog(message.rank, beyond=most) <= most
+            if has_room:
                 endpoint.send(message)
 
     send(server.open_round(time.monotonic()))
