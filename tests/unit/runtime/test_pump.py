@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from byzshield.config import RunConfig
@@ -77,8 +78,39 @@ def test_requests_to_a_rank_that_takes_nothing_do_not_gather() -> None:
     assert endpoint.backlog(1) > 0
 
 
+def test_parameters_reach_a_rank_on_which_requests_wait_and_do_not_gather_at_one_that_takes_nothing() -> None:
+    class Asking:
+        """A server whose rounds are over at once; before the first there were as many requests as a link may hold up."""
+
+        ranks: ClassVar = [1]
+        round_done = True
+        step = 0
+
+        def most_in_a_step(self, rank: int) -> tuple[int, int]:
+            return 20, 1000
+
+        def num_workers_on(self, rank: int) -> int:
+            return 1
+
+        def open_round(self, now: float) -> list[Message]:
+            self.step += 1
+            if self.step == 1:
+                return [messages.compute(0, 1, file).to(1) for file in range(pump.MOST_WAITING + 20)]
+            return [messages.parameters(self.step, np.zeros(100, np.float32), ArrayEncoder("off")).to(1)]
+
+    endpoint, rank = in_process(2)
+    endpoint.__class__ = Slow
+    server = Asking()
+    for _ in range(100):
+        pump.run_round(server, endpoint, pump.Patience(1.0))  # type: ignore[arg-type]
+    tags = []
+    while (packet := rank.receive({int(kind): 1000 for kind in Kind})) is not None:
+        tags.append(packet.tag)
+    assert pump.MOST_WAITING <= tags.count(Kind.PARAMETERS) <= pump.MOST_WAITING + 20
+
+
 class Slow(InProcessEndpoint):
-    """A worker's end of a link on which all stays in its own memory that the server has not taken."""
+    """An end of a link on which all stays in its own memory that the other end has not taken."""
 
     def held(self, rank: int, *, beyond: int = 0) -> int:
         return sum(len(message.data) for source, message in self._queues[rank] if source == self.rank)
