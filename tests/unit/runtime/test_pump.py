@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, repeat
 from typing import ClassVar
 
 import numpy as np
@@ -52,55 +53,43 @@ def test_a_rank_that_has_nothing_to_do_any_more_waits_as_long_as_it_hears_of_the
     assert worker.stopped
 
 
+class Asking:
+    """A server whose rounds are over at once, and send one rank what they are told to."""
+
+    ranks: ClassVar = [1]
+    round_done = True
+
+    def __init__(self, sent: Iterator[list[Message]]) -> None:
+        self.sent = sent
+
+    def most_in_a_step(self, rank: int) -> tuple[int, int]:
+        return 20, 1000
+
+    def num_workers_on(self, rank: int) -> int:
+        return 1
+
+    def open_round(self, now: float) -> list[Message]:
+        return next(self.sent)
+
+
 def test_requests_to_a_rank_that_takes_nothing_do_not_gather() -> None:
-    class Asking:
-        """A server whose rounds are over at once, behind fifty requests."""
-
-        ranks: ClassVar = [1]
-        round_done = True
-
-        def most_in_a_step(self, rank: int) -> tuple[int, int]:
-            return 20, 1000
-
-        def num_workers_on(self, rank: int) -> int:
-            return 1
-
-        def open_round(self, now: float) -> list[Message]:
-            return [messages.stop().to(1)] + [messages.compute(0, 1, file).to(1) for file in range(50)]
-
+    server = Asking(repeat([messages.stop().to(1)] + [messages.compute(0, 1, file).to(1) for file in range(50)]))
     endpoint, rank = in_process(2)
     for _ in range(100):
-        pump.run_round(Asking(), endpoint, pump.Patience(1.0))  # type: ignore[arg-type]
+        pump.run_round(server, endpoint, pump.Patience(1.0))  # type: ignore[arg-type]
     assert endpoint.backlog(1) == pump.MOST_WAITING + 20 + 1
     while rank.receive({}) is not None:
         pass
-    pump.run_round(Asking(), endpoint, pump.Patience(1.0))  # type: ignore[arg-type]
+    pump.run_round(server, endpoint, pump.Patience(1.0))  # type: ignore[arg-type]
     assert endpoint.backlog(1) > 0
 
 
 def test_parameters_reach_a_rank_on_which_requests_wait_and_do_not_gather_at_one_that_takes_nothing() -> None:
-    class Asking:
-        """A server whose rounds are over at once; before the first there were as many requests as a link may hold up."""
-
-        ranks: ClassVar = [1]
-        round_done = True
-        step = 0
-
-        def most_in_a_step(self, rank: int) -> tuple[int, int]:
-            return 20, 1000
-
-        def num_workers_on(self, rank: int) -> int:
-            return 1
-
-        def open_round(self, now: float) -> list[Message]:
-            self.step += 1
-            if self.step == 1:
-                return [messages.compute(0, 1, file).to(1) for file in range(pump.MOST_WAITING + 20)]
-            return [messages.parameters(self.step, np.zeros(100, np.float32), ArrayEncoder("off")).to(1)]
-
+    requests = [messages.compute(0, 1, file).to(1) for file in range(pump.MOST_WAITING + 20)]  # as many as a link may hold up
+    parameters = (messages.parameters(step, np.zeros(100, np.float32), ArrayEncoder("off")).to(1) for step in range(2, 101))
+    server = Asking(chain([requests], ([each] for each in parameters)))
     endpoint, rank = in_process(2)
     endpoint.__class__ = Slow
-    server = Asking()
     for _ in range(100):
         pump.run_round(server, endpoint, pump.Patience(1.0))  # type: ignore[arg-type]
     tags = []
