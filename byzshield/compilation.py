@@ -13,6 +13,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F, **options: Any) -> F:
     """Compiles at the first call and keeps the machine code on disk; the code runs without the interpreter lock.
 
+    A result must be a number: numba runs Python code to make an array of one, and a signal that waits for the end of the
+    machine code acts there as SystemError in place of its own exception.
+
     numba keeps it beside the function's own file, or where NUMBA_CACHE_DIR says. Where it finds no folder that it may write
     to, every process compiles for itself.
 

@@ -33,7 +33,8 @@ def good_set(graph: Graph, num_byzantine: int, goal: int, deadline: float = math
         leaving = random.integers(num_byzantine, size=STEPS, dtype=np.int32)
         entering = random.integers(num_byzantine, num_workers, size=STEPS, dtype=np.int32)
         draws = np.stack([leaving, entering], axis=1)
-        count, workers = anneal(graph, order, num_byzantine, goal, draws, random.random(STEPS))
+        workers = np.empty(num_byzantine, dtype=np.int32)
+        count = anneal(graph, order, goal, draws, random.random(STEPS), workers)
         if count > best:
             best, witness = count, tuple(np.sort(workers).tolist())
         if best >= goal or time.monotonic() > deadline:
@@ -42,19 +43,19 @@ def good_set(graph: Graph, num_byzantine: int, goal: int, deadline: float = math
 
 
 @compiled
-def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, chances: Float64) -> tuple[int, Ints]:
-    """Simulated annealing by swaps of a chosen worker for another, from the first `num_chosen` workers of `order`.
+def anneal(graph: Graph, order: Ints, goal: int, draws: Ints, chances: Float64, best_set: Ints) -> int:
+    """Simulated annealing by swaps of a chosen worker for another, from the first q workers of `order`.
 
     Args:
         graph: the assignment.
         order: a permutation of the workers, [K]; it is changed.
-        num_chosen: q, 1 <= q < K.
         goal: corrupted files at which to stop.
         draws: the positions to swap, one from the first q and one from the rest, [steps, 2].
         chances: uniform numbers in [0, 1), [steps].
+        best_set: where to put the best set of workers, [q].
 
     Returns:
-        The most corrupted files found, and the workers who corrupt them, [q].
+        The files that `best_set` corrupts.
     """
     num_files, replication = graph.workers_of.shape
     threshold = graph.threshold
@@ -63,14 +64,16 @@ def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, c
     for held in range(threshold):
         worth[held] = 0.5 * (held / threshold) ** 2
     held_by = np.zeros(num_files, dtype=np.int32)
-    for at in range(num_chosen):
-        for file in graph.files_of[order[at]]:
+    num_chosen = len(best_set)
+    best_set[:] = order[:num_chosen]
+    for worker in best_set:
+        for file in graph.files_of[worker]:
             held_by[file] += 1
     corrupted = 0
     for file in range(num_files):
         if held_by[file] >= threshold:
             corrupted += 1
-    best, best_set = corrupted, order[:num_chosen].copy()
+    best = corrupted
     steps = len(chances)
     for step in range(steps):
         if best >= goal:
@@ -91,11 +94,12 @@ def anneal(graph: Graph, order: Ints, num_chosen: int, goal: int, draws: Ints, c
         if change >= 0 or chances[step] < np.exp(change / temperature):
             order[draws[step, 0]], order[draws[step, 1]] = entering, leaving
             if corrupted > best:
-                best, best_set = corrupted, order[:num_chosen].copy()
+                best = corrupted
+                best_set[:] = order[:num_chosen]
         else:
             corrupted = before
             for file in graph.files_of[entering]:
                 held_by[file] -= 1
             for file in graph.files_of[leaving]:
                 held_by[file] += 1
-    return best, best_set
+    return best
