@@ -56,17 +56,38 @@ def sweep(tmp_path: Path) -> Sweep:
     return load_sweep(tmp_path / "s.toml")
 
 
+class Shells:
+    """In place of the fork server: processes of a shell."""
+
+    def __init__(self, log: Path, *, inherited: int) -> None:
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, words: str, *, log: Path) -> int:
+        with open(log, "wb") as file:
+            process = subprocess.Popen(["sh", "-c", words], stderr=file)
+        self._processes[process.pid] = process
+        return process.pid
+
+    def exit_status(self, number: int) -> int | None:
+        return self._processes[number].poll()
+
+    def close(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+            process.wait()
+
+
 @pytest.fixture
 def cells_do(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
     """Takes a function that says, for a cell, which words of a shell its process runs."""
 
     def replace(act: Act) -> None:
-        def start(cell: Cell, *, lock: int) -> "subprocess.Popen[bytes]":
+        def start(cell: Cell, shells: Shells) -> int:
             words = act(cell)
             cell.directory.mkdir(exist_ok=True)
-            with open(cell.directory / LOG, "wb") as log:
-                return subprocess.Popen(["sh", "-c", words], stderr=log, pass_fds=(lock,))
+            return shells.start(words, log=cell.directory / LOG)
 
+        monkeypatch.setattr(runner, "ForkServer", Shells)
         monkeypatch.setattr(runner, "start_cell", start)
 
     return replace
