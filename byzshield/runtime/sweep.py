@@ -106,11 +106,11 @@ class _Runner:
 
     def _attend(self, cell: Cell, fork_server: ForkServer) -> None:
         """Runs a cell to its end."""
-        if self._ending:
-            return
-        process = start_cell(cell, fork_server)
         with self._guard:
+            if self._ending:
+                return
             self._running.add(cell.name)
+        process = start_cell(cell, fork_server)
         done, status = steps_done(cell), None
         while status is None:
             time.sleep(POLL_SECONDS)
