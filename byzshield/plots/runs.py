@@ -94,7 +94,7 @@ class Run:
     @property
     def corrupted_files(self) -> int | None:
         """The most in any step."""
-        found = self.facts.get("corrupted_files_max")
+        found = self._of_steps("corrupted_files_max")
         return (
             max((line["corrupted_files"] for line in self.lines if "corrupted_files" in line), default=None)
             if found is None
@@ -104,12 +104,12 @@ class Run:
     @property
     def step_seconds(self) -> float | None:
         """The median over the steps."""
-        return _median(self.lines, "seconds", self.facts.get("step_seconds_median"))
+        return _median(self.lines, "seconds", self._of_steps("step_seconds_median"))
 
     @property
     def bytes_received(self) -> float | None:
         """By the server in a step; the median."""
-        return _median(self.lines, "bytes_received", self.facts.get("server_bytes_received_per_step"))
+        return _median(self.lines, "bytes_received", self._of_steps("server_bytes_received_per_step"))
 
     @property
     def last_step(self) -> int:
@@ -119,7 +119,11 @@ class Run:
     @property
     def bytes_sent(self) -> float | None:
         """By the server in a step; the median."""
-        return _median(self.lines, "bytes_sent", self.facts.get("server_bytes_sent_per_step"))
+        return _median(self.lines, "bytes_sent", self._of_steps("server_bytes_sent_per_step"))
+
+    def _of_steps(self, key: str) -> Any:
+        """What summary.json says of its steps; None if there was none."""
+        return self.facts.get(key) if self.facts.get("steps") != 0 else None
 
     def series(self, key: str) -> list[tuple[int, float]]:
         """(step, value) of each line that has a finite number under `key`."""

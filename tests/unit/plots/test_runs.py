@@ -42,6 +42,16 @@ def test_a_run_that_is_not_complete_has_a_status_and_no_final_accuracy(tmp_path:
     assert unfinished_rows([run])[1:] == [("a", "1", shown, "7 of 100", run.reason or "-")]
 
 
+def test_a_run_that_failed_before_its_first_step_has_no_numbers(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "a", status="failed", reason="told to", lines=0)
+    summary = json.loads((path / "summary.json").read_text())
+    counted = {"corrupted_files_max": 0, "step_seconds_median": 0.0, "server_bytes_received_per_step": 0, "num_files": 25}
+    (path / "summary.json").write_text(json.dumps(summary | counted))
+    head, row = table_rows(group_runs([read_run(path)]))
+    shown = dict(zip(head, row, strict=True))
+    assert {shown[column] for column in ("corrupted files", "s a step", "MB received a step", "test accuracy")} == {"-"}
+
+
 def test_a_summary_from_before_statuses_is_that_of_a_complete_run(tmp_path: Path) -> None:
     path = make_run(tmp_path / "a")
     summary = json.loads((path / "summary.json").read_text())
