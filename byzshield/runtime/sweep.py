@@ -145,9 +145,9 @@ class _Runner:
 
 
 def _read(sweep: Sweep, cell: Cell, *, status: str = PENDING, reason: str = "") -> Run:
-    """What is in a cell's folder; if that is damaged, the cell has failed, and is run again."""
+    """What a cell's folder comes to; if that is damaged, the cell has failed, and is run again."""
     facts: dict[str, Any] = {"settings": cell.settings, "seed": cell.config.run.seed, "sweep": sweep.name}
     try:
-        return cell_run(cell.directory, status=status, reason=reason, **facts)
+        return cell_run(cell.directory, status=status, reason=reason, **facts).without_lines()
     except ConfigError as error:
         return Run(name=cell.name, settings=cell.settings, status=FAILED, reason=str(error), sweep=sweep.name, facts=facts)

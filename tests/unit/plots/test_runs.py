@@ -8,6 +8,7 @@ from synthetic_runs import make_run
 
 from byzshield.errors import ConfigError
 from byzshield.plots import Spread, group_runs, read_run, read_runs, table_rows, unfinished_rows
+from byzshield.plots.measurements import run_row
 
 
 def test_a_finished_run_has_its_numbers(tmp_path: Path) -> None:
@@ -15,6 +16,13 @@ def test_a_finished_run_has_its_numbers(tmp_path: Path) -> None:
     assert (run.name, run.status, run.seed, run.corrupted_files, run.step_seconds) == ("a", "complete", 1, 3, 0.1)
     assert run.accuracy == [(5, 0.2), (10, 0.4), (15, pytest.approx(0.6)), (20, 0.8)]
     assert run.train_loss == pytest.approx((3 - 19 / 20 + 3 - 1) / 2)  # of the last tenth
+
+
+def test_a_run_without_its_lines_has_the_numbers_that_it_had_with_them(tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path / "a", accuracy=0.8, status="complete"))
+    bare = run.without_lines()
+    assert (bare.lines, len(run.lines)) == ([], 20)
+    assert run_row(bare) == run_row(read_run(tmp_path / "a"))
 
 
 def test_a_run_that_peaked_early_has_its_best_accuracy(tmp_path: Path) -> None:
