@@ -18,7 +18,7 @@ from synthetic_runs import make_run
 from byzshield.cli.main import main
 from byzshield.cli.sweep import TerminalSweepProgress
 from byzshield.config import Cell, Sweep, load_sweep
-from byzshield.errors import ConfigError
+from byzshield.errors import ConfigError, LostProcessError
 from byzshield.plots.ranking import ranking
 from byzshield.plots.runs import Run
 from byzshield.runtime import sweep as runner
@@ -261,6 +261,21 @@ def test_a_sweep_of_nothing_but_refusals_has_status_2(
     cells_do(lambda cell: "echo byzshield: impossible >&2; exit 2")
     assert main(["sweep", f"{sweep.directory}.toml", "--json"]) == 2
     assert {cell["reason"] for cell in json.loads(capsys.readouterr().out)["cells"]} == {"impossible"}
+
+
+def test_a_sweep_that_can_start_no_process_fails_in_one_line_and_keeps_its_results(
+    sweep: Sweep, cells_do: Callable[[Act], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells_do(train)
+
+    def lost(shells: Shells, number: int) -> int:
+        raise LostProcessError("the process that others are forked from has ended")
+
+    monkeypatch.setattr(Shells, "exit_status", lost)
+    assert main(["sweep", f"{sweep.directory}.toml", "--jobs", "1"]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == ["byzshield: the process that others are forked from has ended"]
+    results = json.loads((sweep.directory / "results.json").read_text())
+    assert [cell["status"] for cell in results["cells"]] == ["complete", *["pending"] * 3]
 
 
 def test_the_line_in_a_terminal_has_the_time_that_is_left(
