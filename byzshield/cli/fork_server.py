@@ -1,6 +1,6 @@
 """Forks processes that run the command line, so that they share one import of all that a run needs.
 
-Started by `byzshield.runtime.cells` as `python -m byzshield.cli.fork_server`.
+Started by `byzshield.runtime.fork_server` as `python -m byzshield.cli.fork_server`.
 """
 
 import atexit
