@@ -94,6 +94,10 @@ class LostWorkersError(ByzShieldError):
     """So many workers are dead that no later step can be applied."""
 
 
+class LostProcessError(ByzShieldError):
+    """A process that starts others has ended, or can start none."""
+
+
 class StalledError(ByzShieldError):
     """So many steps in a row were skipped that the run ends."""
 

@@ -172,6 +172,6 @@ def _telling(run: Run, others: Sequence[Run], keys: Sequence[str]) -> list[str]:
 
 
 def in_words(key: str, value: Any) -> str:
-    """A setting, for example "scheme = mols"; of a sweep's named entries the name alone."""
+    """A setting, for example "scheme = mols" or "attack = alie"; of a sweep's named entries the name alone."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return f"{key.rpartition('.')[2]} = {text}" if "." in key else text
+    return f"{key.removesuffix('.name').rpartition('.')[2]} = {text}" if "." in key else text

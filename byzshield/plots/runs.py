@@ -3,7 +3,8 @@
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ RUNNING: Final = "running"
 KILLED: Final = "killed"
 PENDING: Final = "pending"
 RESULTS: Final = "results.json"  # what makes a folder that of a sweep
+OF_LINES: Final = ("best_accuracy", "train_loss", "corrupted_files", "step_seconds", "last_step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +79,13 @@ class Run:
         """On the test set, of a complete run."""
         return _finite(self.facts.get("test_loss")) if self.status == COMPLETE else None
 
-    @property
+    @cached_property
     def best_accuracy(self) -> float | None:
         """The best of all evaluations of a complete run."""
         final = self.final_accuracy
         return None if final is None else max([final, *(accuracy for _, accuracy in self.accuracy)])
 
-    @property
+    @cached_property
     def train_loss(self) -> float | None:
         """Of a complete run, the mean over the last tenth of its steps; None if it grew beyond all numbers."""
         losses = [line.get("loss") for line in self.lines]
@@ -91,27 +93,27 @@ class Run:
         finite = [loss for loss in late if loss is not None]
         return statistics.fmean(finite) if self.status == COMPLETE and finite and len(finite) == len(late) else None
 
-    @property
+    @cached_property
     def corrupted_files(self) -> int | None:
         """The most in any step."""
-        found = self.facts.get("corrupted_files_max")
+        found = self._of_steps("corrupted_files_max")
         return (
             max((line["corrupted_files"] for line in self.lines if "corrupted_files" in line), default=None)
             if found is None
             else found
         )
 
-    @property
+    @cached_property
     def step_seconds(self) -> float | None:
         """The median over the steps."""
-        return _median(self.lines, "seconds", self.facts.get("step_seconds_median"))
+        return _median(self.lines, "seconds", self._of_steps("step_seconds_median"))
 
     @property
     def bytes_received(self) -> float | None:
         """By the server in a step; the median."""
-        return _median(self.lines, "bytes_received", self.facts.get("server_bytes_received_per_step"))
+        return _median(self.lines, "bytes_received", self._of_steps("server_bytes_received_per_step"))
 
-    @property
+    @cached_property
     def last_step(self) -> int:
         """The newest step of which there is a line; 0 before the first."""
         return max((line["step"] for line in self.lines if isinstance(line.get("step"), int)), default=0)
@@ -119,7 +121,18 @@ class Run:
     @property
     def bytes_sent(self) -> float | None:
         """By the server in a step; the median."""
-        return _median(self.lines, "bytes_sent", self.facts.get("server_bytes_sent_per_step"))
+        return _median(self.lines, "bytes_sent", self._of_steps("server_bytes_sent_per_step"))
+
+    def _of_steps(self, key: str) -> Any:
+        """What summary.json says of its steps; None if there was none."""
+        return self.facts.get(key) if self.facts.get("steps") != 0 else None
+
+    def without_lines(self) -> "Run":
+        """The run with what its lines come to, and no lines: of a thousand runs at once, these would be gigabytes."""
+        bare = replace(self, lines=[])
+        for name in OF_LINES:
+            vars(bare)[name] = getattr(self, name)
+        return bare
 
     def series(self, key: str) -> list[tuple[int, float]]:
         """(step, value) of each line that has a finite number under `key`."""

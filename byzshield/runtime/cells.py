@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 from byzshield.config import Cell
 from byzshield.errors import STOPPED, ConfigError
 from byzshield.plots.runs import COMPLETE, FAILED, REFUSED
+from byzshield.runtime.fork_server import ForkServer
 from byzshield.runtime.run_directory import RunDirectory
 
 __all__ = ["outcome_of", "refusal", "start_cell", "steps_done"]
@@ -33,28 +32,22 @@ def refusal(cell: Cell) -> str:
     return ""
 
 
-def start_cell(cell: Cell, *, lock: int) -> "subprocess.Popen[bytes]":
+def start_cell(cell: Cell, fork_server: ForkServer) -> int:
     """Starts `byzshield simulate` on a cell; it goes on from the newest checkpoint, if there is one.
 
-    The process is in a group of its own, so that Ctrl-C in a terminal ends the sweep alone, which then ends its cells in order.
-    It ends by itself once its standard input is closed, as it is when the sweep is killed.
-
-    Args:
-        cell: the cell.
-        lock: the descriptor of the sweep's lock, which is held as long as any of its processes lives.
+    Returns:
+        the number of its process, which ends by itself, after its step, once its standard input is closed.
 
     Raises:
-        OSError: the cell's folder cannot be written to, or no process can be started.
+        OSError: the cell's folder cannot be written to.
+        LostProcessError: no process can be started.
     """
     directory = RunDirectory(cell.directory)
     directory.path.mkdir(parents=True, exist_ok=True)
     directory.write_config(cell.config)
-    # -P: as for the command `byzshield`, no file of the current folder takes the place of an installed module.
-    command = [sys.executable, "-P", "-m", "byzshield", "simulate", str(directory.config), "--resume", "--end-with-stdin"]
-    with open(cell.directory / LOG, "wb") as log:
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, process_group=0, pass_fds=(lock,)
-        )
+    log = cell.directory / LOG
+    log.write_bytes(b"")
+    return fork_server.start(["simulate", str(directory.config), "--resume", "--end-with-stdin"], log=log)
 
 
 def outcome_of(cell: Cell, status: int) -> tuple[str, str]:

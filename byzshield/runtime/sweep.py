@@ -1,6 +1,5 @@
 """Runs the cells of a sweep, several at a time, and goes on where an earlier start was cut off."""
 
-import subprocess
 import threading
 import time
 from typing import Any, Final, Protocol
@@ -9,8 +8,9 @@ from byzshield.config import Cell, Sweep
 from byzshield.errors import ConfigError, StorageError
 from byzshield.plots.directories import cell_run
 from byzshield.plots.runs import COMPLETE, FAILED, PENDING, Run
-from byzshield.runtime.cells import outcome_of, start_cell, steps_done
+from byzshield.runtime.cells import LOG, outcome_of, start_cell, steps_done
 from byzshield.runtime.directory_lock import DirectoryLock
+from byzshield.runtime.fork_server import ForkServer
 from byzshield.runtime.sweep_results import results_of, write_results
 
 __all__ = ["SweepProgress", "run_sweep"]
@@ -77,7 +77,7 @@ class _Runner:
         self._sweep, self._lock, self._progress = sweep, lock, progress
         self._runs = {cell.name: _read(sweep, cell) for cell in sweep.cells}
         self._guard = threading.Lock()
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: set[str] = set()
         self._ending = False
 
     def run(self, jobs: int) -> dict[str, Any]:
@@ -87,13 +87,15 @@ class _Runner:
         left = sum(_steps_left(cell, steps_done(cell)) for cell in waiting)
         self._progress.start(self._sweep, complete=len(self._sweep.cells) - len(waiting), steps=left, jobs=jobs)
         self._write()
+        fork_server = ForkServer(self._sweep.directory / LOG, inherited=self._lock) if waiting else None
         try:
             # Threads, each of which attends to a process of its own: a pool of processes breaks with the first that is killed.
             Parallel(n_jobs=jobs, backend="threading", batch_size=1, pre_dispatch=jobs)(
-                delayed(self._attend)(cell) for cell in waiting
+                delayed(self._attend)(cell, fork_server) for cell in waiting
             )
         finally:
-            self._end()
+            if fork_server is not None:
+                self._end(fork_server)
             self._progress.finish()
             results = self._write()
         return results
@@ -102,56 +104,50 @@ class _Runner:
         run = self._runs[cell.name]
         return run.status == COMPLETE and cell.steps in (None, run.facts.get("steps"))
 
-    def _attend(self, cell: Cell) -> None:
+    def _attend(self, cell: Cell, fork_server: ForkServer) -> None:
         """Runs a cell to its end."""
         with self._guard:
             if self._ending:
                 return
-            process = start_cell(cell, lock=self._lock)
-            self._running.append(process)
-        done = steps_done(cell)
-        with process:  # closes the pipe at the end
-            ended = False
-            while not ended:
-                time.sleep(POLL_SECONDS)
-                ended = process.poll() is not None
-                now = steps_done(cell)
-                with self._guard:
-                    self._progress.advance(now - done)
-                done = now
+            self._running.add(cell.name)
+        process = start_cell(cell, fork_server)
+        done, status = steps_done(cell), None
+        while status is None:
+            time.sleep(POLL_SECONDS)
+            status = fork_server.exit_status(process)
+            now = steps_done(cell)
+            with self._guard:
+                self._progress.advance(now - done)
+            done = now
         with self._guard:
             if self._ending:
                 return
-            status, reason = outcome_of(cell, process.returncode)
-            self._runs[cell.name] = run = _read(self._sweep, cell, status=status, reason=reason)
+            verdict, reason = outcome_of(cell, status)
+            self._runs[cell.name] = run = _read(self._sweep, cell, status=verdict, reason=reason)
             self._progress.ended(run, steps_left=_steps_left(cell, done))
             self._write()
-            self._running.remove(process)
+            self._running.remove(cell.name)
 
     def _write(self) -> dict[str, Any]:
         results = results_of(self._sweep, list(self._runs.values()))
         write_results(self._sweep, results)
         return results
 
-    def _end(self) -> None:
+    def _end(self, fork_server: ForkServer) -> None:
         """Ends the cells that are still running, each after its step and with a checkpoint."""
         with self._guard:
             self._ending = True
-            running = list(self._running)
-            for process in running:
-                process.terminate()
-        for process in running:
-            process.wait()
-        if running:
-            for cell in self._sweep.cells:
+        fork_server.close()
+        for cell in self._sweep.cells:
+            if cell.name in self._running:
                 known = self._runs[cell.name]
                 self._runs[cell.name] = _read(self._sweep, cell, status=known.status, reason=known.reason)
 
 
 def _read(sweep: Sweep, cell: Cell, *, status: str = PENDING, reason: str = "") -> Run:
-    """What is in a cell's folder; if that is damaged, the cell has failed, and is run again."""
+    """What a cell's folder comes to; if that is damaged, the cell has failed, and is run again."""
     facts: dict[str, Any] = {"settings": cell.settings, "seed": cell.config.run.seed, "sweep": sweep.name}
     try:
-        return cell_run(cell.directory, status=status, reason=reason, **facts)
+        return cell_run(cell.directory, status=status, reason=reason, **facts).without_lines()
     except ConfigError as error:
         return Run(name=cell.name, settings=cell.settings, status=FAILED, reason=str(error), sweep=sweep.name, facts=facts)

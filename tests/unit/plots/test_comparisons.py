@@ -56,7 +56,7 @@ def test_titles_that_would_be_the_same_say_what_differs(tmp_path: Path) -> None:
     for name in ("mlp", "lenet"):
         make_run(tmp_path / f"of-{name}", model={"name": name})
     titles = [title for title, _ in titles_and_labels(read_runs([tmp_path])[0])]
-    assert [title.rpartition(", ")[2] for title in titles] == ["name = lenet", "name = mlp"]
+    assert [title.rpartition(", ")[2] for title in titles] == ["model = lenet", "model = mlp"]
 
 
 def test_more_lines_than_can_be_told_apart_are_several_comparisons(tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ def test_names_alone_are_a_table_and_no_figure() -> None:
     assert crossed_tables(groups)[0].rows[0] == ("test accuracy", "rule = median", "rule = krum")
 
 
+def test_what_is_named_has_the_name_of_its_section() -> None:
+    groups = cells({(system, rule, 1): 0.5 for system in ("A", "B") for rule in ("alie", "constant")}, axis="attack.name")
+    assert crossed_tables(groups)[0].rows[0] == ("test accuracy", "attack = alie", "attack = constant")
+
+
 def test_each_sweep_is_crossed_by_itself_under_its_name() -> None:
     first, second = ([run for group in cells({("A", q, 1): 0.5 for q in (3, 5)}) for run in group.runs] for _ in range(2))
     parts = crossed(group_runs([*first, *(replace(run, sweep="other") for run in second)]))

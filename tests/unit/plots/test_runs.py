@@ -8,6 +8,7 @@ from synthetic_runs import make_run
 
 from byzshield.errors import ConfigError
 from byzshield.plots import Spread, group_runs, read_run, read_runs, table_rows, unfinished_rows
+from byzshield.plots.measurements import run_row
 
 
 def test_a_finished_run_has_its_numbers(tmp_path: Path) -> None:
@@ -15,6 +16,13 @@ def test_a_finished_run_has_its_numbers(tmp_path: Path) -> None:
     assert (run.name, run.status, run.seed, run.corrupted_files, run.step_seconds) == ("a", "complete", 1, 3, 0.1)
     assert run.accuracy == [(5, 0.2), (10, 0.4), (15, pytest.approx(0.6)), (20, 0.8)]
     assert run.train_loss == pytest.approx((3 - 19 / 20 + 3 - 1) / 2)  # of the last tenth
+
+
+def test_a_run_without_its_lines_has_the_numbers_that_it_had_with_them(tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path / "a", accuracy=0.8, status="complete"))
+    bare = run.without_lines()
+    assert (bare.lines, len(run.lines)) == ([], 20)
+    assert run_row(bare) == run_row(read_run(tmp_path / "a"))
 
 
 def test_a_run_that_peaked_early_has_its_best_accuracy(tmp_path: Path) -> None:
@@ -40,6 +48,16 @@ def test_a_run_that_is_not_complete_has_a_status_and_no_final_accuracy(tmp_path:
         "rule": "median",
     } == dict(zip(head, row, strict=True))
     assert unfinished_rows([run])[1:] == [("a", "1", shown, "7 of 100", run.reason or "-")]
+
+
+def test_a_run_that_failed_before_its_first_step_has_no_numbers(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "a", status="failed", reason="told to", lines=0)
+    summary = json.loads((path / "summary.json").read_text())
+    counted = {"corrupted_files_max": 0, "step_seconds_median": 0.0, "server_bytes_received_per_step": 0, "num_files": 25}
+    (path / "summary.json").write_text(json.dumps(summary | counted))
+    head, row = table_rows(group_runs([read_run(path)]))
+    shown = dict(zip(head, row, strict=True))
+    assert {shown[column] for column in ("corrupted files", "s a step", "MB received a step", "test accuracy")} == {"-"}
 
 
 def test_a_summary_from_before_statuses_is_that_of_a_complete_run(tmp_path: Path) -> None:

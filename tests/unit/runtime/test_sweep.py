@@ -18,7 +18,7 @@ from synthetic_runs import make_run
 from byzshield.cli.main import main
 from byzshield.cli.sweep import TerminalSweepProgress
 from byzshield.config import Cell, Sweep, load_sweep
-from byzshield.errors import ConfigError
+from byzshield.errors import ConfigError, LostProcessError
 from byzshield.plots.ranking import ranking
 from byzshield.plots.runs import Run
 from byzshield.runtime import sweep as runner
@@ -56,17 +56,38 @@ def sweep(tmp_path: Path) -> Sweep:
     return load_sweep(tmp_path / "s.toml")
 
 
+class Shells:
+    """In place of the fork server: processes of a shell."""
+
+    def __init__(self, log: Path, *, inherited: int) -> None:
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, words: str, *, log: Path) -> int:
+        with open(log, "wb") as file:
+            process = subprocess.Popen(["sh", "-c", words], stderr=file)
+        self._processes[process.pid] = process
+        return process.pid
+
+    def exit_status(self, number: int) -> int | None:
+        return self._processes[number].poll()
+
+    def close(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+            process.wait()
+
+
 @pytest.fixture
 def cells_do(monkeypatch: pytest.MonkeyPatch) -> Callable[[Act], None]:
     """Takes a function that says, for a cell, which words of a shell its process runs."""
 
     def replace(act: Act) -> None:
-        def start(cell: Cell, *, lock: int) -> "subprocess.Popen[bytes]":
+        def start(cell: Cell, shells: Shells) -> int:
             words = act(cell)
             cell.directory.mkdir(exist_ok=True)
-            with open(cell.directory / LOG, "wb") as log:
-                return subprocess.Popen(["sh", "-c", words], stderr=log, pass_fds=(lock,))
+            return shells.start(words, log=cell.directory / LOG)
 
+        monkeypatch.setattr(runner, "ForkServer", Shells)
         monkeypatch.setattr(runner, "start_cell", start)
 
     return replace
@@ -240,6 +261,21 @@ def test_a_sweep_of_nothing_but_refusals_has_status_2(
     cells_do(lambda cell: "echo byzshield: impossible >&2; exit 2")
     assert main(["sweep", f"{sweep.directory}.toml", "--json"]) == 2
     assert {cell["reason"] for cell in json.loads(capsys.readouterr().out)["cells"]} == {"impossible"}
+
+
+def test_a_sweep_that_can_start_no_process_fails_in_one_line_and_keeps_its_results(
+    sweep: Sweep, cells_do: Callable[[Act], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells_do(train)
+
+    def lost(shells: Shells, number: int) -> int:
+        raise LostProcessError("the process that others are forked from has ended")
+
+    monkeypatch.setattr(Shells, "exit_status", lost)
+    assert main(["sweep", f"{sweep.directory}.toml", "--jobs", "1"]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == ["byzshield: the process that others are forked from has ended"]
+    results = json.loads((sweep.directory / "results.json").read_text())
+    assert [cell["status"] for cell in results["cells"]] == ["complete", *["pending"] * 3]
 
 
 def test_the_line_in_a_terminal_has_the_time_that_is_left(
