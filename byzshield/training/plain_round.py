@@ -146,7 +146,8 @@ class PlainRound(ABC):
                 self._count_late_votes(worker, "slow")
         self._votes.voted(worker, now)
         if decided_now:
-            self._pace.decided(now - self._began)
+            if needed:  # or who votes at last on a file that was given up says how long the votes of a step take
+                self._pace.decided(now - self._began)
             self._blame_dissenters(ballot)
         elif ballot.winner is not None and value != ballot.winner:
             requests += self._take_dissent(worker, file, value, now)
