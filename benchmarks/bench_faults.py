@@ -151,6 +151,10 @@ class LateVote(Withhold):
         return NEVER
 
 
+class LateVoteAndDripInTime(LateVote, DripInTime):
+    """Both at once."""
+
+
 class AlternatingWithhold(Withhold):
     """Withholds votes whenever it is believed to be prompt."""
 
@@ -197,6 +201,7 @@ FAULTS: dict[str, type[Fault]] = {
     "drip to the end": DripToTheEnd,
     "withheld votes and a liar": Withhold,
     "late votes and a liar": LateVote,
+    "late votes and drip in time": LateVoteAndDripInTime,
     "alternating withheld votes": AlternatingWithhold,
     "taking turns": TakingTurns,
     "withheld votes and drip": WithholdAndDrip,

@@ -356,6 +356,7 @@ class TestVotes:
             self.give(peers, worker, 1.0)
         self.give(peers, 2, 2.0)
         assert server.round_done
+        assert server._pace._deciding_seconds == 1.0  # its own time gives nobody more of it for the next payloads
         assert server.close_round(server.aggregate()).undecided == ()
         assert late(server) == {"0": {"minority": 1}, "2": {"slow": 1}}
 
