@@ -319,7 +319,7 @@ class TestPayloads:
 
     def test_every_worker_is_asked_in_turn_so_that_each_is_measured(self) -> None:
         server, _, _ = measured(ONE_FILE)
-        assert server._pace._payload_seconds[:2] == [PROMPT] * 2
+        assert server._pace._payloads.known[:2] == [PROMPT] * 2
         assert server._pace.payload_limit < TIMEOUT
 
 
