@@ -202,10 +202,11 @@ class Pace:
         if (most := self._most(prompt)) > granted:
             self._spent = max(self._spent, (seconds - granted) / (most - granted))
 
-    def decided(self, seconds: float) -> None:
-        """Notes that a file was decided so long after the parameters were sent, or all of them at once."""
-        self._deciding_seconds = seconds
+    def decided(self, seconds: float, *, late: bool = False) -> None:
+        """Notes that a file was decided so long after the parameters were sent, or all at once; a `late` vote gives no measure."""
         self.decisions += 1
+        if not late:
+            self._deciding_seconds = seconds
 
     def delivered(self, worker: int, seconds: float) -> None:
         """Notes that a part of a payload came, or was overdue, so long after it was asked for; the longest of a step counts."""

@@ -147,8 +147,8 @@ class PlainRound(ABC):
                 self._count_late_votes(worker, "slow")
         self._votes.voted(worker, now)
         if decided_now:
-            if needed and not late:  # or who votes last of all says how long the votes of a step take
-                self._pace.decided(now - self._began)
+            if needed:
+                self._pace.decided(now - self._began, late=late)
             self._blame_dissenters(ballot)
         elif ballot.winner is not None and value != ballot.winner:
             requests += self._take_dissent(worker, file, value, now)
