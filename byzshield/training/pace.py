@@ -203,7 +203,7 @@ class Pace:
             self._spent = max(self._spent, (seconds - granted) / (most - granted))
 
     def decided(self, seconds: float, *, late: bool = False) -> None:
-        """Notes that a file was decided so long after the parameters were sent, or all at once; a `late` vote gives no measure."""
+        """Notes that a file, or all at once, was decided so long after the parameters were sent; a `late` vote is no measure."""
         self.decisions += 1
         if not late:
             self._deciding_seconds = seconds
