@@ -149,7 +149,7 @@ class Pace:
         self._pay()
         self._measured = self._later_payloads
         self._measured.fill_up()
-        self.payload_limit = self._limit(self._measured, 0.0)
+        self.payload_limit = min(self.payload_limit, self._limit(self._measured, 0.0))
 
     def _limit(self, measured: _Seconds, busy: float) -> float:
         return min(self.ceiling, max(FLOOR, usual(measured.known, slack=0.5) + busy))
