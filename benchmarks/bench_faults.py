@@ -129,6 +129,19 @@ class DripToTheEnd(Fault):
         return max(0.0, ends - play._now - 1e-6)
 
 
+class MajorityToTheEnd(DripToTheEnd):
+    """The same with files that nobody else can deliver, since accomplices agree on a lie; the others are delivered at once."""
+
+    def vote(self, play: "Play", worker: int, file: int) -> tuple[float, bool]:
+        return 0.0, not self._is_theirs(play, file)
+
+    def chunk(self, play: "Play", worker: int, file: int, number: int) -> float:
+        return super().chunk(play, worker, file, number) if self._is_theirs(play, file) else 0.0
+
+    def _is_theirs(self, play: "Play", file: int) -> bool:
+        return 2 * sum(one < play.case.num_byzantine for one in play.holders[file]) > len(play.holders[file])
+
+
 class Withhold(Fault):
     """Of the accomplices that share a file, one lies and the others withhold their votes, so that no majority forms."""
 
@@ -149,6 +162,10 @@ class LateVote(Withhold):
     def delay(self, play: "Play", worker: int) -> float:
         play.just_in_time.append(worker)
         return NEVER
+
+
+class LateVoteAndDripInTime(LateVote, DripInTime):
+    """Both at once."""
 
 
 class AlternatingWithhold(Withhold):
@@ -195,8 +212,10 @@ FAULTS: dict[str, type[Fault]] = {
     "alternating drip": AlternatingDrip,
     "drip unless doubted": DripUnlessDoubted,
     "drip to the end": DripToTheEnd,
+    "majority to the end": MajorityToTheEnd,
     "withheld votes and a liar": Withhold,
     "late votes and a liar": LateVote,
+    "late votes and drip in time": LateVoteAndDripInTime,
     "alternating withheld votes": AlternatingWithhold,
     "taking turns": TakingTurns,
     "withheld votes and drip": WithholdAndDrip,
@@ -238,6 +257,7 @@ class Play:
         began = self._now
         self._link_free = began
         self.just_in_time.clear()
+        self._lies: set[tuple[int, int]] = set()  # (worker, file) on which it votes for FALSE
         self._free_at = [began] * self.case.assignment.num_workers
         self._ends: list[list[float]] = []
         requests = self.server.open_round(began)
@@ -281,9 +301,10 @@ class Play:
 
     def _vote(self, worker: int, file: int, end: float) -> None:
         delay, true = (0.0, True) if not self._byzantine(worker) else self._fault.vote(self, worker, file)  # type: ignore[union-attr]
+        if not true:
+            self._lies.add((worker, file))
         if delay < NEVER:
-            values = TRUE if true else FALSE
-            frame = messages.digests(worker, self.step, file, LAYOUT.digests(values))
+            frame = messages.digests(worker, self.step, file, LAYOUT.digests(FALSE if (worker, file) in self._lies else TRUE))
             self._at(max(self._now, end + delay), partial(self._received, frame))
 
     def _answer(self, outgoing: list[Message]) -> None:
@@ -301,6 +322,7 @@ class Play:
         self._at(heard, partial(self._send, request.worker, request.file, request.chunk))
 
     def _send(self, worker: int, file: int, asked: int) -> list[Message]:
+        values = FALSE if (worker, file) in self._lies else TRUE
         for number, chunk in enumerate(range(LAYOUT.num_chunks) if asked == ALL_CHUNKS else [asked]):
             delay = 0.0 if not self._byzantine(worker) else self._fault.chunk(self, worker, file, number)  # type: ignore[union-attr]
             if delay == NEVER:
@@ -309,7 +331,7 @@ class Play:
             if not delay:  # what is held back takes nothing of the link meanwhile
                 arrives = self._link_free = max(self._now, self._link_free) + self._needs(self.case.deliver) / LAYOUT.num_chunks
             (frame,) = messages.gradient_chunks(
-                worker, self.step, file, TRUE, layout=LAYOUT, encoder=ArrayEncoder("off"), chunk=chunk
+                worker, self.step, file, values, layout=LAYOUT, encoder=ArrayEncoder("off"), chunk=chunk
             )
             self._at(max(self._now, arrives), partial(self._received, frame))
         return []

@@ -79,6 +79,7 @@ class Auditor:
         self._layout = layout
         self._blame = blame
         self._round: Round | None = None
+        self._last_round: Round | None = None
         self._under_way = False
         self._tallied = Counter[str]()  # of the checks of the newest round, those that are in `checked`
         self._past: _Past | None = None
@@ -122,7 +123,7 @@ class Auditor:
 
     def begin(self, round_: Round, parameters: Callable[[], Float32]) -> None:
         """Follows a round that begins."""
-        self._round, self._under_way = round_, True
+        self._last_round, self._round, self._under_way = self._round, round_, True
         self._tallied = Counter()
         for lengths in self._lengths:
             lengths.begin()
@@ -165,15 +166,27 @@ class Auditor:
         frames: list[Frame] = []
         for worker, vote in liars.items():
             self._blame.add(worker, "audit")
-            if worker in self.convictions.expelled:
-                continue
             proof = Conviction(step=past.step, file=file, worker=worker, evidence="audit", committed=vote, recomputed=true)
-            self._proofs.append(proof)
-            if audit.expel:
-                self.convictions.add(proof)
-                if self._round is not None and self._under_way:
-                    frames += self._round.expel(worker, now)
+            frames += self._convict(proof, now)
         return frames
+
+    def take_late_proofs(self, now: float) -> list[Frame]:
+        """Convicts whom the step before has found out since it was closed; returns what to send."""
+        if self._last_round is None:
+            return []
+        proofs, self._last_round.convictions = self._last_round.convictions, []
+        return [request for proof in proofs for request in self._convict(proof, now)]
+
+    def _convict(self, proof: Conviction, now: float) -> list[Frame]:
+        """Notes a proof from the step before, and lets others vote in that worker's place from now on; returns what to send."""
+        assert self._audit is not None
+        if proof.worker in self.convictions.expelled:
+            return []
+        self._proofs.append(proof)
+        if not self._audit.expel:
+            return []
+        self.convictions.add(proof)
+        return self._round.expel(proof.worker, now) if self._round is not None and self._under_way else []
 
     def take_convictions(self) -> list[Conviction]:
         """Whom the round has convicted since the last call; from the next one on, they are expelled."""
@@ -199,6 +212,7 @@ class Auditor:
         """
         assert self._round is not None
         round_, self._under_way = self._round, False
+        round_.close()
         audited = tuple(sorted({*round_.audited, *self._checked_past}))
         self._tally()
         self._checked_past = []
@@ -214,7 +228,7 @@ class Auditor:
 
     def forget(self) -> None:
         """Forgets the newest steps, since training goes back to before them."""
-        self._round = self._past = None
+        self._round = self._last_round = self._past = None
         self._under_way = False
         self._checked_past = []
 

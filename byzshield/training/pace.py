@@ -63,6 +63,26 @@ class _Memory:
         self.counts, self._now = list(counts), set()
 
 
+class _Seconds:
+    """The longest that each worker took for something when it last did it; infinite while that is unknown."""
+
+    def __init__(self, num_workers: int) -> None:
+        self.known = [inf] * num_workers
+        self._now: dict[int, float] = {}
+
+    def take_up(self) -> None:
+        for worker, seconds in self._now.items():
+            self.known[worker] = seconds
+        self._now = {}
+
+    def fill_up(self) -> None:
+        """Takes up what this step has shown of those who are unknown."""
+        self.known = [self._now.get(worker, inf) if known == inf else known for worker, known in enumerate(self.known)]
+
+    def add(self, worker: int, seconds: float) -> None:
+        self._now[worker] = max(seconds, self._now.get(worker, 0.0))
+
+
 class Pace:
     """Remembers across steps what workers needed and who was late; without a clock, in memory for K workers.
 
@@ -71,8 +91,8 @@ class Pace:
 
     Who was late is slow until that has faded: it is asked for payloads last. Nobody waits longer than is usual for one who was
     waited for in vain. Others may take several times as long if a file would be lost without them, also if they were late before,
-    as on a bad link. The longest such wait of a step is paid for with a credit, which comes back slowly: so whoever is late, and
-    however often, many steps together last no longer than if one in 32 were so long.
+    as on a bad link. The longest such wait of a step, or of a window, is paid for with a credit, which comes back slowly: so
+    whoever is late, and however often, many steps together last no longer than if one in 32 were so long.
 
     A worker that was late twice, or waited for in vain, or whose votes twice came too late or lost, is doubted: others are asked
     for the same votes from the start. That is held against nobody, and costs gradients alone. A busy host keeps a process waiting
@@ -100,8 +120,8 @@ class Pace:
         self._in_vain = _Memory(len(rank_of))  # who was given up, or is proven to be false
         self._credit = MOST_CREDIT
         self._spent = 0.0
-        self._payload_seconds = [inf] * len(rank_of)
-        self._payloads_now: dict[int, float] = {}
+        self._payloads, self._later_payloads = _Seconds(len(rank_of)), _Seconds(len(rank_of))
+        self._measured = self._payloads
         self._deciding_seconds = 0.0
         self.decisions = 0  # in this step
         self._step = 0
@@ -110,19 +130,32 @@ class Pace:
 
     def begin_step(self) -> None:
         """Takes up what the step before has shown, and lets what is older fade."""
-        for worker, seconds in self._payloads_now.items():
-            self._payload_seconds[worker] = seconds
+        self._payloads.take_up()
+        self._later_payloads.take_up()
         # A worker may compute one more file before it hears that it is asked.
-        needed = usual(self._payload_seconds, slack=0.5) + self._deciding_seconds / 2
-        self.payload_limit = min(self.ceiling, max(FLOOR, needed))
+        self.payload_limit = self._limit(self._payloads, self._deciding_seconds / 2)
+        self._measured = self._payloads
         for memory in (self._lateness, self._false, self._useless, self._in_vain):
             memory.begin_step()
-        self._credit = min(MOST_CREDIT, max(0.0, self._credit - self._spent) + EARNED)
-        self._payloads_now, self._spent = {}, 0.0
+        self._pay()
+        self._credit = min(MOST_CREDIT, self._credit + EARNED)
         self._deciding_seconds = 0.0
         self.decisions = 0
         self._step += 1
         self._asked_now = [0] * len(self.rank_of)
+
+    def begin_window(self) -> None:
+        """Goes on to further payloads of a step whose files are decided, so that nobody computes; each such wait is paid for."""
+        self._pay()
+        self._measured = self._later_payloads
+        self._measured.fill_up()
+        self.payload_limit = min(self.payload_limit, self._limit(self._measured, 0.0))
+
+    def _limit(self, measured: _Seconds, busy: float) -> float:
+        return min(self.ceiling, max(FLOOR, usual(measured.known, slack=0.5) + busy))
+
+    def _pay(self) -> None:
+        self._credit, self._spent = max(0.0, self._credit - self._spent), 0.0
 
     def is_slow(self, worker: int) -> bool:
         """Whether it was late so lately that it is asked for a payload last."""
@@ -169,14 +202,15 @@ class Pace:
         if (most := self._most(prompt)) > granted:
             self._spent = max(self._spent, (seconds - granted) / (most - granted))
 
-    def decided(self, seconds: float) -> None:
-        """Notes that a file was decided so long after the parameters were sent, or all of them at once."""
-        self._deciding_seconds = seconds
+    def decided(self, seconds: float, *, late: bool = False) -> None:
+        """Notes that a file, or all at once, was decided so long after the parameters were sent; a `late` vote is no measure."""
         self.decisions += 1
+        if not late:
+            self._deciding_seconds = seconds
 
     def delivered(self, worker: int, seconds: float) -> None:
         """Notes that a part of a payload came, or was overdue, so long after it was asked for; the longest of a step counts."""
-        self._payloads_now[worker] = max(seconds, self._payloads_now.get(worker, 0.0))
+        self._measured.add(worker, seconds)
 
     def first_to_ask(self, members: Sequence[int]) -> int:
         """Whom to ask for a payload: the slow last, then by what was asked in this step, then by when it was asked before.

@@ -139,14 +139,16 @@ class PlainRound(ABC):
         decided_now = ballot.cast(worker, value)
         if not done:  # what comes later might come to a job that has ended
             self._blame.agreement.count(worker, ballot.votes)
-        if needed and self._votes.late(worker, now):
+        late = needed and self._votes.late(worker, now)
+        if late:
             self._votes.spend(worker, now)
             if worker not in self._slow:
                 self._slow.add(worker)
                 self._count_late_votes(worker, "slow")
         self._votes.voted(worker, now)
         if decided_now:
-            self._pace.decided(now - self._began)
+            if needed:
+                self._pace.decided(now - self._began, late=late)
             self._blame_dissenters(ballot)
         elif ballot.winner is not None and value != ballot.winner:
             requests += self._take_dissent(worker, file, value, now)

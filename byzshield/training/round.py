@@ -58,6 +58,7 @@ class Round(PlainRound, ABC):
         self._witnesses: dict[int, int] = {}  # further workers that were asked to compute a decided file
         self._alarmed = False  # whether somebody was convicted in this step, so that all its files are checked
         self._lost: set[int] = set()  # files that no worker can decide or deliver any more
+        self._closed = False
 
     @property
     def done(self) -> bool:
@@ -114,6 +115,10 @@ class Round(PlainRound, ABC):
     def check(self, file: int) -> None:
         """Has a file checked by the server."""
         self._checks.setdefault(file, "audit")
+
+    def close(self) -> None:
+        """Ends the round: a vote that comes later may convict, and voids no other, since its matrix is the next round's."""
+        self._closed = True
 
     def _cast(self, worker: int, file: int, value: bytes, now: float) -> list[Frame]:
         if worker not in self.ballots[file].former:
@@ -234,7 +239,7 @@ class Round(PlainRound, ABC):
             Conviction(step=self.step, file=file, worker=worker, evidence=evidence, committed=vote, recomputed=true)
         )
         assert self._audit is not None
-        return self.expel(worker, now) + self._check_all(now) if self._audit.expel else []
+        return self.expel(worker, now) + self._check_all(now) if self._audit.expel and not self._closed else []
 
     def _look_at(self, file: int, chunk: int, values: Float32 | Float64) -> None:
         """Measures a chunk; a NaN or an infinity has its file checked, since one more than the rule bears would end the run."""

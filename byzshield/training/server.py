@@ -440,7 +440,7 @@ class ParameterServer:
             return []  # of a step that was undone
         for round_ in (self._round, self._last_round):
             if round_ is not None and frame.step == round_.step:
-                return self._reacting(round_.receive(frame, now))
+                return self._reacting(round_.receive(frame, now) + self._auditor.take_late_proofs(now))
         if self._round is None or frame.step > self._round.step:
             raise FrameError(f"step {frame.step} has not begun")
         return []  # too late to matter: an old vote, or the greeting of a rank that started late

@@ -24,7 +24,8 @@ class WindowedAggregate:
     A row that has a value which is not finite in any column is left out of all, and so is a file that nobody delivers to the
     end. Either may show when windows have been combined with that row: these are done again at the end, which needs their
     columns once more. What is left out only grows, so that comes to an end: of values that are not finite, all are known after
-    the first pass; of files that are not delivered, there may be as many passes as workers can corrupt files.
+    the first pass; of files that are not delivered, there may be as many passes as workers can corrupt files, unless those are
+    given up together (`WindowedRound`).
 
     Args:
         pipeline: `works_by_columns`.
@@ -55,6 +56,11 @@ class WindowedAggregate:
     def chunks(self) -> range:
         """The chunks of the window that comes next; none if all are done."""
         return self._to_do[0] if self._to_do else range(0)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a window is made, of files that may yet be missing."""
+        return bool(self._made_of)
 
     @property
     def done(self) -> bool:

@@ -1,6 +1,7 @@
 """The digest exchange where the server has no room for all winners: they are fetched and combined by windows of columns."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from byzshield.aggregation import Aggregate
@@ -19,7 +20,8 @@ class WindowedRound(DigestRound):
     so what is saved in memory is paid for in time where the network is slow beside the computing.
 
     Each window of a file is asked for anew, so that its requests are spread like those of files, and count like them. A file
-    that nobody delivers to the end is undecided, and is taken out of the windows that were combined with it. One that is decided
+    that nobody delivers to the end is undecided, and is taken out of the windows that were combined with it, together with all
+    that only those would deliver who failed to lately. One that is decided
     anew, or that the server computes itself, takes its place in all windows.
 
     Args:
@@ -71,6 +73,21 @@ class WindowedRound(DigestRound):
         requests = self._begin_again(file, now) if anew else []
         return requests + super()._complete(file, now)
 
+    def _lose(self, file: int) -> None:
+        """Gives a file up, and if that has windows made again, those as well whose providers were all waited for in vain lately.
+
+        Otherwise they could be lost one after the other, and have the windows made again as often.
+        """
+        super()._lose(file)
+        if self._audit is not None or not self._aggregate.begun:
+            return
+        for other, fetch in self._fetches.items():
+            if other not in self.undecided and all(map(self._pace.is_given_up, self.ballots[other].supporters)):
+                fetch.awaited.clear()
+                fetch.deadline = inf
+                self.complete.discard(other)
+                self.undecided.add(other)
+
     def _new_fetch(self, file: int) -> Any:
         fetch = super()._new_fetch(file)
         fetch.missing.intersection_update(self._aggregate.chunks)
@@ -112,6 +129,7 @@ class WindowedRound(DigestRound):
         return self._open_window(now) if finished else []
 
     def _open_window(self, now: float) -> list[Frame]:
+        self._pace.begin_window()
         files = sorted(self.complete)
         self.complete.clear()
         requests: list[Frame] = []

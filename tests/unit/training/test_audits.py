@@ -452,6 +452,39 @@ class TestIdleTime:
         assert all(asked_step == step or asked_step < step for asked_step, _ in computer.asked)
 
 
+def test_a_false_vote_after_the_end_of_a_step_convicts_and_reopens_no_file_of_it() -> None:
+    # Workers 0 and 4 hold file 0 with the honest worker 8, and worker 9 would stand in for worker 0. All three wait with votes.
+    grid, wanted, last = mols(load=4, replication=3), 5, 0
+
+    class OfOneFile(Audit):
+        def draws(self, step: int, file: int) -> bool:
+            return (step, file) == (1, wanted)
+
+    def play(step: int, values: Float32) -> None:
+        peers.server.open_round(0.0)
+        for file, holders in enumerate(grid.workers_of.tolist()):
+            prompt = [worker for worker in holders if (worker, file) not in {(0, wanted), (4, last)}]
+            for worker in prompt[:2]:
+                deliver(peers, worker, file, values, step=step)
+        work(peers)
+        assert peers.server.round_done
+
+    later = gradient(4, 5, 6)
+    checks = OfOneFile(computer=lambda parameters, step, file: TRUE if step == 1 else later, arbitrate=True, rate=0.01)
+    peers = Peers(make_server(grid, audit=checks))
+    play(1, TRUE)
+    close(peers.server)
+    play(2, later)
+    assert peers.vote(0, wanted, FALSE) == []
+    for worker in (4, 9):
+        for provider, file, _ in peers.vote(worker, last, FALSE):
+            peers.pay(provider, file, FALSE)
+    work(peers)
+    assert convicted(peers.server) == [(0, wanted, "arbitration")]
+    assert peers.server.convictions.expelled == {0}
+    assert close(peers.server).tolist() == [4, 5, 6]
+
+
 def test_what_is_still_under_way_when_the_server_goes_back_is_dropped_and_nobody_is_blamed() -> None:
     peers = opened(THREE, audit(rate=1.0))
     before = peers.server.state_dict()

@@ -8,13 +8,14 @@ from pathlib import Path
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "bench_faults.py"
 
 
-def test_after_ten_steps_no_way_to_be_late_makes_steps_last_twice_as_long() -> None:
+def test_after_ten_steps_no_way_to_be_late_makes_steps_last_two_and_a_half_times_as_long() -> None:
     command = [sys.executable, str(SCRIPT), "--preset", "smoke", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True)
     computing, delivering, tiny = json.loads(done.stdout)["cases"]
     for case in (computing, delivering):
         assert case["num_byzantine"] == 7
-        assert case["worst_ratio"] < 2, case
+        for fault, found in case["faults"].items():
+            assert found["ratio"] < (2.5 if fault == "majority to the end" else 2), (case["case"], fault)
     # No payload is late within a tenth of a second, and no vote within five.
     assert all(found["mean"] < tiny["undisturbed_seconds"] + 5.0 for found in tiny["faults"].values())
     dripping = ("drip", "drip in time", "alternating drip", "drip unless doubted", "drip to the end")

@@ -319,7 +319,7 @@ class TestPayloads:
 
     def test_every_worker_is_asked_in_turn_so_that_each_is_measured(self) -> None:
         server, _, _ = measured(ONE_FILE)
-        assert server._pace._payload_seconds[:2] == [PROMPT] * 2
+        assert server._pace._payloads.known[:2] == [PROMPT] * 2
         assert server._pace.payload_limit < TIMEOUT
 
 
@@ -356,6 +356,7 @@ class TestVotes:
             self.give(peers, worker, 1.0)
         self.give(peers, 2, 2.0)
         assert server.round_done
+        assert server._pace._deciding_seconds == 1.0  # its own time gives nobody more of it for the next payloads
         assert server.close_round(server.aggregate()).undecided == ()
         assert late(server) == {"0": {"minority": 1}, "2": {"slow": 1}}
 
@@ -403,6 +404,17 @@ class TestVotes:
             assert server._pace._spent == pytest.approx(spent)
             assert server.close_round(server.aggregate()).undecided == (0,)
             server.open_round(began + 100.0)
+
+    def test_a_vote_that_decides_a_lost_file_at_last_does_not_say_how_long_votes_take(self) -> None:
+        server, peers = self.opened()
+        for worker, values in ((0, FALSE), (1, TRUE), (3, TRUE), (4, TRUE), (5, TRUE)):
+            self.give(peers, worker, 1.0, values)
+        wait(server, until=TIMEOUT)
+        assert server.close_round(server.aggregate()).undecided == (0,)
+        server.open_round(TIMEOUT)
+        self.give(peers, 2, TIMEOUT + 9.0)  # of the step before
+        assert server.decisions == 0
+        assert server._pace._deciding_seconds == 0.0  # or the next payloads had half of these seconds more
 
     def test_a_worker_that_is_not_needed_is_not_waited_for(self) -> None:
         server, peers = self.opened()

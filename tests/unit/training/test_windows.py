@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from event_driven_server import ENCODER, make_server
+from event_driven_server import ENCODER, TIMEOUT, make_server
 
 from byzshield.aggregation import AGGREGATORS, Aggregator, Krum, Mean, Median, Pipeline, TrimmedMean
 from byzshield.aggregation.pre import NNM
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError
-from byzshield.placement import baseline, frc, mols
+from byzshield.placement import Assignment, baseline, frc, mols
 from byzshield.training import ParameterServer
 from byzshield.training.audit import Audit
 from byzshield.training.windowed_round import WindowedRound
@@ -248,6 +248,44 @@ class TestFaults:
         workers.serve()
         assert server.blame.report()[str(request.worker)]["payload_mismatch"] == 1
         assert server.close_round(server.aggregate()).undecided == ()
+
+    def test_files_that_the_same_workers_do_not_deliver_have_the_windows_made_again_once(self) -> None:
+        class OneAfterTheOther(Workers):
+            def _answer(self, request: Frame) -> None:
+                given_up = 0 if server._round is None else len(server._round.undecided)
+                self.withheld = [(3 + given_up, 3 - given_up)]  # of the last window that is made again
+                super()._answer(request)
+
+        halves = Assignment(scheme="halves", files_of=np.array([[0, 1, 2]] * 3 + [[3, 4, 5]] * 3))
+        server = server_of(1, rule=Median(0), assignment=halves)
+        workers = OneAfterTheOther(server, vectors_of(0, files=6))
+        workers.begin()
+        workers.serve()
+        assert server.close_round(server.aggregate()).undecided == (3, 4, 5)
+        assert [workers.served[0, chunk] for chunk in range(4)] == [2, 2, 2, 1]
+
+    def test_each_wait_for_a_window_is_paid_for_and_has_what_is_usual_for_one(self) -> None:
+        server = server_of(1)
+        workers = Workers(server, vectors_of(0))
+        pace, prompt = server._pace, 0.5
+        limits = []
+        for _ in range(2):
+            workers.begin()
+            began = server._round
+            pace.decided(8.0)  # half of which the payloads of the next step have more, but those of later windows have not
+            for _ in range(4):
+                limits.append(pace.payload_limit)
+                workers.now += prompt
+                for message in [workers.inbox.popleft() for _ in range(len(workers.inbox))]:
+                    if message.tag == Kind.FETCH:
+                        workers._answer(Frame.decode(message.data, bounds={Kind.FETCH: 0}))
+                pace.spend(TIMEOUT, prompt=1.0, granted=1.0)
+            assert server._round is began
+            assert server.round_done
+            server.close_round(server.aggregate())
+        # In the first step it is known after two windows what a later one takes.
+        assert limits == pytest.approx([TIMEOUT] * 2 + [1.5 * prompt] * 2 + [1.5 * prompt + 4.0] + [1.5 * prompt] * 3)
+        assert pace._credit < 1.0  # of 4, after more than as many waits
 
 
 class TestFilesThatTheServerComputes:
