@@ -132,6 +132,7 @@ class Builder(Combination):
                 num_parameters=computer.num_parameters,
                 forge_statistics=self.config.attack.forge_statistics,
                 seed=self.config.run.seed,
+                rule=self.pipeline(device="cpu") if self.attack_needs_rule else None,
             )
         return Worker(
             workers=[worker for worker, host in enumerate(self.rank_of) if host == rank],
