@@ -43,6 +43,7 @@ class AGRTailored(Attack):
     """
 
     collusive = True
+    compiled = True
 
     def __init__(self, *, perturbation: Perturbation = "std", judge: Judge | None = None) -> None:
         require_choice("perturbation", perturbation, Perturbation)

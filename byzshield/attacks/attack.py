@@ -53,6 +53,8 @@ class Attack(ABC):
     """
 
     collusive: ClassVar[bool] = False
+    compiled: ClassVar[bool] = False
+    """Whether it calls the compiled kernels of `aggregation.primitives` itself, which take memory of their own."""
 
     @property
     def needs_num_corrupted(self) -> bool:

@@ -23,8 +23,8 @@ Rule = Aggregator | Pipeline | Callable[[Rows], Rows]
 class Defense:
     """The server's rule, on which an adversary tries out what to send.
 
-    A rule that remembers earlier steps is tried as it is before the first one: what it remembers is the server's alone. Draws of
-    seeded rules are those of the step.
+    A rule that remembers earlier steps is tried as it is before the first one, and on gradients where the server has momenta:
+    what it remembers is its own. Draws of seeded rules are those of the step.
 
     Args:
         rule: the server's; one that was never told how many rows are corrupted is told the number of `corrupted`.

@@ -34,8 +34,8 @@ class Fang(Attack):
     Where it is negative, it lies above all: between the greatest, M, and b M if M > 0, or M / b if not. Where it is 0, so is
     what is sent. The authors draw for each colluder alone; here all send the same, as the vote asks of them.
 
-    Some code that is passed on takes the second kind of value where the mean is positive, too, and nothing where it is negative;
-    what it sends helps the training.
+    Code that is passed on (the notebooks of NDSS 2021) adds both kinds of value up where the mean is positive, and sends 0 where
+    it is negative; that does little harm, and helps where most means are positive.
 
     Reference: Fang, Cao, Jia and Gong, "Local Model Poisoning Attacks to Byzantine-Robust Federated Learning", USENIX Security
     2020, section 4.3.
@@ -104,6 +104,7 @@ class FangKrum(Attack):
     """
 
     collusive = True
+    compiled = True
 
     def __init__(self, *, start: Start = "squared") -> None:
         require_choice("start", start, Start)

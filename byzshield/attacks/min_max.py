@@ -55,6 +55,7 @@ class MinMax(Attack):
     """
 
     collusive = True
+    compiled = True
 
     def __init__(self, *, perturbation: Perturbation = "std") -> None:
         require_choice("perturbation", perturbation, Perturbation)
@@ -81,6 +82,7 @@ class MinSum(Attack):
     """
 
     collusive = True
+    compiled = True
 
     def __init__(self, *, perturbation: Perturbation = "std", bound: Bound = "min") -> None:
         require_choice("perturbation", perturbation, Perturbation)
