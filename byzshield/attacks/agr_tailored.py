@@ -1,16 +1,17 @@
 """AGR-tailored: as far from the mean as the server's rule still lets pass."""
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 import numpy as np
 
-from byzshield.aggregation import Bulyan, BulyanByzShield, BulyanOnePass, Krum, MultiKrum, Pipeline, primitives
+from byzshield.aggregation import Bulyan, BulyanByzShield, BulyanOnePass, Krum, MultiKrum, Pipeline
 from byzshield.aggregation.kernels.columns import blocks
-from byzshield.aggregation.rules.krum import krum_scores
 from byzshield.arrays import Float32, Float64
 from byzshield.attacks.attack import ATTACKS, Attack, Situation
 from byzshield.attacks.defense import Defense
 from byzshield.attacks.finite import finite_rows
+from byzshield.attacks.krum_trial import KrumTrial
 from byzshield.attacks.line import Line, largest_accepted
 from byzshield.attacks.min_max import Perturbation, Rows, about_the_mean
 from byzshield.choices import require_choice
@@ -68,7 +69,7 @@ class AGRTailored(Attack):
         line = Line(mean, direction)
         defense, before = situation.defense, -1.0
         if (self.judge or _judge_of(defense)) == "selection":
-            selected = _Selection(rows, line, honest, situation.num_corrupted)
+            selected = _selection(rows, line, honest, situation.num_corrupted)
             return line.at(largest_accepted(selected, start=3.0), rows.dtype)
 
         def follows(gamma: float) -> bool:
@@ -85,36 +86,25 @@ def _judge_of(defense: Defense | None) -> Judge:
     return "selection" if isinstance(rule, Pipeline) and not rule.pre and isinstance(rule.rule, SELECTING) else "distance"
 
 
-class _Selection:
-    """Whether multi-Krum would average all copies of a point on a line.
+def _selection(rows: Rows, line: Line, honest: list[int], num_forged: int) -> Callable[[float], bool]:
+    """Whether multi-Krum would average all copies of a point on the line, for each factor.
 
     Args:
         rows: [m, d].
         line: from their mean.
-        honest: which of them the server gets as they are.
+        honest: which of them the server gets as they are, h.
         num_forged: f, copies of the point beside these.
     """
-
-    def __init__(self, rows: Rows, line: Line, honest: list[int], num_forged: int) -> None:
-        assert line.origin is not None
-        self._honest, self._num_forged = len(honest), num_forged
-        self._along, self._squared, self._length = np.zeros(len(rows)), np.zeros(len(rows)), 0.0
-        for block in blocks(0, rows.shape[1], BLOCK):
-            deviations, direction = rows[:, block] - line.origin[block], line.direction[block]
-            self._squared += np.einsum("nd,nd->n", deviations, deviations)  # not by BLAS, which adds in an order of its own
-            self._along += np.einsum("nd,d->n", deviations, direction)
-            self._length += float(np.einsum("d,d->", direction, direction))
-        self._squared, self._along = self._squared[honest], self._along[honest]
-        self._around = np.zeros((len(honest) + num_forged,) * 2)
-        self._around[: len(honest), : len(honest)] = primitives.squared_distances(rows)[np.ix_(honest, honest)]
-
-    def __call__(self, factor: float) -> bool:
-        h = self._honest
-        across = self._squared - 2 * factor * self._along + factor**2 * self._length
-        self._around[:h, h:], self._around[h:, :h] = across[:, None], across
-        scores = krum_scores(self._around, self._num_forged)
-        best = np.argsort(scores, kind="stable")[: max(0, len(scores) - self._num_forged - 2)]
-        return int(np.count_nonzero(best >= h)) == self._num_forged
+    assert line.origin is not None
+    krum, num_selected = KrumTrial(rows, honest, num_forged), max(0, len(honest) - 2)  # n - f - 2
+    along, squared, length = np.zeros(len(rows)), np.zeros(len(rows)), 0.0
+    for block in blocks(0, rows.shape[1], BLOCK):
+        deviations, direction = rows[:, block] - line.origin[block], line.direction[block]
+        squared += np.einsum("nd,nd->n", deviations, deviations)  # not by BLAS, which adds in an order of its own
+        along += np.einsum("nd,d->n", deviations, direction)
+        length += float(np.einsum("d,d->", direction, direction))
+    squared, along = squared[honest], along[honest]
+    return lambda gamma: krum.best(num_selected, squared - 2 * gamma * along + gamma**2 * length) == num_forged
 
 
 def _towards(rows: Rows, perturbation: Perturbation) -> tuple[Float64, Float64]:

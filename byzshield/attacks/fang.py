@@ -6,12 +6,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from byzshield.aggregation import primitives
 from byzshield.aggregation.kernels.columns import blocks
-from byzshield.aggregation.rules.krum import krum_scores
 from byzshield.arrays import Float32, Float64
 from byzshield.attacks.attack import ATTACKS, Attack, Situation
 from byzshield.attacks.finite import finite_rows
+from byzshield.attacks.krum_trial import KrumTrial
 from byzshield.attacks.min_max import about_the_mean
 from byzshield.choices import require_choice
 from byzshield.errors import ParameterError
@@ -21,7 +20,7 @@ __all__ = ["Fang", "FangKrum"]
 BLOCK: Final = 1 << 13  # columns at a time: float64 copies of them stay in cache
 LEAST: Final = 1e-5  # of lambda
 
-FangKnowledge = Literal["full", "partial"]
+Version = Literal["full", "partial"]
 Start = Literal["squared", "unsquared", "theorem"]
 Rows = NDArray[Any]
 
@@ -51,10 +50,10 @@ class Fang(Attack):
 
     collusive = True
 
-    def __init__(self, *, b: float = 2.0, version: FangKnowledge = "full") -> None:
+    def __init__(self, *, b: float = 2.0, version: Version = "full") -> None:
         if not 1 < b < math.inf:
             raise ParameterError(f"b must be finite and greater than 1; got {b}")
-        require_choice("version", version, FangKnowledge)
+        require_choice("version", version, Version)
         self.b = b
         self.version = version
 
@@ -119,18 +118,11 @@ class FangKrum(Attack):
         if not honest:
             return np.array(gradients[0])
         sign, norms, along, deviations = _measured(rows)
-        distances = primitives.squared_distances(rows)[np.ix_(honest, honest)]
-        num_forged, n = situation.num_corrupted, len(honest) + situation.num_corrupted
-        around = np.zeros((n, n))
-        around[: len(honest), : len(honest)] = distances
-        factor = self._first(distances, norms[honest], deviations[honest], num_forged, d=max(1, len(sign)))
-        while factor > LEAST:
-            # norm(x + factor sign)^2, for each honest row x and each copy.
-            across = norms[honest] + 2 * factor * along[honest] + factor**2 * np.count_nonzero(sign)
-            around[: len(honest), len(honest) :] = across[:, None]
-            around[len(honest) :, : len(honest)] = across
-            if krum_scores(around, num_forged).argmin() >= len(honest):
-                break
+        norms, along, deviations = norms[honest], along[honest], deviations[honest]
+        krum = KrumTrial(rows, honest, situation.num_corrupted)
+        factor = self._first(krum.distances, norms, deviations, situation.num_corrupted, d=max(1, len(sign)))
+        length = np.count_nonzero(sign)
+        while factor > LEAST and not krum.best(1, norms + 2 * factor * along + factor**2 * length):  # norm(x + factor sign)^2
             factor /= 2
         return np.asarray(-factor * sign, dtype=rows.dtype)
 
