@@ -220,7 +220,9 @@ def test_without_forged_rows_nothing_is_gained() -> None:
     assert np.allclose(bz.ALIE(z="optimized")(honest, 0, rule=bz.Median()), honest.mean(0))
 
 
-def test_a_factor_beyond_the_range_of_numbers_ends_at_it() -> None:
+def test_a_point_beyond_the_range_of_numbers_is_at_its_end() -> None:
+    largest = float(np.finfo(np.float32).max)
+    assert Line(None, np.array([1e38, -1e38, 1.0])).at(100.0, np.float32).tolist() == [largest, -largest, 100.0]
     honest = (population() * 1e37).astype(np.float32)
     assert np.isfinite(bz.ALIE(z="optimized")(honest, F, rule=bz.Mean())).all()
 
@@ -249,6 +251,13 @@ class TestDefense:
         assert second is not None
         assert first.tobytes() == second.tobytes()
         assert not rule.state_dict() or rule.state_dict() == bz.Pipeline(bz.CenteredClipping(2, radius=0.5)).state_dict()
+
+    def test_a_rule_that_was_told_a_number_keeps_it(self) -> None:
+        rows = population()
+        for rule, expected in ((bz.TrimmedMean(4), bz.TrimmedMean(4)), (bz.TrimmedMean(), bz.TrimmedMean(2))):
+            result = Defense(rule, rows, corrupted=[0, 1], step=1)(rows[0])
+            rows_of_both = np.vstack([rows[0], rows[0], rows[2:]])
+            assert np.array_equal(result, expected(rows_of_both))  # type: ignore[arg-type]
 
     def test_the_draws_of_a_seeded_rule_are_those_of_the_step(self) -> None:
         rows = population()
