@@ -53,8 +53,11 @@ if TYPE_CHECKING:
     from byzshield.api import simulate as simulate
     from byzshield.api import train as train
     from byzshield.attacks import ALIE as ALIE
+    from byzshield.attacks import AGRTailored as AGRTailored
     from byzshield.attacks import Constant as Constant
     from byzshield.attacks import FallOfEmpires as FallOfEmpires
+    from byzshield.attacks import Fang as Fang
+    from byzshield.attacks import FangKrum as FangKrum
     from byzshield.attacks import MinMax as MinMax
     from byzshield.attacks import MinSum as MinSum
     from byzshield.attacks import ReversedGradient as ReversedGradient
@@ -82,7 +85,7 @@ _NAMES: Final = {
     "CenteredClipping ClippedClustering DnC GeometricMedian Krum MeaMed Mean Median MedianOfMeans MoNNA MultiKrum Phocas "
     "Pipeline SignGuard SignMajority StaticClipping TrimmedMean",
     "byzshield.api": "TrainingResult simulate train",
-    "byzshield.attacks": "ALIE Constant FallOfEmpires MinMax MinSum ReversedGradient",
+    "byzshield.attacks": "AGRTailored ALIE Constant FallOfEmpires Fang FangKrum MinMax MinSum ReversedGradient",
     "byzshield.distortion": "WorstCase worst_case",
     "byzshield.errors": "ByzShieldError",
     "byzshield.placement": "Assignment aspis baseline custom cyclic frc mols ramanujan1 ramanujan2 steiner",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from byzshield.cli.main import main
 from byzshield.runtime import Builder, builder
-from byzshield.runtime.memory import bytes_needed
+from byzshield.runtime.memory import attack_bytes, bytes_needed
 from byzshield.runtime.summary import peak_rss_bytes
 
 
@@ -21,7 +21,10 @@ def run(folder: Path, words: list[str]) -> int:
     told: dict[str, int] = {}
 
     def note(run_of: Builder, rank: int) -> None:
-        told.update(rank=rank, before=resident_bytes(), predicted=bytes_needed(run_of, rank))
+        predicted = bytes_needed(run_of, rank)
+        if run_of.config.attack.num_byzantine and rank == run_of.rank_of[run_of.selection.byzantine_at(1)[0]]:
+            predicted += attack_bytes(run_of)
+        told.update(rank=rank, before=resident_bytes(), predicted=predicted)
 
     builder.require_memory = note
     status = main(words)

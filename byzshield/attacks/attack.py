@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from byzshield.aggregation.matrix import M, open_matrix
 from byzshield.arrays import Float32
+from byzshield.attacks.defense import Defense, Rule
 from byzshield.errors import ParameterError
 from byzshield.registry import Registry
 from byzshield.representation import constructor_call
@@ -29,6 +30,8 @@ class Situation:
         num_rows: rows that the server's rule gets, the number of files f.
         num_corrupted: files of which the adversary holds a majority in this step.
         honest_copies: for a collusive attack, how many honest workers hold each of the files whose gradients are known, [n].
+        corrupted: which of the known gradients, by position, the server gets as the adversary forges them.
+        defense: for an attack that `needs_rule`, what the server's rule makes of what it forges.
         rng: the adversary's random stream for this forgery, the same in all accomplices.
     """
 
@@ -36,6 +39,8 @@ class Situation:
     num_rows: int
     num_corrupted: int
     honest_copies: tuple[int, ...] = ()
+    corrupted: tuple[int, ...] = ()
+    defense: Defense | None = None
     rng: np.random.Generator
 
 
@@ -48,22 +53,39 @@ class Attack(ABC):
     """
 
     collusive: ClassVar[bool] = False
+    compiled: ClassVar[bool] = False
+    """Whether it calls the compiled kernels of `aggregation.primitives` itself, which take memory of their own."""
 
     @property
     def needs_num_corrupted(self) -> bool:
         """Whether what it forges depends on how many rows are corrupted."""
+        return self.needs_rule
+
+    @property
+    def needs_rule(self) -> bool:
+        """Whether it tries out on the server's rule what to send; only a collusive attack that knows all files can."""
         return False
 
     def __repr__(self) -> str:
         return constructor_call(self)
 
-    def __call__(self, honest: M | Sequence[M], num_corrupted: int | None = None, *, step: int = 1, seed: int = 0) -> M:
+    def __call__(
+        self,
+        honest: M | Sequence[M],
+        num_corrupted: int | None = None,
+        *,
+        rule: Rule | None = None,
+        step: int = 1,
+        seed: int = 0,
+    ) -> M:
         """The row that colluders send who know these honest rows, outside of a run.
 
         Args:
             honest: [n, d], a numpy array or a torch tensor on any device, or a list of n vectors [d]. A local attack forges their
                 mean.
             num_corrupted: rows that the adversary sends beside them; only some attacks need it.
+            rule: what the server does with all rows, the forged ones last, for attacks that try it out: an aggregation rule,
+                which is told num_corrupted unless it was told a number, a `Pipeline`, or a function of a numpy array [n, d].
             step: of the training, for attacks that draw at random.
             seed: of their draws.
 
@@ -71,7 +93,8 @@ class Attack(ABC):
             [d], of the same kind, dtype and device.
 
         Raises:
-            ParameterError: not a floating-point matrix, no row, or num_corrupted is negative, or needed and missing.
+            ParameterError: not a floating-point matrix, no row, or num_corrupted is negative, or it or the rule is needed and
+                missing.
         """
         rows, back = open_matrix(honest)
         if len(rows) < 1:
@@ -80,20 +103,27 @@ class Attack(ABC):
             raise ParameterError(f"{self} needs num_corrupted, how many rows the adversary sends beside the honest ones")
         if num_corrupted is not None and num_corrupted < 0:
             raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
+        if rule is None and self.needs_rule:
+            raise ParameterError(f"{self} needs rule, what the server does with the rows, as in rule=bz.Median()")
         situation = Situation(
             step=step,
             num_rows=len(rows) + (num_corrupted or 0),
             num_corrupted=num_corrupted or 0,
             rng=generator(seed, "attack", step),
         )
-        return back(self._forged(rows, situation))
+        return back(self._forged(rows, situation, rule))
 
-    def _forged(self, rows: Any, situation: Situation) -> Any:
+    def _forged(self, rows: Any, situation: Situation, rule: Rule | None) -> Any:
         """The forged row, of the kind of `rows`: a numpy array, or a torch tensor on another device than the CPU."""
         if not isinstance(rows, np.ndarray):
             import torch
 
-            return torch.from_numpy(self._forged(rows.cpu().numpy(), situation)).to(rows.device)
+            return torch.from_numpy(self._forged(rows.cpu().numpy(), situation, rule)).to(rows.device)
+        if rule is not None and self.needs_rule:
+            received = np.zeros((situation.num_rows, rows.shape[1]), rows.dtype)
+            received[: len(rows)] = rows
+            forged = range(len(rows), len(received))
+            situation = replace(situation, defense=Defense(rule, received, corrupted=forged, step=situation.step))
         return np.asarray(self.forge(rows if self.collusive else rows.mean(axis=0), situation), dtype=rows.dtype)
 
     @abstractmethod

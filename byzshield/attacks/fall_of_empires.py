@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from byzshield.arrays import Float32
 from byzshield.attacks.attack import ATTACKS, Attack, Situation, require_positive
+from byzshield.attacks.line import Line, Optimized
 from byzshield.choices import require_choice
 
 __all__ = ["FallOfEmpires"]
@@ -24,7 +25,8 @@ class FallOfEmpires(Attack):
     "honest_copies".
 
     Args:
-        epsilon: > 0; small values (0.1 to 1) slip through distance rules, 100 is what the ByzShield code used.
+        epsilon: > 0; small values (0.1 to 1) slip through distance rules, 100 is what the ByzShield code used. "optimized" and
+            "optimized_byzfl" try at each step which takes the server's rule farthest from the mean, as `ALIE` does for z.
         weighting: "files" counts each known file once; "honest_copies" as often as honest workers hold it, so that a file
             wholly in Byzantine hands is left out (where no known file has an honest holder, each counts once).
 
@@ -34,14 +36,25 @@ class FallOfEmpires(Attack):
 
     collusive = True
 
-    def __init__(self, *, epsilon: float = 0.5, weighting: Weighting = "files") -> None:
-        require_positive("epsilon", epsilon)
+    def __init__(self, *, epsilon: float | Optimized = 0.5, weighting: Weighting = "files") -> None:
+        if isinstance(epsilon, str):
+            require_choice("epsilon", epsilon, Optimized)
+        else:
+            require_positive("epsilon", epsilon)
         require_choice("weighting", weighting, Weighting)
         self.epsilon = epsilon
         self.weighting = weighting
 
+    @property
+    def needs_rule(self) -> bool:
+        return isinstance(self.epsilon, str)
+
     def forge(self, gradients: Float32, situation: Situation) -> Float32:
         copies = situation.honest_copies if self.weighting == "honest_copies" else ()
+        if isinstance(self.epsilon, str):
+            assert situation.defense is not None
+            mean = _mean(gradients, copies)
+            return Line(None, -mean).worst(situation.defense, mean=mean, search=self.epsilon, dtype=gradients.dtype)
         return np.asarray(-self.epsilon * _mean(gradients, copies), dtype=gradients.dtype)
 
 

@@ -14,7 +14,7 @@ from byzshield.arrays import Float32, Float64
 from byzshield.attacks.attack import ATTACKS, Attack, Situation
 from byzshield.choices import require_choice
 
-__all__ = ["MinMax", "MinSum"]
+__all__ = ["MinMax", "MinSum", "Perturbation", "about_the_mean"]
 
 BLOCK: Final = 1 << 13  # columns at a time: float64 copies of them stay in cache
 SMALLEST: Final = 1e-290  # squared length of a perturbation; squares below it lose digits
@@ -55,6 +55,7 @@ class MinMax(Attack):
     """
 
     collusive = True
+    compiled = True
 
     def __init__(self, *, perturbation: Perturbation = "std") -> None:
         require_choice("perturbation", perturbation, Perturbation)
@@ -81,6 +82,7 @@ class MinSum(Attack):
     """
 
     collusive = True
+    compiled = True
 
     def __init__(self, *, perturbation: Perturbation = "std", bound: Bound = "min") -> None:
         require_choice("perturbation", perturbation, Perturbation)
@@ -118,7 +120,7 @@ def _forge(gradients: Rows, perturbation: Perturbation, reach: Callable[[Rows, S
     gamma = reach(rows, spread) / spread.length if spread.length else 0.0
     forged = np.empty(rows.shape[1], rows.dtype)
     for block in blocks(0, rows.shape[1], BLOCK):
-        mean, _, direction = _about_the_mean(rows[:, block], perturbation)
+        mean, _, direction = about_the_mean(rows[:, block], perturbation)
         forged[block] = np.clip(mean - gamma * direction, -largest, largest)
     return forged
 
@@ -126,7 +128,7 @@ def _forge(gradients: Rows, perturbation: Perturbation, reach: Callable[[Rows, S
 def _spread(rows: Rows, perturbation: Perturbation) -> Spread:
     squared, along, length = np.zeros(len(rows)), np.zeros(len(rows)), 0.0
     for block in blocks(0, rows.shape[1], BLOCK):
-        _, deviations, direction = _about_the_mean(rows[:, block], perturbation)
+        _, deviations, direction = about_the_mean(rows[:, block], perturbation)
         # Not by BLAS, which may add in an order that depends on the number of its threads.
         squared += np.einsum("nd,nd->n", deviations, deviations)
         along += np.einsum("nd,d->n", deviations, direction)
@@ -135,7 +137,7 @@ def _spread(rows: Rows, perturbation: Perturbation) -> Spread:
     return Spread(squared, along / (length or 1.0), length)
 
 
-def _about_the_mean(rows: Rows, perturbation: Perturbation) -> tuple[Float64, Float64, Float64]:
+def about_the_mean(rows: Rows, perturbation: Perturbation) -> tuple[Float64, Float64, Float64]:
     """The mean [d], the rows less the mean [n, d], and p [d] up to a factor; all of float64."""
     mean = np.asarray(rows.mean(axis=0, dtype=np.float64))
     deviations = rows - mean

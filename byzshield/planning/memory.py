@@ -13,8 +13,12 @@ FLOAT32: Final = 4
 # Compiled kernels and LLVM, which loads them; the libraries behind a first gradient; an evaluation; messages on their way in.
 SERVER_CODE: Final = 170 * MIB
 WORKER_CODE: Final = 40 * MIB
+KERNELS: Final = SERVER_CODE - WORKER_CODE  # where an adversary calls them, too
 # Vectors at the server: the aggregate beside what a rule or an optimizer works with, or the message while it is compressed.
 SERVER_VECTORS: Final = 3
+# Vectors of an adversary that tries out the server's rule: where it starts and in which direction (float64), what it tries, and
+# what becomes of that.
+TRIAL_VECTORS: Final = 6
 # Vectors at a worker: the parameters of the model if it is not loaded yet, those that came, and their message.
 WORKER_VECTORS: Final = 3
 # What a rank may have copied into messages that the server has not taken yet, before it copies or computes more: enough that it
@@ -73,6 +77,16 @@ def most_held(payload_bytes: int) -> int:
     return max(AHEAD * payload_bytes, SMALL)
 
 
-def adversary_bytes(*, num_files: int, size: int) -> int:
-    """What the leader of accomplices who know all files takes on top: a gradient of each."""
-    return num_files * FLOAT32 * size
+def adversary_bytes(*, num_files: int, size: int, tried_rows: int | None = None, compiled: bool = False) -> int:
+    """What the leader of accomplices who know all files takes on top: a gradient of each.
+
+    Args:
+        num_files: f.
+        size: d.
+        tried_rows: where it tries out the server's rule, the rows that this takes beside: the true ones of corrupted files, and
+            those that pre-aggregators make; None if it tries none.
+        compiled: whether it calls compiled kernels.
+    """
+    gradient = FLOAT32 * size
+    tried = 0 if tried_rows is None else tried_rows + TRIAL_VECTORS
+    return (num_files + tried) * gradient + (KERNELS if compiled else 0)

@@ -49,6 +49,7 @@ class Builder(Combination):
         if idle := self.steps % accumulate:
             LOG.warning("the last %d of %d steps make no update: optimizer.accumulate is %d", idle, self.steps, accumulate)
         coded = self.code is not None
+        self.attack_needs_rule  # noqa: B018 - refused here where there is no rule that it could try
         state = self.training_state(model)
         require_memory(self, SERVER_RANK)
         server = ParameterServer(
@@ -132,6 +133,7 @@ class Builder(Combination):
                 num_parameters=computer.num_parameters,
                 forge_statistics=self.config.attack.forge_statistics,
                 seed=self.config.run.seed,
+                rule=self.pipeline(device="cpu") if self.attack_needs_rule else None,
             )
         return Worker(
             workers=[worker for worker, host in enumerate(self.rank_of) if host == rank],

@@ -153,12 +153,13 @@ def run_rank(
     if resume:
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
+    welcome = {"witness": witness, "num_corrupted": builder.num_corrupted if builder.attack_needs_rule else None}
     patience = pump.Patience(config.cluster.round_timeout)
     tries = config.cluster.compression == "auto" and config.cluster.exchange != "coded"  # of which nothing is compressed
     trial = CompressionTrial() if tries else None
     early: ByzShieldError | None = None
     try:
-        handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
+        handshake.greet_workers(endpoint, server.ranks, own, welcome=welcome, timeout=config.cluster.startup_timeout)
         metrics = loop.train(
             builder,
             server,
@@ -207,10 +208,10 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once:
     welcome = handshake.greet_server(
         endpoint, first, partial(handshake.facts, builder.config, builder.computer), timeout=cluster.startup_timeout
     )
-    witness = welcome.get("witness", [])
-    if not isinstance(witness, list):
+    witness, num_corrupted = welcome.get("witness", []), welcome.get("num_corrupted")
+    if not isinstance(witness, list) or not isinstance(num_corrupted, int | None):
         raise HandshakeError("the server's welcome has no witness")
-    builder = builder.with_witness(tuple(witness))
+    builder = builder.with_witness(tuple(witness), num_corrupted)
     worker = builder.worker(endpoint.rank)
     channel.hear(builder.ranks_of_accomplices if endpoint.rank in builder.ranks_of_accomplices else ())
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)

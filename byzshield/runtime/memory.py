@@ -13,7 +13,7 @@ from byzshield.wire import SERVER_RANK
 if TYPE_CHECKING:
     from byzshield.runtime.builder import Builder
 
-__all__ = ["bytes_needed", "require_memory"]
+__all__ = ["attack_bytes", "bytes_needed", "require_memory"]
 
 
 def bytes_needed(builder: "Builder", rank: int) -> int:
@@ -28,10 +28,8 @@ def _server(builder: "Builder") -> int:
     row = None if builder.code is None else 2 * 8 * computer.size
     if (window := builder.window) is not None:
         row = 4 * (window * config.cluster.chunk_elements + computer.size - computer.num_parameters)
-    new_rows = 0
-    for operation in builder.pre_aggregators(0) if builder.code is None else ():
-        # Momenta are in the matrix until the step has been taken, so that nothing is written over them.
-        new_rows += 0 if operation.works_in_place and not momenta else operation.rows_after(num_files)
+    # Momenta are in the matrix until the step has been taken, so that nothing is written over them.
+    new_rows = _new_rows(builder, in_place=not momenta)
     return server_bytes(
         num_files=num_files,
         size=computer.size,
@@ -62,18 +60,15 @@ def require_memory(builder: "Builder", rank: int) -> None:
     others = (builder.num_ranks if here is None else int(here)) - 1
     if rank != SERVER_RANK and others == builder.num_ranks - 1:
         return  # the server has looked for all, before any of them took more
-    plan, size, num_files = _turns(builder), builder.computer.size, builder.assignment.num_files
-    own, attack = bytes_needed(builder, rank), builder.config.attack
+    plan, size = _turns(builder), builder.computer.size
+    own = bytes_needed(builder, rank)
     if here is None:
         rest = worker_bytes(num_files=sum(plan.work.values()), size=size, activation_bytes=builder.activation_bytes)
     else:
         # Which of them are here is not known unless all are, so those are counted that take the most.
         takes = sorted((_worker(builder, other, plan) for other in plan.work if other != rank), reverse=True)[:others]
         rest = sum(takes)
-    # The leader of accomplices who know all files holds a gradient of each.
-    gathered = 0
-    if attack.num_byzantine and attack.knowledge == "omniscient" and others == builder.num_ranks - 1 and builder.attack.collusive:
-        gathered = adversary_bytes(num_files=num_files, size=size)
+    gathered = attack_bytes(builder) if others == builder.num_ranks - 1 else 0
     if (needed := own + rest + gathered) > free:
         who = "the server" if rank == SERVER_RANK else f"rank {rank}"
         attackers = f", {gathered / GIB:.2f} GiB for the attack" if gathered else ""
@@ -82,6 +77,23 @@ def require_memory(builder: "Builder", rank: int) -> None:
             f"the other {others} of its ranks{attackers}), and {free / GIB:.2f} GiB are free: take fewer ranks a host, a smaller "
             "model, a placement with fewer files, or a larger host"
         )
+
+
+def attack_bytes(builder: "Builder") -> int:
+    """What the leader of accomplices who know all files takes on top; 0 without one."""
+    section, num_files = builder.config.attack, builder.assignment.num_files
+    if not section.num_byzantine or section.knowledge != "omniscient" or not builder.attack.collusive:
+        return 0
+    tried = builder.num_corrupted + _new_rows(builder, in_place=False) if builder.attack_needs_rule else None
+    compiled = builder.attack.compiled or tried is not None
+    return adversary_bytes(num_files=num_files, size=builder.computer.size, tried_rows=tried, compiled=compiled)
+
+
+def _new_rows(builder: "Builder", *, in_place: bool) -> int:
+    """Rows that pre-aggregators make beside those that they are given; `in_place` if these may be written over."""
+    made = builder.pre_aggregators(0) if builder.code is None else ()
+    num_files = builder.assignment.num_files
+    return sum(0 if operation.works_in_place and in_place else operation.rows_after(num_files) for operation in made)
 
 
 def _worker(builder: "Builder", rank: int, plan: Turns) -> int:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from byzshield.aggregation import Pipeline
 from byzshield.arrays import Float32
-from byzshield.attacks import Attack, Selection, Situation
+from byzshield.attacks import Attack, Defense, Selection, Situation
 from byzshield.choices import Knowledge, require_choice
 from byzshield.errors import FrameError
 from byzshield.placement import Assignment
@@ -36,6 +37,7 @@ class Adversary:
         num_parameters: p.
         forge_statistics: whether the attack forges all d values, and not only the p gradients.
         seed: the run's seed.
+        rule: the server's, for an attack that `needs_rule`.
 
     Raises:
         ParameterError: unknown knowledge.
@@ -53,6 +55,7 @@ class Adversary:
         num_parameters: int,
         forge_statistics: bool,
         seed: int,
+        rule: Pipeline | None = None,
     ) -> None:
         require_choice("knowledge", knowledge, Knowledge)
         self.attack = attack
@@ -64,7 +67,9 @@ class Adversary:
         self._rank_of = rank_of
         self._size = layout.size
         self._num_forged = layout.size if forge_statistics else num_parameters
+        self._num_parameters = num_parameters
         self._seed = seed
+        self._rule = rule
         self._step = 0
         self._ranks: list[int] = []
         self._owners: dict[int, int] = {}
@@ -233,11 +238,18 @@ class Adversary:
 
     def _forge(self, gradients: Float32, file: int | None) -> Float32:
         keys = (self._step,) if file is None else (self._step, file)
+        won = self._selection.corrupted_at(self._step)
+        corrupted = [] if file is not None else [row for row, known in enumerate(sorted(self._owners)) if known in won]
+        defense = None
+        if self._rule is not None and file is None:
+            defense = Defense(self._rule, gradients[:, : self._num_parameters], corrupted=corrupted, step=self._step)
         situation = Situation(
             step=self._step,
             num_rows=self._selection.assignment.num_files,
-            num_corrupted=len(self._selection.corrupted_at(self._step)),
+            num_corrupted=len(won),
             honest_copies=self._honest_copies() if file is None else (),
+            corrupted=tuple(corrupted),
+            defense=defense,
             rng=generator(self._seed, "attack", *keys),
         )
         return np.ascontiguousarray(self.attack.forge(gradients, situation), dtype=np.float32)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from byzshield.attacks import ALIE, ATTACKS, Attack, Constant, FallOfEmpires, ReversedGradient, Situation
+from byzshield.aggregation import Median
+from byzshield.attacks import ALIE, ATTACKS, Attack, Constant, Defense, FallOfEmpires, ReversedGradient, Situation
 from byzshield.attacks.alie import z_max
 from byzshield.attacks.message_attack import MessageAttack
 from byzshield.choices import Compression
@@ -16,9 +17,18 @@ from byzshield.seeding import generator
 from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, messages
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
-    "alie": [{}, {"z": 1.0}, {"z": 0.5, "sign": 1}],
+    "agr_tailored": [{}, {"perturbation": "unit", "judge": "selection"}, {"perturbation": "sign", "judge": "distance"}],
+    "alie": [{}, {"z": 1.0}, {"z": 0.5, "sign": 1}, {"z": "optimized"}, {"z": "optimized_byzfl", "sign": 1}],
     "constant": [{}, {"value": 3.0}],
-    "fall_of_empires": [{}, {"epsilon": 100.0}, {"weighting": "honest_copies"}],
+    "fall_of_empires": [
+        {},
+        {"epsilon": 100.0},
+        {"weighting": "honest_copies"},
+        {"epsilon": "optimized"},
+        {"epsilon": "optimized_byzfl"},
+    ],
+    "fang": [{}, {"b": 10.0}, {"version": "partial"}],
+    "fang_krum": [{}, {"start": "unsquared"}, {"start": "theorem"}],
     "min_max": [{}, {"perturbation": "unit"}, {"perturbation": "sign"}],
     "min_sum": [{}, {"perturbation": "unit", "bound": "max"}, {"perturbation": "sign"}],
     "reversed_gradient": [{}, {"scale": 2.0}],
@@ -49,7 +59,15 @@ POPULATION = np.random.default_rng(0).standard_normal((25, 40)).astype(np.float3
 
 
 def situation(step: int = 1) -> Situation:
-    return Situation(step=step, num_rows=25, num_corrupted=3, rng=generator(0, "test", step))
+    corrupted = (2, 7, 11)
+    return Situation(
+        step=step,
+        num_rows=25,
+        num_corrupted=3,
+        corrupted=corrupted,
+        defense=Defense(Median(), POPULATION.copy(), corrupted=corrupted, step=step),
+        rng=generator(0, "test", step),
+    )
 
 
 def build(name: str, options: dict[str, Any]) -> tuple[Attack, np.ndarray]:
@@ -221,6 +239,13 @@ NAN, INFINITY = float("nan"), float("inf")
     ("name", "options", "message"),
     [
         *(("alie", {"z": z}, "z must be positive") for z in (0.0, -1.0, NAN, INFINITY, 1e39)),
+        ("alie", {"z": "best"}, "z must be one of optimized, optimized_byzfl; got 'best'"),
+        ("fall_of_empires", {"epsilon": "best"}, "epsilon must be one of optimized, optimized_byzfl"),
+        *(("fang", {"b": b}, "b must be finite and greater than 1") for b in (1.0, 0.5, -2.0, NAN, INFINITY)),
+        ("fang", {"version": "own"}, "version must be one of full, partial"),
+        ("fang_krum", {"start": "0"}, "start must be one of squared, unsquared, theorem"),
+        ("agr_tailored", {"judge": "krum"}, "judge must be one of distance, selection"),
+        ("agr_tailored", {"perturbation": "mean"}, "perturbation must be one of std, unit, sign"),
         *(("alie", {"sign": sign}, "sign must be -1 or 1") for sign in (2, 0)),
         *(("fall_of_empires", {"epsilon": e}, "epsilon must be positive") for e in (0.0, -0.5, NAN, INFINITY, 1e39)),
         ("fall_of_empires", {"weighting": "all"}, "weighting must be one of files, honest_copies"),

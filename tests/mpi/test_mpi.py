@@ -56,7 +56,14 @@ def train(config: RunConfig, tmp_path: Path, num_ranks: int, environment: dict[s
                 "aggregation": {"winners_mib": 1},  # a window is one of two chunks
             },
         ),
-        (4, {"attack": ALIE, "cluster": {"exchange": "full"}}),
+        (
+            4,
+            {
+                "attack": {**ALIE, "z": "optimized"},
+                "cluster": {"exchange": "full"},
+                "aggregation": {"rule": "multi_krum", "pre": [{"name": "bucketing", "bucket_size": 2}]},  # 3 of 13
+            },
+        ),
     ],  # with 16 processes: the quickstart, in scripts/test_readme.py
 )
 def test_an_mpi_job_trains_the_same_bits_as_the_simulator(

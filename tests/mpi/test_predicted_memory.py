@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,15 +16,19 @@ MPIRUN = Path(sys.executable).parent / "mpirun"
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize("exchange", ["digest", "full"])
+TRIES: dict[str, Any] = {"z": "optimized", "num_byzantine": 3, "selection": "first"}
+
+
+@pytest.mark.parametrize(("exchange", "attack"), [("digest", {}), ("full", TRIES)])
 def test_each_rank_takes_what_was_predicted_and_at_most_a_quarter_and_64_mib_less(
-    tiny_run: Callable[..., RunConfig], tmp_path: Path, mpi_environment: dict[str, str], exchange: str
+    tiny_run: Callable[..., RunConfig], tmp_path: Path, mpi_environment: dict[str, str], exchange: str, attack: dict[str, Any]
 ) -> None:
     wide = {
         "model": {"hidden": [2000]},  # 6 MiB of parameters, and 150 MiB of winners
         "aggregation": {"rule": "multi_krum", "pre": ["nnm"]},
         "optimizer": {"name": "Adam", "lr": 0.001},
         "data": {"image_shape": [1, 28, 28], "batch_size": 25},
+        "attack": attack,
         "cluster": {"chunk_elements": 1 << 18, "exchange": exchange},
         "run": {"steps": 3},
     }

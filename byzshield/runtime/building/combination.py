@@ -37,10 +37,19 @@ class Combination(Task):
             self.attack  # noqa: B018 - these two are refused where they are made
             self.selection  # noqa: B018
 
-    def pipeline(self) -> Pipeline:
-        """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case."""
-        section = self.config.aggregation
-        num_corrupted = self.most_corrupted if section.num_corrupted == "auto" else section.num_corrupted
+    @cached_property
+    def num_corrupted(self) -> int:
+        """Files of which the rule is told that they may be wrong."""
+        told = self.config.aggregation.num_corrupted
+        return self.most_corrupted if told == "auto" else told
+
+    def pipeline(self, *, device: str | None = None) -> Pipeline:
+        """The pre-aggregators and the robust rule, refused if they do not tolerate the placement's worst case.
+
+        Args:
+            device: to which winners are brought; by default aggregation.device.
+        """
+        section, num_corrupted = self.config.aggregation, self.num_corrupted
         shared: dict[str, Any] = {"num_corrupted": num_corrupted, "defaults": {"seed": self.config.run.seed}}
         pre = self.pre_aggregators(num_corrupted)
         rule = copy.deepcopy(self.objects.rule)  # it may remember what it saw in another run
@@ -49,7 +58,7 @@ class Combination(Task):
         elif rule is None:
             rule = make(AGGREGATORS, section.rule, "aggregation.rule", section.options, known=section.known_keys(), **shared)
         try:
-            pipeline = Pipeline(rule, pre, device=self._chosen("aggregation.device", section.device))
+            pipeline = Pipeline(rule, pre, device=device or self._chosen("aggregation.device", section.device))
             pipeline.check_rows(self.assignment.num_files)
         except TooFewRowsError as error:
             raise ConfigError(f"aggregation: {error}; {self._what_fits(rule, pre)}") from error

@@ -49,12 +49,19 @@ class Places:
     def __post_init__(self) -> None:
         look_in(self.config.run.module_dir or "")
 
-    def with_witness(self, workers: tuple[int, ...]) -> Self:
-        """The same where the server has said who the worst-case workers are; the model and the data built so far serve on."""
+    def with_witness(self, workers: tuple[int, ...], num_corrupted: int | None = None) -> Self:
+        """The same where the server has said who the worst-case workers are; the model and the data built so far serve on.
+
+        Args:
+            workers: them.
+            num_corrupted: what it has told its rule, for accomplices that try it out; None if nobody does.
+        """
         other = copy.copy(self)  # not `replace`, which would begin with nothing built
         vars(other)["witness"] = workers
         for name in ("selection", "ranks_of_accomplices"):
             vars(other).pop(name, None)
+        if num_corrupted is not None:
+            vars(other)["num_corrupted"] = num_corrupted
         return other
 
     @cached_property
@@ -196,11 +203,23 @@ class Places:
     @cached_property
     def attack(self) -> Attack:
         """What the Byzantine workers do."""
-        if self.objects.attack is not None:
-            return copy.deepcopy(self.objects.attack)
         section = self.config.attack
-        attack: Attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.known_keys())
+        if self.objects.attack is None:
+            attack: Attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.known_keys())
+        else:
+            attack = copy.deepcopy(self.objects.attack)
+        if attack.needs_rule:
+            tries = f"attack.name: {section.name} tries out the server's rule on all files"
+            if section.knowledge != "omniscient":
+                raise ConfigError(f'{tries}; use attack.knowledge = "omniscient" or another attack')
+            if self.config.cluster.exchange == "coded":
+                raise ConfigError(f'{tries}, and cluster.exchange = "coded" has none; use "digest", "full" or another attack')
         return attack
+
+    @property
+    def attack_needs_rule(self) -> bool:
+        """Whether what the Byzantine workers send depends on the server's rule."""
+        return self.config.attack.num_byzantine > 0 and self.attack.needs_rule
 
     @cached_property
     def code(self) -> CyclicCode | None:

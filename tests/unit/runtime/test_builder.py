@@ -167,7 +167,7 @@ PARTS: dict[str, Callable[[Builder], object]] = {
             {"optionz": 1},
             "attack.optionz: ALIE has no such keyword; known: files, forge_statistics, knowledge, name, ",
         ),
-        ("attack", {"z": "big"}, "attack.z: must be a number; got 'big'"),
+        ("attack", {"z": "big"}, "attack.z: must be a number or 'optimized' or 'optimized_byzfl'; got 'big'"),
         ("attack", {"z": 0}, "attack: z must be positive"),
         ("attack", {"sign": True}, "attack.sign: must be a whole number; got True"),
         (
