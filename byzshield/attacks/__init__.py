@@ -1,7 +1,7 @@
 """What Byzantine workers do: true gradients go in, forged ones come out; `Selection` says who they are."""
 
 from byzshield.attacks.alie import ALIE
-from byzshield.attacks.attack import ATTACKS, Attack, Situation
+from byzshield.attacks.attack import ATTACKS, Attack, Memory, Situation
 from byzshield.attacks.constant import Constant
 from byzshield.attacks.fall_of_empires import FallOfEmpires
 from byzshield.attacks.min_max import MinMax, MinSum
@@ -14,6 +14,7 @@ __all__ = [
     "Attack",
     "Constant",
     "FallOfEmpires",
+    "Memory",
     "MinMax",
     "MinSum",
     "ReversedGradient",

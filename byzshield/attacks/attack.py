@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from byzshield.aggregation.matrix import M, open_matrix
 from byzshield.arrays import Float32
@@ -15,8 +16,9 @@ from byzshield.representation import constructor_call
 from byzshield.seeding import generator
 from byzshield.wire import Frame, Message
 
-__all__ = ["ATTACKS", "Attack", "Situation", "require_positive"]
+__all__ = ["ATTACKS", "Attack", "Memory", "Situation", "require_positive"]
 
+Memory = dict[str, NDArray[Any]]
 LARGEST: Final = float(np.finfo(np.float32).max)
 
 
@@ -29,6 +31,11 @@ class Situation:
         num_rows: rows that the server's rule gets, the number of files f.
         num_corrupted: files of which the adversary holds a majority in this step.
         honest_copies: for a collusive attack, how many honest workers hold each of the files whose gradients are known, [n].
+        files: for a collusive attack, the files whose gradients are known, ascending, [n]; empty outside of a run.
+        honest_rows: for a collusive attack, which of the known gradients reach the rule, because honest workers decide their
+            files; empty for all.
+        parameters: those at which the gradients are taken, float32 [p], for an attack that `remembers`; None outside of a run.
+        memory: what an attack that `remembers` has put there in earlier steps. It puts new arrays in, and changes none in place.
         rng: the adversary's random stream for this forgery, the same in all accomplices.
     """
 
@@ -36,6 +43,10 @@ class Situation:
     num_rows: int
     num_corrupted: int
     honest_copies: tuple[int, ...] = ()
+    files: tuple[int, ...] = ()
+    honest_rows: tuple[int, ...] = ()
+    parameters: Float32 | None = None
+    memory: Memory = field(default_factory=dict)
     rng: np.random.Generator
 
 
@@ -45,9 +56,22 @@ class Attack(ABC):
     A local attack sees one gradient, that of the file which it forges. A collusive one (`collusive = True`) sees the gradients
     that the accomplices put together, and its one vector is sent for every file. Either way all accomplices send the same
     bytes for a file, or they would lose the vote.
+
+    An attack that `remembers` is collusive, so that one accomplice alone has its memory. One that `poisons` has gradients taken
+    of samples that it has changed.
     """
 
-    collusive: ClassVar[bool] = False
+    collusive: bool = False
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what it forges depends on earlier steps, by `Situation.memory`."""
+        return False
+
+    @property
+    def poisons(self) -> bool:
+        """Whether the gradients that it is given are those of changed samples, by `poison`."""
+        return False
 
     @property
     def needs_num_corrupted(self) -> bool:
@@ -57,7 +81,16 @@ class Attack(ABC):
     def __repr__(self) -> str:
         return constructor_call(self)
 
-    def __call__(self, honest: M | Sequence[M], num_corrupted: int | None = None, *, step: int = 1, seed: int = 0) -> M:
+    def __call__(
+        self,
+        honest: M | Sequence[M],
+        num_corrupted: int | None = None,
+        *,
+        step: int = 1,
+        seed: int = 0,
+        memory: Memory | None = None,
+        parameters: ArrayLike | None = None,
+    ) -> M:
         """The row that colluders send who know these honest rows, outside of a run.
 
         Args:
@@ -66,6 +99,8 @@ class Attack(ABC):
             num_corrupted: rows that the adversary sends beside them; only some attacks need it.
             step: of the training, for attacks that draw at random.
             seed: of their draws.
+            memory: for attacks that remember, a dictionary that begins empty and is given again in each step.
+            parameters: for attacks that look at what training does, those at which the rows were taken, [p].
 
         Returns:
             [d], of the same kind, dtype and device.
@@ -84,6 +119,8 @@ class Attack(ABC):
             step=step,
             num_rows=len(rows) + (num_corrupted or 0),
             num_corrupted=num_corrupted or 0,
+            parameters=None if parameters is None else np.asarray(parameters, dtype=np.float32),
+            memory={} if memory is None else memory,
             rng=generator(seed, "attack", step),
         )
         return back(self._forged(rows, situation))
@@ -104,6 +141,18 @@ class Attack(ABC):
             gradients: the file's true gradient [d]; for a collusive attack those of all known files [n, d], files ascending.
             situation: the step.
         """
+
+    def poison(self, batch: Any, num_classes: int | None) -> Any:
+        """Changes the samples of a file, if it `poisons`.
+
+        Args:
+            batch: what the data set gives.
+            num_classes: of the data set; None if it does not tell.
+
+        Raises:
+            ParameterError: they are no samples that it can change.
+        """
+        return batch
 
     def tamper(self, frames: list[Frame], *, worker: int, step: int) -> Sequence[Frame | Message]:
         """Rewrites the outgoing frames of a Byzantine worker: drop, repeat, damage. The default sends them as they are.

@@ -72,6 +72,8 @@ class Builder(Combination):
         self._warn_of_small_shards()
         self._warn_of_more_corrupted_files()
         self._check_buffers(model.module)
+        if self.config.attack.num_byzantine:
+            self.poison  # noqa: B018 - refused where it is made
         return server
 
     def training_state(self, model: FlatModel) -> TrainingState:
@@ -132,6 +134,9 @@ class Builder(Combination):
                 num_parameters=computer.num_parameters,
                 forge_statistics=self.config.attack.forge_statistics,
                 seed=self.config.run.seed,
+                read_parameters=computer.parameters,
+                memories=self.memories,
+                poison=self.poison,
             )
         return Worker(
             workers=[worker for worker, host in enumerate(self.rank_of) if host == rank],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -15,6 +16,7 @@ from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.allocator import keep_freed_memory
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.compression_trial import CompressionTrial
+from byzshield.runtime.memories import MemoryFolder
 from byzshield.runtime.objects import Objects
 from byzshield.runtime.run_directory import RunDirectory, open_run
 from byzshield.runtime.simulation import Simulation
@@ -89,6 +91,7 @@ def run_here(
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
     with open_run(builder.resolved, resume=resume, overwrite=overwrite) as directory:
+        _store_memories(builder, directory.memories)
         if resume:
             loop.resume(server, directory, config)
         metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
@@ -158,7 +161,8 @@ def run_rank(
     trial = CompressionTrial() if tries else None
     early: ByzShieldError | None = None
     try:
-        handshake.greet_workers(endpoint, server.ranks, own, welcome={"witness": witness}, timeout=config.cluster.startup_timeout)
+        welcome = {"witness": witness, "memories": str(directory.memories.absolute())}
+        handshake.greet_workers(endpoint, server.ranks, own, welcome=welcome, timeout=config.cluster.startup_timeout)
         metrics = loop.train(
             builder,
             server,
@@ -198,6 +202,12 @@ def _status(error: BaseException) -> int:
     return STOPPED if isinstance(error, RunStopped) else 1
 
 
+def _store_memories(builder: Builder, folder: Path) -> None:
+    """Has what the adversary remembers outlive this process, if it remembers anything."""
+    if builder.config.attack.num_byzantine and builder.attack.remembers:
+        builder.memories.stored = MemoryFolder(folder, builder.config)
+
+
 def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once: bool) -> None:
     from byzshield.transport import mpi
 
@@ -211,6 +221,7 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once:
     if not isinstance(witness, list):
         raise HandshakeError("the server's welcome has no witness")
     builder = builder.with_witness(tuple(witness))
+    _store_memories(builder, Path(str(welcome.get("memories"))))
     worker = builder.worker(endpoint.rank)
     channel.hear(builder.ranks_of_accomplices if endpoint.rank in builder.ranks_of_accomplices else ())
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)

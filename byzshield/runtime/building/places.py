@@ -19,6 +19,7 @@ from byzshield.registry import look_in
 from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.devices import choose_device
 from byzshield.runtime.objects import Objects
+from byzshield.training import Memories
 from byzshield.voting import Detection
 
 __all__ = ["SEARCH_SECONDS", "Places"]
@@ -196,11 +197,24 @@ class Places:
     @cached_property
     def attack(self) -> Attack:
         """What the Byzantine workers do."""
-        if self.objects.attack is not None:
-            return copy.deepcopy(self.objects.attack)
         section = self.config.attack
-        attack: Attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.known_keys())
+        if self.objects.attack is not None:
+            attack: Attack = copy.deepcopy(self.objects.attack)
+        else:
+            attack = make(ATTACKS, section.name, "attack.name", section.options, known=section.known_keys())
+        if attack.remembers and not attack.collusive:
+            raise ConfigError(f"attack.name: {section.name} remembers, so it must be collusive: one accomplice has its memory")
+        if attack.remembers and section.selection == "random" and section.redraw_every:
+            raise ConfigError(
+                f"attack.redraw_every: {section.name} remembers earlier steps, and workers that were honest then cannot; got "
+                f"{section.redraw_every}: use 0, which draws the Byzantine workers once"
+            )
         return attack
+
+    @cached_property
+    def memories(self) -> Memories:
+        """What the adversary remembers in this process."""
+        return Memories()
 
     @cached_property
     def code(self) -> CyclicCode | None:
