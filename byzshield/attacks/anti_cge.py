@@ -26,7 +26,7 @@ class AntiCGE(Attack):
     Machine Learning with Norm-Based Comparative Gradient Elimination", DSN-W 2021.
 
     Args:
-        shortest_twice: whether the shortest gradient counts twice, as there.
+        shortest_twice: whether the shortest gradient counts twice in the sum, as in that code.
     """
 
     collusive = True
@@ -39,7 +39,8 @@ class AntiCGE(Attack):
         return True
 
     def forge(self, gradients: Float32, situation: Situation) -> Float32:
-        honest = list(situation.honest_rows or range(len(gradients)))
+        known = range(len(gradients))
+        honest = [row for row in known if row not in situation.corrupted] or list(known)
         dropped = non_finite_rows(gradients)
         lengths = np.array([np.inf if row in dropped else length_of(gradients[row].astype(np.float64)) for row in honest])
         order = np.argsort(lengths, kind="stable").tolist()

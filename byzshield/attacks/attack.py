@@ -32,8 +32,7 @@ class Situation:
         num_corrupted: files of which the adversary holds a majority in this step.
         honest_copies: for a collusive attack, how many honest workers hold each of the files whose gradients are known, [n].
         files: for a collusive attack, the files whose gradients are known, ascending, [n]; empty outside of a run.
-        honest_rows: for a collusive attack, which of the known gradients reach the rule, because honest workers decide their
-            files; empty for all.
+        corrupted: which of the known gradients, by position, the server gets as the adversary forges them.
         parameters: those at which the gradients are taken, float32 [p], for an attack that `remembers`; None outside of a run.
         memory: what an attack that `remembers` has put there in earlier steps. It puts new arrays in, and changes none in place.
         rng: the adversary's random stream for this forgery, the same in all accomplices.
@@ -44,7 +43,7 @@ class Situation:
     num_corrupted: int
     honest_copies: tuple[int, ...] = ()
     files: tuple[int, ...] = ()
-    honest_rows: tuple[int, ...] = ()
+    corrupted: tuple[int, ...] = ()
     parameters: Float32 | None = None
     memory: Memory = field(default_factory=dict)
     rng: np.random.Generator

@@ -16,7 +16,7 @@ Sent = Literal["own", "mean"]
 
 @ATTACKS.register("label_flip")
 class LabelFlip(Attack):
-    """Takes gradients of samples whose label y is L - 1 - y, of L classes.
+    """Sends gradients of samples whose label y has become L - 1 - y, of L classes.
 
     What travels with a gradient is that of the same pass, so the loss is that of the false labels, also where the attack does
     not forge statistics. Labels that are no class (-100, say, for what a loss is to ignore) stay. Outside of a run, the rows are
@@ -46,12 +46,12 @@ class LabelFlip(Attack):
         return True
 
     def poison(self, batch: Any, num_classes: int | None) -> Any:
-        classes = self.num_classes or num_classes
-        if classes is None:
-            raise ParameterError("needs to know how many classes there are, which the data set does not tell: set num_classes")
         labels: Any = batch[1] if isinstance(batch, tuple | list) and len(batch) == 2 else None
         if not hasattr(labels, "is_floating_point") or labels.is_floating_point():
             raise ParameterError("needs samples that are pairs (inputs, labels) with classes, whole numbers, as labels")
+        classes = self.num_classes or num_classes
+        if classes is None:
+            raise ParameterError("needs to know how many classes there are, which the data set does not tell: set num_classes")
         is_class = (labels >= 0) & (labels < classes)
         return batch[0], (classes - 1 - labels).where(is_class, labels)
 

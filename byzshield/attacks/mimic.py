@@ -41,7 +41,7 @@ class Mimic(Attack):
         warmup: steps in which it learns, at least 0.
         meanwhile: what it copies while it learns: "choose" takes the best file by what it knows, "row" the one of number `row`.
         afterwards: "keep" copies the file that was the best in the last step of learning; "choose" takes the best in each step.
-        target: which file is the best: the "largest" or the "smallest" product x z, or "farthest", the largest absolute one.
+        target: which file is the best, by the product of its gradient and z: "largest", "smallest", or "farthest" from 0.
         row: which of the honest gradients, files ascending, from 0; the last one if there are fewer.
 
     Raises:
@@ -77,7 +77,8 @@ class Mimic(Attack):
 
     def forge(self, gradients: Float32, situation: Situation) -> Float32:
         dropped = set(non_finite_rows(gradients))
-        honest = [row for row in situation.honest_rows or range(len(gradients)) if row not in dropped]
+        finite = [row for row in range(len(gradients)) if row not in dropped]
+        honest = [row for row in finite if row not in situation.corrupted] or finite
         if not honest:
             return np.array(gradients[0])
         return np.array(gradients[self._chosen(gradients, honest, situation)])

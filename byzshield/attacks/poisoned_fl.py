@@ -18,7 +18,7 @@ CONFIDENCE: Final = 0.99
 
 @ATTACKS.register("poisoned_fl")
 class PoisonedFL(Attack):
-    """Pushes the model along one random sign vector s in all steps; small steps that agree add up where large ones cancel.
+    """Pushes the model along one random sign vector s in all steps: what agrees adds up, where larger lies would cancel out.
 
     With h the last update of the model and g the accomplices' last one, the update that they send is c norm(h) (k s) / norm(k),
     k = abs(h - g norm(h) / norm(g)): as large in each coordinate as what the honest workers seem to have done. Every
@@ -37,8 +37,8 @@ class PoisonedFL(Attack):
         decay: 0 to 1, what a failed check leaves of c.
         check_every: steps between two checks, at least 1.
         least: below which no check takes c, at least 0.
-        learning_rate: of the optimizer; None sends c times the length of the mean of the known gradients, for optimizers and
-            schedules whose updates have another length than the aggregate.
+        learning_rate: of the optimizer; None sends what is c times as long as the mean of the known gradients, for optimizers
+            and schedules whose updates do not have the length of the aggregate.
 
     Raises:
         ParameterError: an argument is out of range.

@@ -15,7 +15,7 @@ __all__ = ["ROP"]
 
 @ATTACKS.register("rop")
 class ROP(Attack):
-    """Sends the last aggregate, moved by z across the direction in which training goes: close to where a clipping rule begins.
+    """Sends the last aggregate, moved by z across the direction of training: close to where a clipping rule begins.
 
     With mu the mean of the known gradients and m the last aggregate, in the first step mu: the place is a = location m +
     (1 - location) mu, the direction u = blend m + (1 - blend) mu, and v = a + z (sin(angle) p + cos(angle) u / norm(u)), where p
@@ -32,9 +32,9 @@ class ROP(Attack):
     Args:
         z: the length of the perturbation, > 0; None takes that of `ALIE`.
         angle: degrees between u and the perturbation: 90 and 270 are across, 180 is backwards.
-        blend: the weight of m in u, 0 to 1 (`lamb` there).
-        location: the weight of m in a, 0 to 1 (`pi` there).
-        learning_rate: of the optimizer, for m; None gives m the length of mu.
+        blend: the weight of the last aggregate in u, 0 to 1 (`lamb` in that library).
+        location: the weight of the last aggregate in a, 0 to 1 (`pi` in that library).
+        learning_rate: of the optimizer, to know the last aggregate by; None gives it the length of the mean of known gradients.
 
     Raises:
         ParameterError: an argument is out of range.

@@ -91,7 +91,8 @@ def run_here(
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
     with open_run(builder.resolved, resume=resume, overwrite=overwrite) as directory:
-        _store_memories(builder, directory.memories)
+        if _remembers(builder):
+            builder.memories.stored = MemoryFolder(directory.memories, config)
         if resume:
             loop.resume(server, directory, config)
         metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
@@ -161,7 +162,9 @@ def run_rank(
     trial = CompressionTrial() if tries else None
     early: ByzShieldError | None = None
     try:
-        welcome = {"witness": witness, "memories": str(directory.memories.absolute())}
+        welcome: dict[str, Any] = {"witness": witness}
+        if _remembers(builder):
+            welcome["memories"] = str(directory.memories.absolute())
         handshake.greet_workers(endpoint, server.ranks, own, welcome=welcome, timeout=config.cluster.startup_timeout)
         metrics = loop.train(
             builder,
@@ -202,10 +205,9 @@ def _status(error: BaseException) -> int:
     return STOPPED if isinstance(error, RunStopped) else 1
 
 
-def _store_memories(builder: Builder, folder: Path) -> None:
-    """Has what the adversary remembers outlive this process, if it remembers anything."""
-    if builder.config.attack.num_byzantine and builder.attack.remembers:
-        builder.memories.stored = MemoryFolder(folder, builder.config)
+def _remembers(builder: Builder) -> bool:
+    """Whether there is an adversary that remembers earlier steps."""
+    return bool(builder.config.attack.num_byzantine) and builder.attack.remembers
 
 
 def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once: bool) -> None:
@@ -221,7 +223,8 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once:
     if not isinstance(witness, list):
         raise HandshakeError("the server's welcome has no witness")
     builder = builder.with_witness(tuple(witness))
-    _store_memories(builder, Path(str(welcome.get("memories"))))
+    if _remembers(builder) and isinstance(folder := welcome.get("memories"), str):
+        builder.memories.stored = MemoryFolder(Path(folder), builder.config)
     worker = builder.worker(endpoint.rank)
     channel.hear(builder.ranks_of_accomplices if endpoint.rank in builder.ranks_of_accomplices else ())
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)

@@ -260,20 +260,16 @@ class Adversary:
         held = np.isin(assignment.workers_of[sorted(self._owners)], members).sum(axis=1)
         return tuple((assignment.replication - held).tolist())
 
-    def _honest_rows(self) -> tuple[int, ...]:
-        """Which of the known files, in their order, honest workers decide."""
-        corrupted = set(self._selection.corrupted_at(self._step))
-        return tuple(row for row, file in enumerate(sorted(self._owners)) if file not in corrupted)
-
     def _forge(self, gradients: Float32, file: int | None) -> Float32:
         keys = (self._step,) if file is None else (self._step, file)
+        won = self._selection.corrupted_at(self._step)
         situation = Situation(
             step=self._step,
             num_rows=self._selection.assignment.num_files,
-            num_corrupted=len(self._selection.corrupted_at(self._step)),
+            num_corrupted=len(won),
             honest_copies=self._honest_copies() if file is None else (),
             files=tuple(sorted(self._owners)) if file is None else (),
-            honest_rows=self._honest_rows() if file is None else (),
+            corrupted=tuple(row for row, known in enumerate(sorted(self._owners)) if known in won) if file is None else (),
             parameters=self._parameters,
             memory=self._memory,
             rng=generator(self._seed, "attack", *keys),

@@ -124,6 +124,8 @@ class Task(Places):
             change(data.test_batch(0, min(2, data.num_test)))
         except ParameterError as error:
             raise ConfigError(f"attack.name: {self.config.attack.name} {error}") from error
+        except Exception as error:  # whatever the user's code raises, and what torch says of labels that it cannot change
+            raise ConfigError(f"attack.name: {self.config.attack.name} cannot change a batch: {explain(error)}") from error
         return change
 
     def forget_computer(self) -> None:

@@ -53,7 +53,7 @@ def test_cge_keeps_all_of_them_and_would_drop_what_is_longer(size: int) -> None:
 def test_files_that_the_accomplices_win_do_not_count() -> None:
     own = np.array([[100, 100], [0, 0.1]], np.float32)
     known = np.concatenate([ROWS, own])
-    assert np.array_equal(AntiCGE().forge(known, situation(2, honest_rows=(0, 1, 2, 3, 4))), AntiCGE().forge(ROWS, situation(2)))
+    assert np.array_equal(AntiCGE().forge(known, situation(2, corrupted=(5, 6))), AntiCGE().forge(ROWS, situation(2)))
 
 
 def test_what_is_not_finite_is_the_longest() -> None:

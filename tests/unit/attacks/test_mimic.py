@@ -81,17 +81,16 @@ def test_the_direction_in_its_memory_is_that_of_the_recursion() -> None:
 
 def test_without_learning_it_copies_its_row_or_the_last_honest_one_and_needs_no_memory() -> None:
     assert copied(Mimic(warmup=0, row=2), 3) == [2, 2, 2]
-    assert copied(Mimic(warmup=0, row=2), 1, honest_rows=(1, 4, 5, 8)) == [5]
+    assert copied(Mimic(warmup=0, row=2), 1, corrupted=(0, 2, 3, 6, 7)) == [5]
     assert copied(Mimic(warmup=0, row=9), 1) == [8]
     assert not Mimic(warmup=0).remembers
 
 
 def test_what_accomplices_win_is_neither_copied_nor_learned_from() -> None:
-    honest = (0, 1, 2, 3, 4, 5)
-    attack, memory = Mimic(warmup=2), {}
-    assert copied(attack, 3, honest_rows=honest)[0] in honest
-    other: Memory = {}
-    attack.forge(rows_of(1), situation(1, memory, honest_rows=honest))
+    won = (6, 7, 8)
+    attack, memory, other = Mimic(warmup=2), Memory(), Memory()
+    assert copied(attack, 3, corrupted=won)[0] not in won
+    attack.forge(rows_of(1), situation(1, memory, corrupted=won))
     attack.forge(rows_of(1)[:6], situation(1, other))
     assert np.array_equal(memory["z"], other["z"])
 
