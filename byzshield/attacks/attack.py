@@ -105,7 +105,8 @@ class Attack(ABC):
             [d], of the same kind, dtype and device.
 
         Raises:
-            ParameterError: not a floating-point matrix, no row, or num_corrupted is negative, or needed and missing.
+            ParameterError: not a floating-point matrix, no row, parameters that do not fit the rows, or num_corrupted is
+                negative, or needed and missing.
         """
         rows, back = open_matrix(honest)
         if len(rows) < 1:
@@ -114,11 +115,14 @@ class Attack(ABC):
             raise ParameterError(f"{self} needs num_corrupted, how many rows the adversary sends beside the honest ones")
         if num_corrupted is not None and num_corrupted < 0:
             raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
+        known = None if parameters is None else np.asarray(parameters, dtype=np.float32)
+        if known is not None and (known.ndim != 1 or known.size > rows.shape[1]):
+            raise ParameterError(f"parameters must be at most {rows.shape[1]} values, like a row; got shape {list(known.shape)}")
         situation = Situation(
             step=step,
             num_rows=len(rows) + (num_corrupted or 0),
             num_corrupted=num_corrupted or 0,
-            parameters=None if parameters is None else np.asarray(parameters, dtype=np.float32),
+            parameters=known,
             memory={} if memory is None else memory,
             rng=generator(seed, "attack", step),
         )

@@ -7,6 +7,7 @@ import pytest
 
 from byzshield.attacks import ROP, Memory, PoisonedFL, Situation
 from byzshield.attacks.alie import z_max
+from byzshield.errors import ParameterError
 from byzshield.seeding import generator
 
 SIZE = 30
@@ -129,3 +130,14 @@ def test_statistics_behind_the_parameters_do_not_move() -> None:
         forged = attack.forge(rows_of(step, SIZE + 5), situation(step, memory))
     assert forged[:SIZE].all()
     assert not forged[SIZE:].any()
+
+
+def test_outside_of_a_run_the_caller_has_the_memory_and_the_parameters() -> None:
+    memory: Memory = {}
+    for step in (1, 2):
+        forged = PoisonedFL(learning_rate=0.1)(rows_of(step), step=step, memory=memory, parameters=parameters_at(step))
+    assert forged.all()
+    assert not PoisonedFL(learning_rate=0.1)(rows_of(2), step=2, parameters=parameters_at(2)).any()
+    for parameters in (np.zeros(SIZE + 1), np.zeros((1, SIZE))):
+        with pytest.raises(ParameterError, match="parameters must be at most 30 values, like a row; got"):
+            ROP(z=1.0)(rows_of(1), parameters=parameters)
