@@ -68,6 +68,7 @@ def test_a_step_that_is_done_again_finds_what_it_found_the_first_time(
 ) -> None:
     config = tiny_run(run={"checkpoint_every": 2}, cluster={"max_skipped": 1}, attack={"num_byzantine": 4})
     builder = Builder(config, num_ranks=4, objects=Objects(attack=Diary()))
+    builder.set_threads()
     server = builder.server()
     builder.memories.stored = MemoryFolder(tmp_path / "notes", config)
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in (1, 2, 3)})

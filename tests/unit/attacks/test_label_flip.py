@@ -32,6 +32,7 @@ def flipped(builder: Builder, parameters: Float32, file: int) -> Float32:
 def first_round(config: RunConfig, num_ranks: int) -> tuple[Builder, Float32, dict[int, Float32]]:
     """The builder, the initial parameters and the gradients that the server has taken in step 1."""
     builder = Builder(config, num_ranks=num_ranks)
+    builder.set_threads()
     server = builder.server()
     parameters = server.state.model.parameter_vector()
     Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)}).run_round()
