@@ -28,6 +28,7 @@ from byzshield.runtime import Builder
 from byzshield.runtime.simulation import Simulation
 from byzshield.seeding import generator
 from byzshield.training import GradientComputer, ParameterServer, StepOutcome
+from byzshield.training.gradient import Poison
 
 Place = Literal["weights", "activations", "gradients"]
 NUM_WORKERS = 5
@@ -115,13 +116,13 @@ class FaultyComputer:
     def load_by(self, write: Callable[[Float32], None]) -> None:
         self.computer.load_by(write)
 
-    def __call__(self, step: int, file: int) -> Float32:
-        right = self.computer(step, file)
+    def __call__(self, step: int, file: int, poison: Poison | None = None) -> Float32:
+        right = self.computer(step, file, poison)
         if step < FIRST or (self._turned and not self.flip.sticky):
             return right
         self._turned = True
         with self._turned_bit():
-            wrong = self.computer(step, file)
+            wrong = self.computer(step, file, poison)
         if self.flip.place == "gradients":
             self.flip.apply(torch.from_numpy(wrong[: self.num_parameters]))
         if wrong.tobytes() != right.tobytes():

@@ -53,13 +53,18 @@ if TYPE_CHECKING:
     from byzshield.api import simulate as simulate
     from byzshield.api import train as train
     from byzshield.attacks import ALIE as ALIE
+    from byzshield.attacks import ROP as ROP
     from byzshield.attacks import AGRTailored as AGRTailored
+    from byzshield.attacks import AntiCGE as AntiCGE
     from byzshield.attacks import Constant as Constant
     from byzshield.attacks import FallOfEmpires as FallOfEmpires
     from byzshield.attacks import Fang as Fang
     from byzshield.attacks import FangKrum as FangKrum
+    from byzshield.attacks import LabelFlip as LabelFlip
+    from byzshield.attacks import Mimic as Mimic
     from byzshield.attacks import MinMax as MinMax
     from byzshield.attacks import MinSum as MinSum
+    from byzshield.attacks import PoisonedFL as PoisonedFL
     from byzshield.attacks import ReversedGradient as ReversedGradient
     from byzshield.distortion import WorstCase as WorstCase
     from byzshield.distortion import worst_case as worst_case
@@ -85,7 +90,8 @@ _NAMES: Final = {
     "CenteredClipping ClippedClustering DnC GeometricMedian Krum MeaMed Mean Median MedianOfMeans MoNNA MultiKrum Phocas "
     "Pipeline SignGuard SignMajority StaticClipping TrimmedMean",
     "byzshield.api": "TrainingResult simulate train",
-    "byzshield.attacks": "AGRTailored ALIE Constant FallOfEmpires Fang FangKrum MinMax MinSum ReversedGradient",
+    "byzshield.attacks": "AGRTailored ALIE AntiCGE Constant FallOfEmpires Fang FangKrum LabelFlip Mimic MinMax MinSum PoisonedFL "
+    "ROP ReversedGradient",
     "byzshield.distortion": "WorstCase worst_case",
     "byzshield.errors": "ByzShieldError",
     "byzshield.placement": "Assignment aspis baseline custom cyclic frc mols ramanujan1 ramanujan2 steiner",

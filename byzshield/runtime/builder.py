@@ -73,6 +73,8 @@ class Builder(Combination):
         self._warn_of_small_shards()
         self._warn_of_more_corrupted_files()
         self._check_buffers(model.module)
+        if self.config.attack.num_byzantine:
+            self.poison  # noqa: B018 - refused where it is made
         return server
 
     def training_state(self, model: FlatModel) -> TrainingState:
@@ -134,6 +136,9 @@ class Builder(Combination):
                 forge_statistics=self.config.attack.forge_statistics,
                 seed=self.config.run.seed,
                 rule=self.pipeline(device="cpu") if self.attack_needs_rule else None,
+                read_parameters=computer.parameters,
+                memories=self.memories,
+                poison=self.poison,
             )
         return Worker(
             workers=[worker for worker, host in enumerate(self.rank_of) if host == rank],

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -15,6 +16,7 @@ from byzshield.runtime import handshake, loop, pump
 from byzshield.runtime.allocator import keep_freed_memory
 from byzshield.runtime.builder import Builder
 from byzshield.runtime.compression_trial import CompressionTrial
+from byzshield.runtime.memories import MemoryFolder
 from byzshield.runtime.objects import Objects
 from byzshield.runtime.run_directory import RunDirectory, open_run
 from byzshield.runtime.simulation import Simulation
@@ -89,6 +91,8 @@ def run_here(
     server = builder.server()
     simulation = Simulation(server, {rank: builder.worker(rank) for rank in range(1, num_ranks)})
     with open_run(builder.resolved, resume=resume, overwrite=overwrite) as directory:
+        if _remembers(builder):
+            builder.memories.stored = MemoryFolder(directory.memories, config)
         if resume:
             loop.resume(server, directory, config)
         metrics = loop.train(builder, server, simulation.run_round, directory, progress or loop.Silent(), stop)
@@ -153,7 +157,9 @@ def run_rank(
     if resume:
         loop.resume(server, directory, config)
     witness = builder.selection.byzantine_at(1) if config.attack.selection == "worst" else ()
-    welcome = {"witness": witness, "num_corrupted": builder.num_corrupted if builder.attack_needs_rule else None}
+    welcome: dict[str, Any] = {"witness": witness, "num_corrupted": builder.num_corrupted if builder.attack_needs_rule else None}
+    if _remembers(builder):
+        welcome["memories"] = str(directory.memories.absolute())
     patience = pump.Patience(config.cluster.round_timeout)
     tries = config.cluster.compression == "auto" and config.cluster.exchange != "coded"  # of which nothing is compressed
     trial = CompressionTrial() if tries else None
@@ -199,6 +205,11 @@ def _status(error: BaseException) -> int:
     return STOPPED if isinstance(error, RunStopped) else 1
 
 
+def _remembers(builder: Builder) -> bool:
+    """Whether there is an adversary that remembers earlier steps."""
+    return bool(builder.config.attack.num_byzantine) and builder.attack.remembers
+
+
 def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once: bool) -> None:
     from byzshield.transport import mpi
 
@@ -212,6 +223,8 @@ def _run_worker(builder: Builder, endpoint: Any, channel: Any, *, leave_at_once:
     if not isinstance(witness, list) or not isinstance(num_corrupted, int | None):
         raise HandshakeError("the server's welcome has no witness")
     builder = builder.with_witness(tuple(witness), num_corrupted)
+    if _remembers(builder) and isinstance(folder := welcome.get("memories"), str):
+        builder.memories.stored = MemoryFolder(Path(folder), builder.config)
     worker = builder.worker(endpoint.rank)
     channel.hear(builder.ranks_of_accomplices if endpoint.rank in builder.ranks_of_accomplices else ())
     pump.work_until_stopped(worker, endpoint, channel, patience=cluster.startup_timeout + 2 * cluster.round_timeout)

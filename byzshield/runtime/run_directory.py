@@ -38,6 +38,7 @@ class RunDirectory:
         self.evidence = path / "evidence.jsonl"
         self.record = path / "record.jsonl"
         self.checkpoints = path / "checkpoints"
+        self.memories = path / "adversary"
         self.summary = path / "summary.json"
         self.csv = path / "metrics.csv"
         self.events = path / "events"

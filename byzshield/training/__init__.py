@@ -2,8 +2,9 @@
 
 from byzshield.training.adversary import Adversary
 from byzshield.training.gradient import GradientComputer
+from byzshield.training.memories import Memories
 from byzshield.training.server import ParameterServer, StepOutcome
 from byzshield.training.state import TrainingState
 from byzshield.training.worker import Worker
 
-__all__ = ["Adversary", "GradientComputer", "ParameterServer", "StepOutcome", "TrainingState", "Worker"]
+__all__ = ["Adversary", "GradientComputer", "Memories", "ParameterServer", "StepOutcome", "TrainingState", "Worker"]

@@ -1,14 +1,18 @@
 """The adversary inside the processes of its workers: gathers gradients, forges, and agrees on what to send."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from byzshield.aggregation import Pipeline
 from byzshield.arrays import Float32
-from byzshield.attacks import Attack, Defense, Selection, Situation
+from byzshield.attacks import Attack, Defense, Memory, Selection, Situation
 from byzshield.choices import Knowledge, require_choice
 from byzshield.errors import FrameError
 from byzshield.placement import Assignment
 from byzshield.seeding import generator
+from byzshield.training.gradient import Poison
+from byzshield.training.memories import Memories
 from byzshield.wire import ChunkLayout, Frame, Kind, Message, Packet, messages
 
 __all__ = ["Adversary"]
@@ -27,6 +31,8 @@ class Adversary:
 
     Files that the selection does not have them forge, the members send as they are; each rank computes those of its members.
 
+    What an attack remembers is the leader's: whoever takes the place of one that is expelled begins anew.
+
     Args:
         rank: this rank.
         attack: what to forge.
@@ -37,6 +43,9 @@ class Adversary:
         num_parameters: p.
         forge_statistics: whether the attack forges all d values, and not only the p gradients.
         seed: the run's seed.
+        read_parameters: copies the parameters of the step, float32 [p], for an attack that remembers.
+        memories: what leaders have noted in earlier steps.
+        poison: what an attack that poisons makes of a batch.
         rule: the server's, for an attack that `needs_rule`.
 
     Raises:
@@ -55,6 +64,9 @@ class Adversary:
         num_parameters: int,
         forge_statistics: bool,
         seed: int,
+        read_parameters: Callable[[], Float32],
+        memories: Memories,
+        poison: Poison | None = None,
         rule: Pipeline | None = None,
     ) -> None:
         require_choice("knowledge", knowledge, Knowledge)
@@ -70,6 +82,12 @@ class Adversary:
         self._num_parameters = num_parameters
         self._seed = seed
         self._rule = rule
+        self._read_parameters = read_parameters
+        self._memories = memories
+        self._poison = poison
+        self._leader = 0  # the worker
+        self._parameters: Float32 | None = None
+        self._memory: Memory = {}
         self._step = 0
         self._ranks: list[int] = []
         self._owners: dict[int, int] = {}
@@ -114,6 +132,9 @@ class Adversary:
         self._missing = {file: row for row, file in enumerate(sorted(self._owners))} if leads else {}
         if len(self._known) != len(self._missing):
             self._known = np.empty((len(self._missing), self._size), dtype=np.float32)
+        if leads and self.attack.remembers:
+            self._leader, self._parameters = able[0], self._read_parameters()
+            self._memory = self._memories.before(step, self._leader)
         for source, frame in early:
             self._take(source, frame)
         return sorted(file for file, owner in self._owners.items() if owner in self.members_here)
@@ -132,8 +153,14 @@ class Adversary:
         """Whether what a member here sends for `file` is known only if this rank computes it."""
         return not self.attack.collusive or file in self._unforged or file in self._taken_on
 
+    def poison_of(self, file: int) -> Poison | None:
+        """What the samples of `file` go through before the gradient that `learn` gets; None if it is the true one."""
+        used = self._owners.get(file) in self.members_here or file in self._taken_on
+        used |= not self.attack.collusive and file in self._held
+        return self._poison if used and self.members_here and file not in self._unforged else None
+
     def learn(self, file: int, gradient: Float32) -> None:
-        """Takes a gradient that this rank has computed."""
+        """Takes a gradient that this rank has computed, of poisoned samples where `poison_of` says so."""
         if not self.members_here:
             return
         if file in self._unforged:
@@ -214,6 +241,8 @@ class Adversary:
         self._known[self._missing.pop(file)] = gradient
         if not self._missing:
             forged = self._forge(self._known[:, : self._num_forged], None)
+            if self.attack.remembers:  # before anybody hears of the forgery, so that no step is done without its notes
+                self._memories.keep(self._step, self._leader, self._memory)
             news = np.concatenate([forged, self._known[:, self._num_forged :].ravel()])
             self._take_up(news)
             frame = messages.forged(Kind.PARAMETERS, self._step, 0, news)
@@ -248,8 +277,11 @@ class Adversary:
             num_rows=self._selection.assignment.num_files,
             num_corrupted=len(won),
             honest_copies=self._honest_copies() if file is None else (),
+            files=tuple(sorted(self._owners)) if file is None else (),
             corrupted=tuple(corrupted),
             defense=defense,
+            parameters=self._parameters,
+            memory=self._memory,
             rng=generator(self._seed, "attack", *keys),
         )
         return np.ascontiguousarray(self.attack.forge(gradients, situation), dtype=np.float32)

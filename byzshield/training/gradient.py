@@ -15,9 +15,10 @@ from byzshield.log import get_logger
 from byzshield.models import FlatModel, seeded
 from byzshield.seeding import torch_seed
 
-__all__ = ["GradientComputer"]
+__all__ = ["GradientComputer", "Poison"]
 
 LOG = get_logger(__name__)
+Poison = Callable[[Any], Any]  # a batch to a changed one
 
 
 class GradientComputer:
@@ -78,6 +79,10 @@ class GradientComputer:
         """d, the length of a gradient vector."""
         return self._model.size
 
+    def parameters(self) -> Float32:
+        """A copy of the parameters, float32 [p]."""
+        return self._model.parameter_vector()
+
     def load(self, parameters: Float32) -> None:
         """Sets the parameters, float32 [p]."""
         self._model.load_parameters(parameters)
@@ -86,37 +91,42 @@ class GradientComputer:
         """Sets the parameters to what `write` puts into an array, float32 [p], without a copy of its own on a CPU."""
         self._model.write_parameters(write)
 
-    def __call__(self, step: int, file: int) -> Float32:
+    def __call__(self, step: int, file: int, poison: Poison | None = None) -> Float32:
         """The gradient vector of `file` in `step`, float32 [d].
+
+        Args:
+            step: the training step.
+            file: the file.
+            poison: changes its samples before.
 
         Raises:
             ComputationError: data, network or loss raise something.
         """
         began = self._clock()
         try:
-            return self._gradient(step, file)
+            return self._gradient(step, file, poison)
         except Exception as error:  # whatever the user's code raises, and what a device says that is out of memory
             raise ComputationError(f"file {file} of step {step} cannot be computed: {explain(error)}") from error
         finally:
             self.seconds += self._clock() - began
 
-    def or_nan(self, step: int, file: int) -> Float32:
+    def or_nan(self, step: int, file: int, poison: Poison | None = None) -> Float32:
         """The gradient vector, or NaNs where it cannot be computed: what an honest worker votes for.
 
         If all holders fail, they agree on that; if one does, by its own disk or memory, it is outvoted, and the job goes on.
         """
         try:
-            return self(step, file)
+            return self(step, file, poison)
         except ComputationError as error:
             self._failures += 1
             if self._failures & (self._failures - 1) == 0:  # the first, second, fourth, ...: a broken disk must not fill the log
                 LOG.warning("%s; it is voted on as not a number", error)
             return np.full(self.size, np.nan, dtype=np.float32)
 
-    def _gradient(self, step: int, file: int) -> Float32:
+    def _gradient(self, step: int, file: int, poison: Poison | None) -> Float32:
         rows = self._sampler.rows(step, file)
         batch = self._data.train_batch(rows, seed=self._seed, step=step, file=file, augment=self._augment)
-        batch = moved(batch, self._device)
+        batch = moved(batch if poison is None else poison(batch), self._device)
 
         def loss_of(module: nn.Module) -> torch.Tensor:
             with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == "bfloat16"):

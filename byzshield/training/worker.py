@@ -11,7 +11,7 @@ from byzshield.choices import Exchange
 from byzshield.coding import CyclicCode
 from byzshield.placement import Assignment
 from byzshield.training.adversary import Adversary
-from byzshield.training.gradient import GradientComputer
+from byzshield.training.gradient import GradientComputer, Poison
 from byzshield.training.turns import postponed
 from byzshield.wire import ALL_CHUNKS, SERVER_RANK, ArrayEncoder, ChunkLayout, Frame, Kind, Message, Packet, messages
 
@@ -126,13 +126,12 @@ class Worker:
     def work(self) -> list[Message]:
         """Computes one file; returns what to send to the server."""
         file, _ = self._queue.popitem(last=False)
-        before = self._computer.seconds  # of all ranks that share the model
-        gradient = self._computer.or_nan(self.step, file)
-        self._seconds += self._computer.seconds - before
-        self._computed += 1
         votes: list[Frame] = []
         voted = file in self._gradients  # and it is computed again for the adversary
-        if holders := [*(() if voted else self._holders.get(file, ())), *self._requested.pop(file, ())]:
+        holders = [*(() if voted else self._holders.get(file, ())), *self._requested.pop(file, ())]
+        poison = None if self.adversary is None else self.adversary.poison_of(file)
+        gradient = self._compute(file) if holders or poison is None else None
+        if holders and gradient is not None:
             self._gradients[file] = gradient
             joined = self._layout.digests(gradient) if self._exchange == "digest" else b""
             for worker in holders:
@@ -142,7 +141,7 @@ class Worker:
                     self._due.append((worker, worker, ALL_CHUNKS))
         messages_out = self._to_server(votes)
         if self.adversary is not None and file not in self._known:
-            self.adversary.learn(file, gradient)
+            self.adversary.learn(file, self._compute(file, poison) if gradient is None or poison is not None else gradient)
             messages_out += self._send_forged(self.adversary.take_fresh())
         self._known.add(file)
         return messages_out
@@ -156,6 +155,14 @@ class Worker:
             worker, self.step, file, vector, layout=self._layout, encoder=self._encoder, chunk=chunk
         )
         return self._tampered(worker, frames) if worker in self._byzantine else self._to_server(frames)
+
+    def _compute(self, file: int, poison: Poison | None = None) -> Float32:
+        """The gradient of a file, float32 [d], of its samples or of what the adversary makes of them."""
+        before = self._computer.seconds  # of all ranks that share the model
+        gradient = self._computer.or_nan(self.step, file, poison)
+        self._seconds += self._computer.seconds - before
+        self._computed += 1
+        return gradient
 
     def _begin(self, frame: Frame) -> None:
         self._computer.load_by(partial(messages.read_vector, frame))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from byzshield.aggregation import Median
-from byzshield.attacks import ALIE, ATTACKS, Attack, Constant, Defense, FallOfEmpires, ReversedGradient, Situation
+from byzshield.attacks import ALIE, ATTACKS, Attack, Constant, Defense, FallOfEmpires, Memory, ReversedGradient, Situation
 from byzshield.attacks.alie import z_max
 from byzshield.attacks.message_attack import MessageAttack
 from byzshield.choices import Compression
@@ -19,6 +19,7 @@ from byzshield.wire import ArrayEncoder, ChunkLayout, Frame, messages
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "agr_tailored": [{}, {"perturbation": "unit", "judge": "selection"}, {"perturbation": "sign", "judge": "distance"}],
     "alie": [{}, {"z": 1.0}, {"z": 0.5, "sign": 1}, {"z": "optimized"}, {"z": "optimized_byzfl", "sign": 1}],
+    "anti_cge": [{}, {"shortest_twice": False}],
     "constant": [{}, {"value": 3.0}],
     "fall_of_empires": [
         {},
@@ -29,9 +30,18 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     ],
     "fang": [{}, {"b": 10.0}, {"version": "partial"}],
     "fang_krum": [{}, {"start": "unsquared"}, {"start": "theorem"}],
+    "label_flip": [{}, {"sent": "mean", "num_classes": 3}],
+    "mimic": [
+        {},
+        {"warmup": 0, "row": 3},
+        {"warmup": 10, "afterwards": "choose", "target": "smallest"},
+        {"warmup": 2, "meanwhile": "row", "afterwards": "choose", "target": "farthest"},
+    ],
     "min_max": [{}, {"perturbation": "unit"}, {"perturbation": "sign"}],
     "min_sum": [{}, {"perturbation": "unit", "bound": "max"}, {"perturbation": "sign"}],
+    "poisoned_fl": [{}, {"check_every": 1, "decay": 0.0, "least": 0.0, "learning_rate": 0.1}],
     "reversed_gradient": [{}, {"scale": 2.0}],
+    "rop": [{}, {"z": 2.0, "angle": 180.0, "blend": 0.5, "location": 0.0, "learning_rate": 0.1}],
     # attacks on the protocol
     "bad_compression": [{}],
     "changing_payload": [{}],
@@ -55,17 +65,22 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
 CASES = [(name, options) for name, examples in EXAMPLES.items() for options in examples]
 ON_MESSAGES = [(name, options) for name, options in CASES if issubclass(ATTACKS.get(name), MessageAttack)]
 ON_GRADIENTS = [case for case in CASES if case not in ON_MESSAGES]
+ON_SAMPLES = [case for case in CASES if ATTACKS.get(case[0])().poisons]
+REMEMBERING = [(name, options) for name, options in CASES if ATTACKS.get(name)(**options).remembers]
 POPULATION = np.random.default_rng(0).standard_normal((25, 40)).astype(np.float32)
 
 
-def situation(step: int = 1) -> Situation:
+def situation(step: int = 1, memory: Memory | None = None) -> Situation:
     corrupted = (2, 7, 11)
+    parameters = np.random.default_rng(step).standard_normal(40).astype(np.float32)
     return Situation(
         step=step,
         num_rows=25,
         num_corrupted=3,
         corrupted=corrupted,
         defense=Defense(Median(), POPULATION.copy(), corrupted=corrupted, step=step),
+        parameters=parameters,
+        memory={} if memory is None else memory,
         rng=generator(0, "test", step),
     )
 
@@ -102,7 +117,23 @@ def test_an_attack_does_not_write_into_what_it_is_given(name: str, options: dict
     assert known.tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize(("name", "options"), ON_GRADIENTS)
+@pytest.mark.parametrize(("name", "options"), REMEMBERING)
+def test_a_memory_is_all_that_an_attack_goes_on_from_and_is_never_changed_in_place(name: str, options: dict[str, Any]) -> None:
+    attack, known = build(name, options)
+    assert attack.collusive
+    memory: Memory = {}
+    for step in range(1, 6):
+        before = {key: array.copy() for key, array in memory.items()}
+        given = dict(memory)
+        again, _ = build(name, options)
+        forged = attack.forge(known, situation(step, memory))
+        assert forged.tobytes() == again.forge(known, situation(step, {**before})).tobytes()
+        assert all(np.array_equal(given[key], before[key]) for key in before)
+        assert all(isinstance(array, np.ndarray) and array.dtype != object for array in memory.values())
+        known = known[::-1].copy()
+
+
+@pytest.mark.parametrize(("name", "options"), [case for case in ON_GRADIENTS if case not in ON_SAMPLES])
 def test_a_forged_gradient_differs_from_the_true_one(name: str, options: dict[str, Any]) -> None:
     attack, known = build(name, options)
     assert not np.array_equal(attack.forge(known, situation()), known.mean(axis=0) if attack.collusive else known)
@@ -251,6 +282,19 @@ NAN, INFINITY = float("nan"), float("inf")
         ("fall_of_empires", {"weighting": "all"}, "weighting must be one of files, honest_copies"),
         *((name, {"perturbation": "mean"}, "perturbation must be one of std, unit, sign") for name in ("min_max", "min_sum")),
         ("min_sum", {"bound": "mean"}, "bound must be one of min, max"),
+        *(("mimic", {key: -1}, f"{key} must be at least 0; got -1") for key in ("warmup", "row")),
+        ("mimic", {"meanwhile": "wait"}, "meanwhile must be one of choose, row"),
+        ("mimic", {"afterwards": "stop"}, "afterwards must be one of keep, choose"),
+        ("mimic", {"target": "mean"}, "target must be one of largest, smallest, farthest"),
+        ("label_flip", {"sent": "all"}, "sent must be one of own, mean"),
+        ("label_flip", {"num_classes": 1}, "num_classes must be at least 2; got 1"),
+        *(("rop", {key: x}, f"{key} must be 0 to 1") for key in ("blend", "location") for x in (-0.1, 1.1, NAN)),
+        *(("rop", {key: x}, f"{key} must be positive") for key in ("z", "learning_rate") for x in (0.0, NAN)),
+        *(("rop", {"angle": a}, "angle must be a number of degrees") for a in (NAN, INFINITY)),
+        *(("poisoned_fl", {key: x}, f"{key} must be positive") for key in ("c", "learning_rate") for x in (0.0, NAN)),
+        *(("poisoned_fl", {"decay": d}, "decay must be 0 to 1") for d in (-0.1, 1.1, NAN)),
+        ("poisoned_fl", {"check_every": 0}, "check_every must be at least 1"),
+        *(("poisoned_fl", {"least": x}, "least must be at least 0") for x in (-1.0, NAN)),
         *(("reversed_gradient", {"scale": c}, "scale must be positive") for c in (0.0, -2.0, NAN, INFINITY, 1e39)),
         *((name, {"at_steps": [2, 0]}, "at_steps must be steps from 1; got .2, 0") for name, _ in ON_MESSAGES),
         *(("wrong_length", {"difference": d}, "difference must be between") for d in (0, 2**20 + 1, -(2**20) - 1)),

@@ -82,6 +82,19 @@ RUNS = {
         "attack": {"name": "reversed_gradient", "num_byzantine": 3},
         "aggregation": {"rule": "clipped_clustering"},
     },
+    "an attack that is learning": {"attack": {"name": "mimic", "num_byzantine": 4, "warmup": 5}, "aggregation": {"rule": "mean"}},
+    "an attack that has learned": {
+        "attack": {"name": "mimic", "num_byzantine": 4, "warmup": 2, "meanwhile": "row"},
+        "data": {"split": "label_sorted"},
+        "aggregation": {"rule": "mean"},
+    },
+    "an attack that follows the updates": {
+        "attack": {"name": "rop", "num_byzantine": 4, "learning_rate": 0.1},
+        "optimizer": {"accumulate": 2},
+    },
+    "an attack that grows weaker": {
+        "attack": {"name": "poisoned_fl", "num_byzantine": 4, "check_every": 2, "selection": "random", "redraw_every": 0},
+    },
 }
 
 

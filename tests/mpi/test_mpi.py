@@ -249,7 +249,8 @@ def test_a_job_whose_server_is_killed_goes_on_from_its_checkpoint(
     weights_of: Callable[[Path], dict[str, torch.Tensor]],
     same_weights: Callable[..., bool],
 ) -> None:
-    sections = {"attack": ALIE, "optimizer": {"momentum": 0.9}}
+    attack = {"name": "mimic", "num_byzantine": 4, "warmup": 100}  # which remembers all steps
+    sections = {"attack": attack, "optimizer": {"momentum": 0.9}}
     config = tiny_run(run={"name": "killed", "steps": 40, "checkpoint_every": 2}, model=drowsy(0.002), **sections)
     run_file, directory = tmp_path / "run.toml", tmp_path / "runs" / "killed"
     run_file.write_text(dump(config))

@@ -34,7 +34,7 @@ def test_a_users_component_is_named_by_module_and_class() -> None:
 def test_an_unknown_name_suggests_the_nearest_or_lists_all() -> None:
     with pytest.raises(ConfigError, match="did you mean 'constant'"):
         ATTACKS.get("constnt")
-    with pytest.raises(ConfigError, match="known: agr_tailored, alie, bad_compression, "):
+    with pytest.raises(ConfigError, match="known: agr_tailored, alie, anti_cge, "):
         ATTACKS.get("zzz")
 
 

@@ -19,6 +19,7 @@ from byzshield.registry import look_in
 from byzshield.runtime.components import MISFITS, make, one_line
 from byzshield.runtime.devices import choose_device
 from byzshield.runtime.objects import Objects
+from byzshield.training import Memories
 from byzshield.voting import Detection
 
 __all__ = ["SEARCH_SECONDS", "Places"]
@@ -214,12 +215,24 @@ class Places:
                 raise ConfigError(f'{tries}; use attack.knowledge = "omniscient" or another attack')
             if self.config.cluster.exchange == "coded":
                 raise ConfigError(f'{tries}, and cluster.exchange = "coded" has none; use "digest", "full" or another attack')
+        if attack.remembers and not attack.collusive:
+            raise ConfigError(f"attack.name: {section.name} remembers, so it must be collusive: one accomplice has its memory")
+        if attack.remembers and section.selection == "random" and section.redraw_every:
+            raise ConfigError(
+                f"attack.redraw_every: {section.name} remembers earlier steps, and workers that were honest then cannot; got "
+                f"{section.redraw_every}: use 0, which draws the Byzantine workers once"
+            )
         return attack
 
     @property
     def attack_needs_rule(self) -> bool:
         """Whether what the Byzantine workers send depends on the server's rule."""
         return self.config.attack.num_byzantine > 0 and self.attack.needs_rule
+
+    @cached_property
+    def memories(self) -> Memories:
+        """What the adversary remembers in this process."""
+        return Memories()
 
     @cached_property
     def code(self) -> CyclicCode | None:

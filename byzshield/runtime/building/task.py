@@ -26,6 +26,7 @@ from byzshield.runtime.objectives import build_objective
 from byzshield.seeding import generator, torch_seed
 from byzshield.storage import cache_directory
 from byzshield.training import GradientComputer
+from byzshield.training.gradient import Poison
 
 __all__ = ["Task"]
 
@@ -111,6 +112,21 @@ class Task(Places):
             precision=self.config.cluster.precision,
             clock=time.perf_counter,
         )
+
+    @cached_property
+    def poison(self) -> Poison | None:
+        """What the attack makes of samples before gradients are taken of them; None if nothing."""
+        attack, data = self.attack, self.data
+        if not attack.poisons:
+            return None
+        change = partial(attack.poison, num_classes=data.num_classes)
+        try:
+            change(data.test_batch(0, min(2, data.num_test)))
+        except ParameterError as error:
+            raise ConfigError(f"attack.name: {self.config.attack.name} {error}") from error
+        except Exception as error:  # whatever the user's code raises, and what torch says of labels that it cannot change
+            raise ConfigError(f"attack.name: {self.config.attack.name} cannot change a batch: {explain(error)}") from error
+        return change
 
     def forget_computer(self) -> None:
         """Frees the model that computes gradients, and what it has computed; it is made anew for whoever asks."""

@@ -24,7 +24,13 @@ RULES = [
     bz.Pipeline(bz.TrimmedMean(F), [bz.NNM()]),
     bz.CenteredClipping(F, radius=2.0),
 ]
-of_each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(getattr(rule, "rule", rule)).__name__)
+
+
+def name_of(rule: Any) -> str:
+    return type(getattr(rule, "rule", rule)).__name__
+
+
+of_each_rule = pytest.mark.parametrize("rule", RULES, ids=name_of)
 
 
 def population(n: int = 20, d: int = 30, seed: int = 0) -> np.ndarray:
@@ -141,7 +147,7 @@ def perturbation(honest: np.ndarray, name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["std", "unit", "sign"])
-@pytest.mark.parametrize("rule", RULES[:4], ids=repr)  # clipping makes all that is far alike, but for rounding
+@pytest.mark.parametrize("rule", RULES[:4], ids=name_of)  # clipping makes all that is far alike, but for rounding
 def test_agr_tailored_by_distance_is_the_authors_search(rule: Any, name: Any) -> None:
     honest = population()
     p = perturbation(honest, name)

@@ -34,7 +34,7 @@ def lines_a_message(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> float
     server = builder.server()
     workers = {rank: builder.worker(rank) for rank in range(1, RANKS)}
     row = np.ones(builder.computer.size, dtype=np.float32)
-    monkeypatch.setattr(GradientComputer, "__call__", lambda self, step, file: row)
+    monkeypatch.setattr(GradientComputer, "__call__", lambda self, step, file, poison: row)
     simulation = Simulation(server, workers)
     simulation.run_round()  # what is worked out once a run
     server.close_round(server.aggregate())

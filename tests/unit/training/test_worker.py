@@ -28,9 +28,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[int, int]]:
     counts: Counter[tuple[int, int]] = Counter()
     compute = GradientComputer.__call__
 
-    def counting(self: GradientComputer, step: int, file: int) -> Any:
+    def counting(self: GradientComputer, step: int, file: int, *poison: Any) -> Any:
         counts[step, file] += 1
-        return compute(self, step, file)
+        return compute(self, step, file, *poison)
 
     monkeypatch.setattr(GradientComputer, "__call__", counting)
     return counts
