@@ -172,6 +172,16 @@ def test_a_dead_rank_is_lost_and_the_job_goes_on(tiny_run: Maker, tmp_path: Path
     assert {worker for worker, counts in summary["blamed"].items() if counts["lost"]} == {"10", "11", "12", "13", "14"}
 
 
+def test_accomplices_whose_leader_dies_go_on_without_it(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
+    attack = {"name": "fault_attacks:LosesItsLeader", "num_byzantine": 3, "selection": "fixed", "workers": [0, 5, 11]}
+    summary = train(
+        tiny_run(run={"name": "leaderless", "steps": 12}, attack=attack), tmp_path, 4, mpi_environment, "--with-ft", "ulfm"
+    )
+    assert {worker for worker, counts in summary["blamed"].items() if counts["lost"]} == {"0", "1", "2", "3", "4"}
+    late = [summary["blamed"][worker]["timeout"] for worker in ("5", "11")]
+    assert max(late) <= 4  # of ten steps in which nobody would hear of them, if they waited for it
+
+
 def test_a_job_without_enough_survivors_ends_with_its_last_step_stored(
     tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
 ) -> None:
