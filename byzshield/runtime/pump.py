@@ -9,7 +9,7 @@ from byzshield.planning.memory import most_held
 from byzshield.runtime.backoff import Backoff
 from byzshield.runtime.breakdown import ExchangeTimes, Stopwatch
 from byzshield.runtime.compression_trial import CompressionTrial
-from byzshield.training import ParameterServer, Worker
+from byzshield.training import Adversary, ParameterServer, Worker
 from byzshield.transport import Endpoint
 from byzshield.wire import HEADER_BYTES, SERVER_RANK, Kind, Message, messages
 
@@ -181,6 +181,7 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
 
     Messages of any rank but the server's are dropped: a worker's bytes never reach another worker, except among accomplices.
     What the server has not taken stays in memory: as long as it is much, nothing is computed and no more gradients are sent.
+    As long as an accomplice has not taken much, it gets no more, and nothing is computed that would be for it.
 
     Returns:
         whether anything was done, and whether the server was heard.
@@ -193,6 +194,7 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
             _send(endpoint, worker.receive(packet))
             _deliver(worker, endpoint)
     adversary = worker.adversary
+    _send(endpoint, worker.lose_accomplices(channel.lost().keys()))
     bounds = adversary.accepts.message_bytes if adversary is not None else {}
     while (packet := channel.receive(bounds)) is not None:
         active = True
@@ -204,8 +206,7 @@ def take_turn(worker: Worker, endpoint: Endpoint, channel: Endpoint) -> tuple[bo
         _send(endpoint, worker.work())
         _deliver(worker, endpoint)
     if adversary is not None:
-        outbox, adversary.outbox = adversary.outbox, []
-        _send(channel, outbox)
+        active |= _send_to_accomplices(adversary, channel, most_held(worker.payload_bytes))
     return active, from_server
 
 
@@ -216,6 +217,18 @@ def _deliver(worker: Worker, endpoint: Endpoint) -> bool:
         _send(endpoint, worker.deliver())
         delivered = True
     return delivered
+
+
+def _send_to_accomplices(adversary: Adversary, channel: Endpoint, most: int) -> bool:
+    """Sends what there is for those of whom no more than `most` bytes wait here; returns whether there was anything."""
+    outbox, adversary.outbox = adversary.outbox, []
+    for message in outbox:
+        if channel.held(message.rank, beyond=most) <= most:
+            channel.send(message)
+        else:
+            adversary.outbox.append(message)
+    adversary.congested = bool(adversary.outbox)
+    return len(adversary.outbox) < len(outbox)
 
 
 def _has_room(worker: Worker, endpoint: Endpoint) -> bool:

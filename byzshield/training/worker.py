@@ -85,7 +85,7 @@ class Worker:
     @property
     def busy(self) -> bool:
         """Whether `work` has something to compute."""
-        return bool(self._queue) and not self.stopped
+        return not self.stopped and self._next_file() is not None
 
     @property
     def in_debt(self) -> bool:
@@ -113,7 +113,7 @@ class Worker:
         elif frame.kind is Kind.STOP:
             self.stopped = True
         else:
-            self._begin(frame)
+            return self._begin(frame)
         return []
 
     def receive_from_accomplice(self, packet: Packet) -> list[Message]:
@@ -121,11 +121,20 @@ class Worker:
         if self.adversary is None:
             return []
         self.adversary.receive(packet)
-        return self._send_forged(self.adversary.take_fresh())
+        return self._send_fresh()
+
+    def lose_accomplices(self, ranks: Set[int]) -> list[Message]:
+        """Hears which ranks are dead, for which no accomplice is to wait any more; returns what to send to the server."""
+        for file in () if self.adversary is None else self.adversary.lose(ranks):
+            self._known.discard(file)
+            self._queue.setdefault(file)
+        return self._send_fresh()
 
     def work(self) -> list[Message]:
         """Computes one file; returns what to send to the server."""
-        file, _ = self._queue.popitem(last=False)
+        file = self._next_file()
+        assert file is not None
+        del self._queue[file]
         votes: list[Frame] = []
         voted = file in self._gradients  # and it is computed again for the adversary
         holders = [*(() if voted else self._holders.get(file, ())), *self._requested.pop(file, ())]
@@ -142,9 +151,14 @@ class Worker:
         messages_out = self._to_server(votes)
         if self.adversary is not None and file not in self._known:
             self.adversary.learn(file, self._compute(file, poison) if gradient is None or poison is not None else gradient)
-            messages_out += self._send_forged(self.adversary.take_fresh())
+            messages_out += self._send_fresh()
         self._known.add(file)
         return messages_out
+
+    def _next_file(self) -> int | None:
+        """The first file in the queue that is not held back for accomplices who are slow."""
+        held_back: Set[int] = frozenset() if self.adversary is None else self.adversary.held_back
+        return next((file for file in self._queue if file not in held_back), None)
 
     def deliver(self) -> list[Message]:
         """Copies one gradient, or the part of it that was asked for, into messages; returns them."""
@@ -164,7 +178,7 @@ class Worker:
         self._computed += 1
         return gradient
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: Frame) -> list[Message]:
         self._computer.load_by(partial(messages.read_vector, frame))
         self._encoder.follow(frame.chunk == 1)
         self._seconds = 0.0
@@ -173,7 +187,9 @@ class Worker:
         self._due.clear()
         self._requested.clear()
         self._known.clear()
-        for_the_adversary = [] if self.adversary is None else self.adversary.begin(self.step, without=self._expelled)
+        for_the_adversary: list[int] = []
+        if self.adversary is not None:
+            for_the_adversary = self.adversary.begin(self.step, attempt=self._attempt, without=self._expelled)
         byzantine = () if self.adversary is None else self.adversary.members_here
         assignment = self._placement.at(self.step)
         others = byzantine != self._byzantine or self._expelled != self._placed_without
@@ -183,6 +199,7 @@ class Worker:
         if self.adversary is not None:
             for_the_adversary = sorted({*for_the_adversary, *filter(self.adversary.computes, self._unsent)})
         self._queue = OrderedDict.fromkeys([*for_the_adversary, *self._order])
+        return self._send_fresh()  # if what accomplices have sent early is all that they need
 
     def _take_expulsions(self, frame: Frame) -> None:
         """Hears who computes no more from the next step on; if that is everybody here, there will be none."""
@@ -249,6 +266,10 @@ class Worker:
         """What `worker` sends for all its files."""
         vectors = (self._vector(worker, file) for file in self._assignment.files_of[worker].tolist())
         return code.encode(worker, [vector for vector in vectors if vector is not None]).view(np.float64)
+
+    def _send_fresh(self) -> list[Message]:
+        """Votes for what has become known of what Byzantine workers here send."""
+        return [] if self.adversary is None else self._send_forged(self.adversary.take_fresh())
 
     def _send_forged(self, files: Collection[int]) -> list[Message]:
         """Votes for what has become known of these files, of which what is sent may be forged."""

@@ -179,6 +179,16 @@ def test_a_dead_rank_is_lost_and_the_job_goes_on(tiny_run: Maker, tmp_path: Path
     assert {worker for worker, counts in summary["blamed"].items() if counts["lost"]} == {"10", "11", "12", "13", "14"}
 
 
+def test_accomplices_whose_leader_dies_go_on_without_it(tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]) -> None:
+    attack = {"name": "fault_attacks:LosesItsLeader", "num_byzantine": 3, "selection": "fixed", "workers": [0, 5, 11]}
+    summary = train(
+        tiny_run(run={"name": "leaderless", "steps": 12}, attack=attack), tmp_path, 4, mpi_environment, "--with-ft", "ulfm"
+    )
+    assert {worker for worker, counts in summary["blamed"].items() if counts["lost"]} == {"0", "1", "2", "3", "4"}
+    late = [summary["blamed"][worker]["timeout"] for worker in ("5", "11")]
+    assert max(late) <= 4  # of ten steps in which nobody would hear of them, if they waited for it
+
+
 def test_a_job_without_enough_survivors_ends_with_its_last_step_stored(
     tiny_run: Maker, tmp_path: Path, mpi_environment: dict[str, str]
 ) -> None:
@@ -346,7 +356,7 @@ class Promise:  # a message, and the request that is to receive it
     def Test(self):
         return False
 
-module.MOST_AFTER = 1000
+module.MOST_LEFT = 1000
 endpoint = MPIEndpoint()
 if endpoint.rank == 0:
     endpoint.watch()
@@ -367,6 +377,46 @@ if endpoint.rank == 0:
     taken, said = done.stdout.split(maxsplit=1)
     assert 1000 < int(taken) < 1100
     assert said.startswith("rank 1 fills this process's memory with messages that no receive can take or that never end")
+
+
+@pytest.mark.parametrize("sender", [0, 2])
+def test_messages_that_begin_and_never_end_do_not_fill_a_worker(mpi_environment: dict[str, str], sender: int) -> None:
+    code = """
+import sys, time
+from mpi4py import MPI
+from byzshield.errors import TransportError
+from byzshield.transport.mpi import MPIEndpoint, endpoint as module
+
+module.MOST_LEFT = 300
+sender, endpoint, world = int(sys.argv[1]), MPIEndpoint(), MPI.COMM_WORLD
+if endpoint.rank == sender:
+    data, pending = bytearray(8000), []
+    world.Ssend([data, 1, MPI.BYTE], 1, 5)  # from now on, what it begins to send is on its way at once
+    while True:  # and it never helps on what it has begun
+        pending.append(world.Isend([data, MPI.BYTE], 1, 5))
+        time.sleep(1e-3)
+if endpoint.rank == 1:
+    endpoint.hear([0])
+    endpoint.watch()
+    before, lost = 0, {}
+    try:
+        while True:
+            endpoint.receive({})
+            if not lost:
+                before, lost = endpoint._drain.unfinished[sender], dict(endpoint.lost())
+    except TransportError as error:
+        print([before, endpoint._drain.unfinished[sender]], lost, error, sep=chr(10), flush=True)
+    world.Abort()
+time.sleep(300)
+"""
+    flags = ["--mca", "btl", "self,tcp", "--mca", "btl_tcp_eager_limit", "1024"]  # what is longer is first announced
+    done = mpirun(3, ["-c", code, str(sender)], mpi_environment, *flags)
+    counts, lost, said = done.stdout.splitlines()[:3]
+    before, after = json.loads(counts)
+    assert said.startswith(f"rank {sender} fills this process's memory with messages that no receive can take or that never end")
+    assert after > 300 + (before if sender else 0)
+    # A worker has the runtime end who does so, but not the server.
+    assert lost == (f"{{2: 'it has sent {before} messages that no receive can take or that never end'}}" if sender else "{}")
 
 
 def test_a_rank_knows_its_place_on_its_host(mpi_environment: dict[str, str]) -> None:

@@ -20,7 +20,8 @@ __all__ = ["MPIEndpoint"]
 UNWANTED_EVERY: Final = 8  # calls that find nothing, after which one looks for what nobody wants
 MOST_BUFFERS: Final = 8  # of long messages that are kept for the next
 LEAST_KEPT: Final = 1 << 16  # bytes of a message for which a buffer is worth keeping
-MOST_AFTER: Final = 100_000  # messages of a lost rank, unmatched or never ending, beyond those there were when it was lost
+# Messages of a rank, unmatched or never ending, for which it is given up; and so many more once it is.
+MOST_LEFT: Final = 100_000
 
 
 class MPIEndpoint:
@@ -44,7 +45,7 @@ class MPIEndpoint:
         self._own = self._over(self._comm)
         self._others: list[Arrivals] = []
         self._hears = False
-        self._unmatched = Unmatched([])
+        self._unmatched = Unmatched([self._comm])
         self._out_of_reach: dict[int, int] = {}  # how many messages of a lost rank were left over when it was lost
         self._idle = 0
 
@@ -90,8 +91,7 @@ class MPIEndpoint:
             if (packet := arrivals.next(bounds)) is not None:
                 self._idle = -1  # there may be more
                 return packet
-        if self._credit:
-            self._check_unmatched()
+        self._check_left_over()
         return None
 
     def grant(self, rank: int, messages: int, num_bytes: int, *, most: int = 1) -> None:
@@ -156,17 +156,22 @@ class MPIEndpoint:
             self.cut_off(lane.rank, "it has sent more than an honest rank ever would")
         return True
 
-    def _check_unmatched(self) -> None:
-        """Cuts off ranks whose messages wait where nothing can take them out, at the same count as others.
+    def _check_left_over(self) -> None:
+        """Cuts off ranks whose messages stay here, since no receive can take them or they never end.
+
+        Of those to which it grants what they send, the server counts the former as it counts others.
 
         Raises:
-            TransportError: such a rank lives on, and its messages with it.
+            TransportError: such a rank lives on, and its messages with it; or it is the server, of which no worker can be rid.
         """
         for rank, count in enumerate(self._unmatched.counts()):
+            left = count + self._drain.unfinished[rank]
+            most = MOST_LEFT + (self._out_of_reach.setdefault(rank, left) if rank in self._lost else 0)
             if rank in self._credit and count > self._credit[rank][0]:
                 self.cut_off(rank, f"it has sent {count} messages that no receive can take")
-            left = count + self._drain.unfinished[rank]
-            if rank in self._lost and left > MOST_AFTER + self._out_of_reach.setdefault(rank, left):
+            elif left > most and rank != SERVER_RANK and rank not in self._lost:
+                self.cut_off(rank, f"it has sent {left} messages that no receive can take or that never end")
+            elif left > most:
                 raise TransportError(
                     f"rank {rank} fills this process's memory with messages that no receive can take or that never end, and the "
                     "runtime has not ended it; start the job again with --resume, without its host"

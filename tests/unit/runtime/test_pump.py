@@ -200,3 +200,99 @@ class TestARankWhoseServerTakesNothing:
         with pytest.raises(TransportError, match=r"the server has been silent for 0\.2 s"):
             pump.work_until_stopped(link.worker, link.end, link.channel, patience=0.2)
         assert link.worker.busy
+
+
+class AChannel:
+    """A rank of accomplices in the first step, and a channel on which what it sends stays until somebody takes it."""
+
+    def __init__(self, builder: Builder, rank: int) -> None:
+        self.worker: Worker = builder.worker(rank)
+        self.server, self.end = in_process(2)
+        self.channels = in_process(max(builder.rank_of) + 1)
+        self.rank, self.channel = rank, self.channels[rank]
+        self.channel.__class__ = Slow
+        self.most = memory.most_held(self.worker.payload_bytes)
+        self.model = builder.model().parameter_vector()
+        self.begin(1)
+
+    def begin(self, step: int) -> None:
+        self.server.send(messages.parameters(step, self.model, ArrayEncoder("off")).to(1))
+
+    def turn(self) -> bool:
+        active, _ = pump.take_turn(self.worker, self.end, self.channel)
+        return active
+
+    def held_for(self, rank: int) -> int:
+        return self.channel.held(rank)
+
+    def take(self, rank: int) -> Packet | None:
+        assert self.worker.adversary is not None
+        return self.channels[rank].receive(self.worker.adversary.accepts.message_bytes)
+
+
+class TestAnAccompliceWhoseLeaderTakesNothing:
+    """Workers 0, 5 and 11; the rank of worker 0 leads."""
+
+    ATTACK: ClassVar = {"name": "alie", "num_byzantine": 3, "selection": "fixed", "workers": [0, 5, 11]}
+
+    @pytest.fixture(autouse=True)
+    def _small_payloads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory, "SMALL", 0)
+
+    def test_holds_three_gradients_for_it_and_computes_no_further(self, tiny_run: Callable[..., RunConfig]) -> None:
+        link = AChannel(Builder(tiny_run(attack=self.ATTACK), num_ranks=16), 6)
+        for _ in range(40):
+            link.turn()
+            assert link.held_for(1) <= link.most + link.worker.payload_bytes + 10 * HEADER_BYTES
+        assert link.held_for(1) > link.most
+        assert not link.turn()  # and leaves the core to others
+        assert not link.worker.busy
+
+    def test_goes_on_when_it_is_taken_and_nothing_is_missing(self, tiny_run: Callable[..., RunConfig]) -> None:
+        link = AChannel(Builder(tiny_run(attack=self.ATTACK), num_ranks=16), 6)
+        assert link.worker.adversary is not None
+        files = Counter[int]()
+        while link.turn() or link.held_for(1):
+            if (packet := link.take(1)) is not None:
+                files[link.worker.adversary.accepts.open(packet).file] += 1
+        assert len(files) == 8  # a third of 25
+        assert set(files.values()) == {1}
+
+    def test_computes_and_votes_for_the_honest_workers_on_its_rank(self, tiny_run: Callable[..., RunConfig]) -> None:
+        builder = Builder(tiny_run(attack=self.ATTACK), num_ranks=4)
+        link = AChannel(builder, 2)
+        for _ in range(60):
+            link.turn()
+        accepts = messages.accepted_by_server(link.worker._layout)
+        voted = set()
+        while (packet := link.server.receive(accepts.message_bytes)) is not None:
+            voted.add(accepts.open(packet).worker)
+        assert voted == {6, 7, 8, 9}
+        assert link.held_for(1) <= link.most + link.worker.payload_bytes + 10 * HEADER_BYTES
+
+    def test_drops_the_rest_with_the_next_step_and_holds_no_more_after_many(self, tiny_run: Callable[..., RunConfig]) -> None:
+        link = AChannel(Builder(tiny_run(attack=self.ATTACK), num_ranks=16), 6)
+        for step in range(2, 30):
+            for _ in range(5):
+                link.turn()
+            link.begin(step)
+        assert link.held_for(1) <= link.most + link.worker.payload_bytes + 10 * HEADER_BYTES
+        assert link.worker.adversary is not None
+        assert len(link.worker.adversary.outbox) <= 1
+
+    def test_a_leader_holds_no_more_for_one_who_takes_nothing_and_goes_on(self, tiny_run: Callable[..., RunConfig]) -> None:
+        builder = Builder(tiny_run(attack={**self.ATTACK, "num_byzantine": 2, "workers": [0, 5]}), num_ranks=4)
+        leader, other = AChannel(builder, 1), AChannel(builder, 2)
+        for step in range(2, 8):
+            for _ in range(40):
+                other.turn()
+                while (packet := other.take(1)) is not None:
+                    assert packet.data is not None
+                    leader.channels[2].send(Message(rank=1, tag=packet.tag, data=bytes(packet.data)))
+                leader.turn()
+            assert leader.held_for(2) <= leader.most + leader.worker.payload_bytes + 25 * 4 + 10 * HEADER_BYTES
+            assert leader.worker.adversary is not None
+            assert leader.worker.adversary.forged(0) is not None
+            assert not leader.worker.busy
+            leader.begin(step)
+            other.begin(step)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,9 @@ class Rank:
     def receive(self, frame: Frame) -> list[Frame]:
         return self.sent(self.worker.receive(packet(frame.to(1), source=0)) + self.deliver())
 
-    def begin(self, step: int) -> None:
-        assert self.receive(messages.parameters(step, self.parameters, OFF)) == []
+    def begin(self, step: int, *, attempt: int = 0, shifted: float = 0.0) -> None:
+        news = messages.parameters(step, self.parameters + np.float32(shifted), OFF)
+        assert self.receive(replace(news, attempt=attempt)) == []
 
     def work(self) -> list[Frame]:
         return self.sent(self.worker.work() + self.deliver())
@@ -524,6 +526,170 @@ class TestCollusion:
         forged = alie_of(rows)
         assert cast == {(worker, file): leader.layout.digests(forged[file]) for worker, file in cast}
         assert len(cast) == ASKED
+
+    @pytest.mark.parametrize("undone", [1, 2])
+    def test_what_was_sent_before_a_rollback_is_not_taken_for_the_same_step_done_again(
+        self, tiny_run: Maker, undone: int
+    ) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for number, rank in ranks.items():
+            rank.begin(1, shifted=0.1)
+            if number != 1:
+                rank.begin(undone, shifted=0.1)  # for the leader, a step that is going on, or one to come
+        old = [message for number in (6, 12) for message in self.outbox_after_work(ranks[number])]
+        for message in old:
+            ranks[1].worker.receive_from_accomplice(packet(message, source=6))
+        for rank in ranks.values():
+            for step in range(1, undone + 1):
+                rank.begin(step, attempt=1)
+        for message in old:
+            ranks[1].worker.receive_from_accomplice(packet(message, source=6))
+        assert votes(ranks[1].work_all()) == {}
+        cast = votes([frame for number in (6, 12) for frame in ranks[number].work_all()] + self.exchange(ranks))
+        forged = alie_of(np.stack([ranks[1].truth(undone, file) for file in range(25)]))
+        assert cast == {(worker, file): ranks[1].layout.digests(forged[file]) for worker, file in cast}
+        assert len(cast) == ASKED
+
+    def test_what_was_forged_before_a_rollback_is_not_sent_after_it(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+        for number in (6, 12):
+            for message in self.outbox_after_work(ranks[number]):
+                ranks[1].worker.receive_from_accomplice(packet(message, source=number))
+        old = self.outbox_after_work(ranks[1])
+        assert [message.rank for message in old] == [6, 12]
+        ranks[6].begin(1, attempt=1)
+        assert ranks[6].worker.receive_from_accomplice(packet(old[0], source=1)) == []
+
+    def test_what_comes_before_its_attempt_has_begun_waits_for_it(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(5)
+        for number in (6, 12):
+            ranks[number].begin(1, attempt=1)
+            for message in self.outbox_after_work(ranks[number]):
+                assert ranks[1].worker.receive_from_accomplice(packet(message, source=number)) == []
+        ranks[1].begin(1, attempt=1)
+        assert len(votes(ranks[1].work_all() + self.exchange(ranks))) == ASKED
+
+    def test_what_is_early_for_a_leader_that_has_forged_waits_too(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+            rank.work_all()
+        assert len(votes(self.exchange(ranks))) == ASKED
+        for number in (6, 12, 1):
+            ranks[number].begin(2)
+            if number != 1:
+                for message in self.outbox_after_work(ranks[number]):
+                    ranks[1].worker.receive_from_accomplice(packet(message, source=number))
+        assert len(votes(ranks[1].work_all() + self.exchange(ranks))) == ASKED
+
+    @pytest.mark.parametrize("gone", [(1,), (6,), (1, 6)])
+    def test_those_who_are_left_send_the_same_when_others_die_whenever_they_hear_of_it(
+        self, tiny_run: Maker, monkeypatch: pytest.MonkeyPatch, gone: tuple[int, ...]
+    ) -> None:
+        builder = Builder(tiny_run(attack=ALIE), num_ranks=16)
+        monkeypatch.setattr(GradientComputer, "__call__", cache(GradientComputer.__call__))
+        undisturbed = self.play(builder, np.random.default_rng(0))
+        assert len(undisturbed[2]) == ASKED
+        for seed in range(40):
+            cast = self.play(builder, np.random.default_rng(seed), gone=gone)
+            assert cast[1].items() <= undisturbed[1].items()  # the second step may begin before all have voted in the first
+            assert cast[2].items() <= undisturbed[2].items()
+            missing = undisturbed[2].keys() - cast[2].keys()
+            assert {builder.rank_of[worker] for worker, _ in missing} <= set(gone)
+
+    def test_once_all_know_what_is_forged_a_death_costs_no_gradient(self, tiny_run: Maker) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+            rank.work_all()
+        self.exchange(ranks)
+        for number in (1, 6):
+            assert ranks[number].worker.lose_accomplices({12}) == []
+            assert not ranks[number].worker.busy
+
+    @pytest.mark.parametrize("told", [6, 12])
+    def test_if_a_leader_dies_that_has_told_one_of_them_the_others_hear_of_it(self, tiny_run: Maker, told: int) -> None:
+        ranks = self.accomplices(tiny_run(attack=ALIE))
+        for rank in ranks.values():
+            rank.begin(1)
+        for number in (6, 12):
+            for message in self.outbox_after_work(ranks[number]):
+                ranks[1].worker.receive_from_accomplice(packet(message, source=number))
+        (news,) = (message for message in self.outbox_after_work(ranks.pop(1)) if message.rank == told)
+        frames = ranks[told].sent(ranks[told].worker.receive_from_accomplice(packet(news, source=1)))
+        for rank in ranks.values():
+            frames += rank.sent(rank.worker.lose_accomplices({1}))
+        assert ranks[6].worker.busy == (told == 12)  # who knows what was forged has nothing to gather
+        for rank in ranks.values():
+            frames += rank.work_all()
+        frames += self.exchange(ranks)
+        cast = votes(frames)
+        assert len(cast) == len(frames)
+        assert {worker for worker, _ in cast} == {5, 11}
+        false = messages.forged(Kind.PARAMETERS, 1, 0, np.ones(ranks[12].layout.size - 1 + 25, np.float32))
+        ranks[12].worker.receive_from_accomplice(packet(false.to(12), source=6))
+        file = next(file for worker, file in cast if worker == 11)
+        vector = ranks[12].vector(ranks[12].receive(messages.fetch(11, 1, file)))
+        assert ranks[12].layout.digests(vector) == cast[11, file]  # whatever comes after its vote
+
+    def play(
+        self, builder: Builder, rng: np.random.Generator, *, gone: tuple[int, ...] = ()
+    ) -> list[dict[tuple[int, int], bytes]]:
+        """Plays two steps in any order in which things may happen, some ranks dying at some time; returns the votes of each step.
+
+        Messages of a rank to another stay in their order; of what a dead rank has sent last, something may be lost.
+        """
+        ranks = {number: Rank(builder, number) for number in self.RANKS}
+        wires: dict[tuple[int, int], list[Message]] = {(a, b): [] for a in ranks for b in ranks if a != b}
+        to_begin = {number: [1, 2] for number in ranks}
+        to_hear: list[tuple[int, int]] = []
+        dies_after = {number: int(rng.integers(150)) for number in gone}
+        heard: list[tuple[int, int]] = []
+        turn = 0
+        cast: list[dict[tuple[int, int], bytes]] = [{}, {}, {}]
+        while True:
+            events = [("begin", number) for number in ranks if to_begin[number]]
+            events += [("work", number) for number in ranks if ranks[number].worker.busy] * 5
+            events += [("take", wire) for wire, waiting in wires.items() if waiting and wire[1] in ranks]
+            events += [("hear", news) for news in to_hear if news[1] in ranks]
+            dead = [number for number in dies_after if number in ranks and (not events or turn > dies_after[number])]
+            turn += 1
+            for number in dead:
+                del ranks[number]
+                to_hear += [(number, other) for other in ranks]
+                for wire, waiting in wires.items():
+                    if wire[0] == number:
+                        del waiting[int(rng.integers(len(waiting) + 1)) :]
+            if dead:
+                continue
+            if not events:
+                return cast
+            what, who = events[rng.integers(len(events))]
+            number = who if isinstance(who, int) else who[1]
+            rank = ranks[number]
+            frames: list[Frame] = []
+            if what == "begin":
+                rank.begin(to_begin[number].pop(0))
+            elif what == "work":
+                frames = rank.work()
+            elif what == "hear":
+                frames = rank.sent(rank.worker.lose_accomplices({who[0], *(dead for dead, other in heard if other == number)}))
+                to_hear.remove(who)
+                heard.append(who)
+            else:
+                frames = rank.sent(rank.worker.receive_from_accomplice(packet(wires[who].pop(0), who[0])))
+            adversary = rank.worker.adversary
+            assert adversary is not None
+            for message in adversary.outbox:
+                wires[number, message.rank].append(message)
+            adversary.outbox = []
+            if frames:
+                assert not cast[rank.worker.step].keys() & votes(frames).keys()
+                cast[rank.worker.step] |= votes(frames)
 
     def test_nonsense_from_an_accomplice_is_dropped(self, tiny_run: Maker) -> None:
         ranks = self.accomplices(tiny_run(attack=ALIE))
