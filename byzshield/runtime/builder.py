@@ -122,6 +122,7 @@ class Builder(Combination):
             )
         return Audit(
             computer=self.gradient,
+            samples=lambda step, file: self.sampler.rows(step, file).tolist(),
             arbitrate=section.arbitrate,
             rate=0.0 if section.rate == "idle" else section.rate,
             idle=section.rate == "idle",
