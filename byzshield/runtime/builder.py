@@ -46,7 +46,7 @@ class Builder(Combination):
         rehearse_optimizer(section, device)
         # How many steps epochs are is known with the samples; a schedule with a length of its own is then held to that.
         updates = REHEARSED_STEPS if run.steps is None or run.epochs is not None else run.steps // section.accumulate
-        build_scheduler(self.config, twin_of(section, device), updates=updates)
+        build_scheduler(self.config, twin_of(section, device), updates=updates, own=self.objects.schedules)
 
     def server(self, *, within_memory: bool = True) -> ParameterServer:
         """The parameter server with a model of its own.
@@ -102,7 +102,9 @@ class Builder(Combination):
         return TrainingState(
             model=model,
             optimizer=optimizer,
-            scheduler=build_scheduler(self.config, optimizer, updates=self.steps // section.accumulate),
+            scheduler=build_scheduler(
+                self.config, optimizer, updates=self.steps // section.accumulate, own=self.objects.schedules
+            ),
             accumulate=section.accumulate,
             clip_norm=section.clip_norm,
         )

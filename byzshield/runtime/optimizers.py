@@ -97,19 +97,20 @@ def required(method: Callable[..., Any]) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.default is parameter.empty]
 
 
-def rehearse(section: str, name: str, step: Callable[[], Any]) -> None:
+def rehearse(section: str, name: str, step: Callable[[], Any], *, most: int = REHEARSED_STEPS) -> None:
     """Takes a few steps: some values that an optimizer or a schedule takes at construction make its steps fail.
 
     Args:
         section: the section of the run file, for the message.
         name: what takes the steps.
         step: one of them.
+        most: the steps of the run, if those are fewer.
 
     Raises:
         ConfigError: a step fails.
     """
     try:
-        for _ in range(REHEARSED_STEPS):
+        for _ in range(min(most, REHEARSED_STEPS)):
             step()
     except MISFITS as error:
         raise ConfigError(f"{section}: {name} fails with these values: {one_line(error)}") from error
