@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from byzshield.aggregation.matrix import M, open_matrix
+from byzshield.arguments import checked
 from byzshield.arrays import Float32
 from byzshield.attacks.defense import Defense, Rule
 from byzshield.errors import ParameterError
@@ -69,6 +70,7 @@ class Attack(ABC):
     def __repr__(self) -> str:
         return constructor_call(self)
 
+    @checked
     def __call__(
         self,
         honest: M | Sequence[M],
@@ -149,7 +151,7 @@ class Attack(ABC):
         return frames
 
 
-ATTACKS: Registry[type[Attack]] = Registry("attack", "byzshield.attacks", base=Attack)
+ATTACKS: Registry[type[Attack]] = Registry("attack", "byzshield.attacks", base=Attack, checks_arguments=True)
 
 
 def require_positive(name: str, value: float) -> None:
