@@ -5,7 +5,7 @@ import types
 from collections.abc import Callable
 from functools import cache, wraps
 from numbers import Integral, Real
-from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from byzshield.errors import ParameterError
 
@@ -59,7 +59,7 @@ def _as_annotated(name: str, value: Any, hint: Any) -> Any:
         ParameterError: it is none of the kinds of `hint`.
     """
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if not all(map(_is_told, kinds)):
+    if get_origin(hint) is Literal or not all(map(_is_told, kinds)):
         return value
     for kind in kinds:
         accepted, result = _as_kind(value, kind)
@@ -73,10 +73,12 @@ def _is_told(kind: Any) -> bool:
     """Whether a value of it can be told by looking at it alone."""
     if kind is Any or getattr(kind, "_is_protocol", False):
         return False
-    return isinstance(kind, type) and get_origin(kind) is None
+    return get_origin(kind) is Literal or (isinstance(kind, type) and get_origin(kind) is None)
 
 
 def _as_kind(value: Any, kind: Any) -> tuple[bool, Any]:
+    if get_origin(kind) is Literal:  # the function says which words there are
+        return isinstance(value, str), value
     if kind is bool:
         found = isinstance(value, bool) or type(value).__name__ == "bool_" or type(value).__name__ == "bool"
         return found, bool(value) if found else value
@@ -91,4 +93,6 @@ def _as_kind(value: Any, kind: Any) -> tuple[bool, Any]:
 
 
 def _words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
     return WORDS.get(kind) or f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"

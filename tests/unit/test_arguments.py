@@ -58,7 +58,7 @@ def test_no_argument_of_a_public_function_is_answered_by_an_error_of_python(name
         (lambda: bz.worst_case(bz.mols(5, 3), True), "num_byzantine must be a whole number; got True"),
         (lambda: bz.plan(15, 2.0), "byzantine must be a whole number; got 2.0"),  # type: ignore[arg-type]
         (lambda: bz.Median(num_corrupted=True), "num_corrupted must be a whole number; got True"),
-        (lambda: bz.ALIE(z="1.5"), "z must be a number; got '1.5'"),  # type: ignore[arg-type]
+        (lambda: bz.ReversedGradient(scale="1.5"), "scale must be a number; got '1.5'"),  # type: ignore[arg-type]
         (lambda: bz.ALIE()(ROWS, num_corrupted=2.5), "num_corrupted must be a whole number; got 2.5"),  # type: ignore[arg-type]
         (lambda: bz.Pipeline("median"), "rule must be an Aggregator; got 'median'"),  # type: ignore[arg-type]
         (lambda: bz.Bucketed(2, inner=3), "inner must be text; got 3"),  # type: ignore[arg-type]
