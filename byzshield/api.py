@@ -104,7 +104,9 @@ def train(
             or names.
             `num_byzantine`, `steps`, `epochs`, `batch_size`, `seed`, `name`, `output_dir`: as attack.num_byzantine, run.steps,
             data.batch_size, run.seed, run.name and run.output_dir.
-            `optimizer`, `schedule` and all other sections of a run file: a table of keys, or a name.
+            `schedule`: a function of the number of updates that gives the factor of the rate, a class, or a function of
+            `optimizer` that makes a schedule; or a table, of which "name" may be one of these.
+            `optimizer` and all other sections of a run file: a table of keys, or a name.
 
     Returns:
         at rank 0 the trained network and what happened on the way; elsewhere None.

@@ -53,5 +53,5 @@ def require_choice(name: str, value: Any, choices: Any) -> None:
     Raises:
         ParameterError: it is another one.
     """
-    if value not in get_args(choices):
+    if not isinstance(value, str) or value not in get_args(choices):
         raise ParameterError(f"{name} must be one of {', '.join(get_args(choices))}; got {value!r}")

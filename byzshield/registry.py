@@ -11,6 +11,7 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar, cast
 
+from byzshield.arguments import checked
 from byzshield.errors import ByzShieldError, ConfigError, explain
 from byzshield.suggestion import suggestion
 
@@ -43,16 +44,25 @@ class Registry(Generic[T]):
         base: classes named as "module:Class" must derive from it; None for registries of functions.
         given: the keywords that the program sets, so that a run file cannot.
         only_named: those of `given` that a function gets only if its signature names them, and not through **keywords.
+        checks_arguments: whether what is registered here checks the kinds of its arguments; users' own do not.
     """
 
     def __init__(
-        self, kind: str, package: str, *, base: type | None = None, given: Collection[str] = (), only_named: Collection[str] = ()
+        self,
+        kind: str,
+        package: str,
+        *,
+        base: type | None = None,
+        given: Collection[str] = (),
+        only_named: Collection[str] = (),
+        checks_arguments: bool = False,
     ) -> None:
         self.kind = kind
         self.given = frozenset(given)
         self.only_named = frozenset(only_named)
         self._package = package
         self._base = base
+        self._checks_arguments = checks_arguments
         self._entries: dict[str, T] = {}
         self._complete = False
 
@@ -62,6 +72,8 @@ class Registry(Generic[T]):
         def decorate(entry: T) -> T:
             if name in self._entries:
                 raise ConfigError(f"{self.kind} {name!r} is registered twice")
+            if self._checks_arguments:
+                entry = _checking(entry)
             self._entries[name] = entry
             return entry
 
@@ -178,6 +190,15 @@ class Registry(Generic[T]):
         origin = taken and taken.origin
         if os.path.realpath(origin or "") != os.path.realpath(meant.origin):
             raise ConfigError(f"{self.kind} {name!r}: {origin} comes before {meant.origin}, and has the same name; rename one")
+
+
+def _checking(entry: T) -> T:
+    """A function, or a class with a constructor of its own, that checks its arguments."""
+    if not isinstance(entry, type):
+        return cast(T, checked(cast(Callable[..., Any], entry)))
+    if "__init__" in vars(entry):
+        setattr(entry, "__init__", checked(vars(entry)["__init__"]))  # noqa: B010 - of a class that is a type variable here
+    return entry
 
 
 def _hint(error: Exception, module: str) -> str:

@@ -4,11 +4,11 @@ import contextlib
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 from byzshield.aggregation.matrix import FLOATS, M, Matrix, NonFiniteFound, keep_rows, non_finite_rows, open_matrix
 from byzshield.aggregation.primitives import squared_distances
+from byzshield.arguments import checked
 from byzshield.arrays import Float64
 from byzshield.errors import CheckpointError, ParameterError, TooFewRowsError
 from byzshield.registry import Registry
@@ -56,12 +56,11 @@ class RowOperation(ABC):
     """Whether the first thing that it does with its rows is a primitive that raises `NonFiniteFound`; otherwise a pass over the
     rows looks for such values beforehand."""
 
+    @checked
     def __init__(self, num_corrupted: int | None = None) -> None:
-        if num_corrupted is not None and not isinstance(num_corrupted, Integral):
-            raise ParameterError(f"num_corrupted must be a number of rows, a whole one; got {num_corrupted!r}")
         if num_corrupted is not None and num_corrupted < 0:
             raise ParameterError(f"num_corrupted must not be negative; got {num_corrupted}")
-        self.num_corrupted = int(num_corrupted or 0)
+        self.num_corrupted = num_corrupted or 0
         self.was_told = num_corrupted is not None
 
     def __repr__(self) -> str:
@@ -273,8 +272,8 @@ class PreAggregator(RowOperation):
 
 
 AGGREGATORS: Registry[type[Aggregator]] = Registry(
-    "aggregation rule", "byzshield.aggregation.rules", base=Aggregator, given=["num_corrupted"]
+    "aggregation rule", "byzshield.aggregation.rules", base=Aggregator, given=["num_corrupted"], checks_arguments=True
 )
 PRE_AGGREGATORS: Registry[type[PreAggregator]] = Registry(
-    "pre-aggregator", "byzshield.aggregation.pre", base=PreAggregator, given=["num_corrupted"]
+    "pre-aggregator", "byzshield.aggregation.pre", base=PreAggregator, given=["num_corrupted"], checks_arguments=True
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from byzshield.aggregation.contract import Aggregator, Matrix, PreAggregator
 from byzshield.aggregation.matrix import NonFiniteFound, bring, keep_rows, non_finite_rows, open_matrix
+from byzshield.arguments import checked
 from byzshield.arrays import Float32
 from byzshield.errors import ParameterError, TooFewRowsError
 
@@ -55,6 +56,7 @@ class Pipeline:
             the rule or a pre-aggregator needs it.
     """
 
+    @checked
     def __init__(self, rule: Aggregator, pre: Sequence[PreAggregator] = (), *, device: str = "cpu") -> None:
         rule.require_num_corrupted(*pre)
         self.rule = rule

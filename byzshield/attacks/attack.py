@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from byzshield.aggregation.matrix import M, open_matrix
+from byzshield.arguments import checked
 from byzshield.arrays import Float32
 from byzshield.attacks.defense import Defense, Rule
 from byzshield.errors import ParameterError
@@ -90,6 +91,7 @@ class Attack(ABC):
     def __repr__(self) -> str:
         return constructor_call(self)
 
+    @checked
     def __call__(
         self,
         honest: M | Sequence[M],
@@ -191,7 +193,7 @@ class Attack(ABC):
         return frames
 
 
-ATTACKS: Registry[type[Attack]] = Registry("attack", "byzshield.attacks", base=Attack)
+ATTACKS: Registry[type[Attack]] = Registry("attack", "byzshield.attacks", base=Attack, checks_arguments=True)
 
 
 def require_positive(name: str, value: float) -> None:

@@ -33,7 +33,9 @@ def add_parser(subparsers: Any) -> None:
         "--mode coord-median --byzantine-gen hard_coded --lis-simulation simulate --network LeNet --dataset MNIST",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the run file that the flags amount to, check it, and run nothing"
+        "--dry-run",
+        action="store_true",
+        help="print the run file that the flags amount to, check it as far as data and network do not matter, and run nothing",
     )
     parser.add_argument(
         "--workers",

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from byzshield.cli.dry_run import add_dry_run, print_facts
 from byzshield.cli.progress import print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from, end_with_stdin
 from byzshield.config import RunConfig
@@ -26,12 +27,15 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="simulated processes, one of them the server (default 2: all workers in one)",
     )
+    add_dry_run(parser)
     parser.add_argument("--end-with-stdin", action="store_true", help=argparse.SUPPRESS)  # for the cells of a sweep
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
+    if arguments.dry_run:
+        return print_facts(config_from(arguments), resume=arguments.resume, overwrite=arguments.overwrite)
     stop = StopOnSignal()
     if arguments.end_with_stdin:
         end_with_stdin()

@@ -49,7 +49,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: cores / threads of a cell; 1 on a GPU)")
     add_overrides(parser)
     parser.add_argument("--rank", action="store_true", help="rank the values of optimizer and schedule by training loss")
-    parser.add_argument("--dry-run", action="store_true", help="list the cells, say which are impossible, and run none")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the cells, say which are impossible whatever their data are, and run none"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document: the contents of results.json")
     parser.set_defaults(run=run)
 

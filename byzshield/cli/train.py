@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from byzshield import log
+from byzshield.cli.dry_run import add_dry_run, print_facts
 from byzshield.cli.progress import print_summary
 from byzshield.cli.run_options import StopOnSignal, add_run_options, config_from
 from byzshield.config import RunConfig
@@ -23,11 +24,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_run_options(parser)
     add_exit_file(parser)
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="check the run file, print the run's directory, its number of workers and its newest checkpoint, and start nothing",
-    )
+    add_dry_run(parser)
     parser.set_defaults(run=run)
 
 
@@ -44,25 +41,10 @@ def add_exit_file(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command."""
     if arguments.dry_run:
-        return _print_facts(config_from(arguments))
+        return print_facts(config_from(arguments), resume=arguments.resume, overwrite=arguments.overwrite)
     stop = StopOnSignal()
     require("mpi4py")  # before anything is read: it is missing whatever the run file says
     return run_rank(config_from(arguments), arguments, stop)
-
-
-def _print_facts(config: RunConfig) -> int:
-    """Prints what whoever starts the job needs to know of it, a word and a value a line."""
-    from byzshield.runtime.builder import Builder
-    from byzshield.runtime.checkpoint import all_checkpoints
-
-    builder = Builder(config)
-    builder.check()
-    path = Path(config.run.output_dir).expanduser() / config.run.name
-    steps = [step for step, _ in all_checkpoints(path / "checkpoints")]
-    print(f"run {path}")
-    print(f"workers {builder.assignment.num_workers}")
-    print(f"checkpoint {f'step {steps[-1]}' if steps else 'none'}")
-    return 0
 
 
 def run_rank(config: RunConfig, arguments: argparse.Namespace, stop: StopOnSignal) -> int:

@@ -449,16 +449,16 @@ class ScheduleSection(Section):
     """How the learning rate changes after each update: a class of torch.optim.lr_scheduler and its own keywords.
 
     Args:
-        name: a class that needs neither a metric nor functions nor other schedules; or "exponential_steps", with keywords gamma
-            and step_size, which sets the rate to lr * gamma^floor(t / step_size) before step t = 1, 2, ..., and counts skipped
-            steps, too; or "sequence", whose parts are tables like this section, each but the last with its number of steps (also
-            the total_iters of a part that has such a keyword, unless it is given). Steps are updates here. T_max and total_steps
-            that are not given are the length of the part, or what the run has left for it, so that a resumed run with more steps
-            moves them. Without a name, the learning rate stays.
+        name: a class that needs neither a metric nor functions nor other schedules; or your own function or class; or
+            "exponential_steps", with keywords gamma and step_size, which sets the rate to lr * gamma^floor(t / step_size) before
+            step t = 1, 2, ..., and counts skipped steps, too; or "sequence", whose parts are tables like this section, each but
+            the last with its number of steps (also the total_iters of a part that has such a keyword, unless it is given). Steps
+            are updates here. T_max and total_steps that are not given are the length of the part, or what the run has left for
+            it, so that a resumed run with more steps moves them. Without a name, the learning rate stays.
 
     Example:
         [schedule]
-        name = "sequence"          # or one class alone: name = "StepLR", step_size = 100, gamma = 0.5
+        name = "sequence"          # or one class alone: name = "StepLR", step_size = 100, gamma = 0.5; your own: "my_module:name"
         parts = [
             {name = "LinearLR", steps = 10, start_factor = 0.1},
             {name = "CosineAnnealingLR"},

@@ -6,6 +6,7 @@ import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from byzshield.arguments import WORDS
 from byzshield.errors import ConfigError
 
 __all__ = ["alternatives", "check", "describe", "expressible", "hints_of", "require_expressible"]
@@ -14,7 +15,6 @@ LARGEST_INTEGER: Final = 2**63 - 1  # of TOML
 _TOML_TYPES: Final = (float, int, str, list, tuple, dict)
 _LISTS: Final = (list, tuple, Sequence, Iterable, Collection)
 _TABLES: Final = (dict, Mapping)
-_WORDS: Final = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def check(dotted: str, value: Any, hint: Any, *, least: float | None = None, most: float | None = None) -> Any:
@@ -83,7 +83,7 @@ def expressible(hint: Any) -> bool:
     origin = get_origin(hint) or hint
     if origin in _LISTS:
         return all(expressible(entry) for entry in get_args(hint) if entry is not Ellipsis)
-    return hint in _WORDS or hint is Any or origin is Literal or origin in _TABLES
+    return hint in WORDS or hint is Any or origin is Literal or origin in _TABLES
 
 
 def describe(hint: Any) -> str:
@@ -103,7 +103,7 @@ def describe(hint: Any) -> str:
         if _length(hint) is not None:
             return f"a list of {len(arguments)}: {', '.join(map(describe, arguments))}"
         return f"a list, each entry {describe(arguments[0])}" if arguments else "a list"
-    return _WORDS.get(hint, "anything")
+    return WORDS.get(hint, "anything")
 
 
 def hints_of(factory: Any) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _as_type(hint: Any, value: Any) -> tuple[bool, Any]:
         return True, float(value)
     if hint is int and isinstance(value, bool):
         return False, value
-    return hint in _WORDS and isinstance(value, hint), value
+    return hint in WORDS and isinstance(value, hint), value
 
 
 def _as_list(hint: Any, value: Any) -> tuple[bool, Any]:

@@ -102,7 +102,7 @@ class Dataset:
 
 # Each entry is called as load(root=Path, download=bool, **own keywords) -> TrainingData; of a user's own, a pair of map-style
 # data sets of torch, (train, test), will do.
-DATASETS: Registry[Callable[..., Any]] = Registry("data set", "byzshield.data", given=["root", "download"])
+DATASETS: Registry[Callable[..., Any]] = Registry("data set", "byzshield.data", given=["root", "download"], checks_arguments=True)
 
 
 def load(name: str, *, root: Path, download: bool = False, **options: Any) -> TrainingData:

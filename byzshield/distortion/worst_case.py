@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import comb
 
+from byzshield.arguments import checked
 from byzshield.distortion import cache
 from byzshield.distortion.exact.enumeration import first_worst_set
 from byzshield.distortion.groups import first_worst_in_groups
@@ -19,6 +20,7 @@ MOST_ENUMERATED = 50_000
 MOST_NUMBERS = 40_000_000
 
 
+@checked
 def worst_case(
     assignment: Assignment,
     num_byzantine: int,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from byzshield.arguments import checked
 from byzshield.errors import ParameterError, PlacementError
 from byzshield.registry import Registry
 
@@ -141,13 +142,14 @@ class Assignment:
             "files_of": self.files_of.tolist(),
         }
 
+    @checked
     def require_workers(self, num_byzantine: int) -> None:
         """Raises ParameterError unless 0 <= q <= K."""
         if not 0 <= num_byzantine <= self.num_workers:
             raise ParameterError(f"num_byzantine must be between 0 and the {self.num_workers} workers; got {num_byzantine}")
 
 
-PLACEMENTS: Registry[Callable[..., Assignment]] = Registry("placement scheme", "byzshield.placement")
+PLACEMENTS: Registry[Callable[..., Assignment]] = Registry("placement scheme", "byzshield.placement", checks_arguments=True)
 
 
 def build(scheme: str, **sizes: int | str | None) -> Assignment:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any, Final, Literal, get_args
 
+from byzshield.arguments import checked
 from byzshield.distortion.worst_case import worst_case
 from byzshield.errors import ParameterError, PlacementError
 from byzshield.placement import Assignment, fitting_placements
@@ -73,6 +74,7 @@ class Plan:
         }
 
 
+@checked
 def plan(
     workers: int,
     byzantine: int,
@@ -216,5 +218,5 @@ def _check_choice(accept: float, audit_rate: float | None, sort: str) -> None:
         raise ParameterError(f"the share of wrong files to accept must be between 0 and 0.5; got {accept}")
     if audit_rate is not None and not 0 < audit_rate <= 1:
         raise ParameterError(f"the share of files to audit must be more than 0 and at most 1; got {audit_rate}")
-    if sort not in ORDERS:
+    if not isinstance(sort, str) or sort not in ORDERS:
         raise ParameterError(f"a plan is sorted by {', '.join(ORDERS)}; got {sort!r}")

@@ -13,7 +13,7 @@ from byzshield.models import FlatModel
 from byzshield.placement import baseline
 from byzshield.runtime.building.combination import Combination
 from byzshield.runtime.memory import require_memory
-from byzshield.runtime.optimizers import build_optimizer
+from byzshield.runtime.optimizers import REHEARSED_STEPS, build_optimizer, rehearse_optimizer, twin_of
 from byzshield.runtime.schedules import build_scheduler
 from byzshield.runtime.weights import load_weights
 from byzshield.training import Adversary, ParameterServer, TrainingState, Worker
@@ -34,8 +34,26 @@ class Builder(Combination):
     Each class that this one is made of knows only those below it: `Places`, which says what it takes, `Task`, `Combination`.
     """
 
-    def server(self) -> ParameterServer:
-        """The parameter server with a model of its own."""
+    def check(self) -> None:
+        """Refuses what is impossible and can be told without samples and a network, as a sweep does before it runs a cell.
+
+        Raises:
+            ConfigError: a part of the run does not exist, does not take such keywords, or does not go with another.
+        """
+        super().check()
+        run, section, device = self.config.run, self.config.optimizer, torch.device(self.device)
+        self._audit()
+        rehearse_optimizer(section, device)
+        # How many steps epochs are is known with the samples; a schedule with a length of its own is then held to that.
+        updates = REHEARSED_STEPS if run.steps is None or run.epochs is not None else run.steps // section.accumulate
+        build_scheduler(self.config, twin_of(section, device), updates=updates, own=self.objects.schedules)
+
+    def server(self, *, within_memory: bool = True) -> ParameterServer:
+        """The parameter server with a model of its own.
+
+        Args:
+            within_memory: whether it is refused where a step of this job's ranks takes more memory than is free.
+        """
         cluster, run = self.config.cluster, self.config.run
         if run.start_step and run.start_from is None:
             raise ConfigError("run.start_step: needs the weights of that step in run.start_from")
@@ -51,7 +69,10 @@ class Builder(Combination):
         coded = self.code is not None
         self.attack_needs_rule  # noqa: B018 - refused here where there is no rule that it could try
         state = self.training_state(model)
-        require_memory(self, SERVER_RANK)
+        if within_memory:
+            require_memory(self, SERVER_RANK)
+        if self.config.audit.enabled and self.config.audit.seed is not None:
+            LOG.warning("audit.seed makes audits predictable: whoever knows it lies where nobody looks; for experiments alone")
         server = ParameterServer(
             state=state,
             pipeline=Decoding(self.code, seed=self.config.run.seed) if self.code else self.pipeline(),
@@ -83,7 +104,9 @@ class Builder(Combination):
         return TrainingState(
             model=model,
             optimizer=optimizer,
-            scheduler=build_scheduler(self.config, optimizer, updates=self.steps // section.accumulate),
+            scheduler=build_scheduler(
+                self.config, optimizer, updates=self.steps // section.accumulate, own=self.objects.schedules
+            ),
             accumulate=section.accumulate,
             clip_norm=section.clip_norm,
         )
@@ -101,10 +124,9 @@ class Builder(Combination):
                 'audit: needs single files and the plain vote; leave out cluster.exchange = "coded" and vote.name = "aspis", '
                 "or audit.arbitrate and audit.rate"
             )
-        if section.seed is not None:
-            LOG.warning("audit.seed makes audits predictable: whoever knows it lies where nobody looks; for experiments alone")
         return Audit(
             computer=self.gradient,
+            samples=lambda step, file: self.sampler.rows(step, file).tolist(),
             arbitrate=section.arbitrate,
             rate=0.0 if section.rate == "idle" else section.rate,
             idle=section.rate == "idle",

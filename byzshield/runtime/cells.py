@@ -21,12 +21,8 @@ def refusal(cell: Cell) -> str:
     """Why a cell is impossible, as far as that shows without its data and its model; "" if it does not."""
     from byzshield.runtime.builder import Builder
 
-    builder = Builder(cell.config)
     try:
-        if cell.config.attack.num_byzantine:
-            _ = builder.attack, builder.selection.byzantine_at(1)
-        if builder.code is None:
-            builder.pipeline()
+        Builder(cell.config).check()
     except ConfigError as error:
         return str(error)
     return ""

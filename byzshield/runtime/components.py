@@ -9,7 +9,7 @@ from byzshield.errors import ConfigError, explain
 from byzshield.registry import Registry
 from byzshield.suggestion import suggestion
 
-__all__ = ["MISFITS", "construct", "make", "one_line"]
+__all__ = ["MISFITS", "construct", "make", "one_line", "prepare"]
 
 T = TypeVar("T")
 
@@ -26,7 +26,16 @@ MISFITS: Final = (
 """What constructors raise when values do not fit, ours and torch's alike; other exceptions are mistakes in the code."""
 
 
-def make(
+def make(registry: Registry[T], name: str, key: str, options: Mapping[str, Any], **others: Any) -> Any:
+    """Makes a component that the run file names; takes what `prepare` takes.
+
+    Raises:
+        ConfigError: there is no such component, or an option is unknown, missing, of the wrong type or out of range.
+    """
+    return prepare(registry, name, key, options, **others)()
+
+
+def prepare(
     registry: Registry[T],
     name: str,
     key: str,
@@ -35,8 +44,8 @@ def make(
     known: Collection[str] = (),
     defaults: Mapping[str, Any] | None = None,
     **given: Any,
-) -> Any:
-    """Makes a component that the run file names.
+) -> Callable[[], Any]:
+    """What makes a component that the run file names, all of which is checked that can be without making it.
 
     Args:
         registry: the components of its kind.
@@ -49,7 +58,7 @@ def make(
             those of `registry.only_named` where a function does not name them.
 
     Raises:
-        ConfigError: there is no such component, or an option is unknown, missing, of the wrong type or out of range.
+        ConfigError: there is no such component, or an option is unknown, missing or of the wrong type.
     """
     assert given.keys() == registry.given, f"the program sets {sorted(registry.given)} of each {registry.kind}"
     try:
@@ -63,7 +72,13 @@ def make(
         given = {keyword: value for keyword, value in given.items() if keyword in named or keyword not in registry.only_named}
     with registry.calling(name):
         told = explain if ":" in name else one_line
-        return construct(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners, told=told)
+        call = _bound(factory, key.rpartition(".")[0], options, known=known, given=given, owners=registry.owners, told=told)
+
+    def made() -> Any:
+        with registry.calling(name):
+            return call()
+
+    return made
 
 
 def construct(
@@ -73,8 +88,6 @@ def construct(
     *,
     given: Mapping[str, Any],
     known: Collection[str] = (),
-    owners: Callable[[str], Sequence[str]] = lambda _: (),
-    told: Callable[[BaseException], str] | None = None,
 ) -> Any:
     """Calls `factory` with what the program gives and what the run file says, whose types are checked against its annotations.
 
@@ -84,11 +97,27 @@ def construct(
         options: the section's own keywords.
         given: arguments that are not the user's to set; those that `factory` does not take are left out.
         known: keys that the section itself has, to suggest when one is misspelled.
-        owners: gives the names of the components that do have a keyword.
-        told: says in one line what `factory` has raised; by default what the exception says.
 
     Raises:
         ConfigError: an option is unknown, missing, of the wrong type or out of range.
+    """
+    return _bound(factory, section, options, given=given, known=known)()
+
+
+def _bound(
+    factory: Any,
+    section: str,
+    options: Mapping[str, Any],
+    *,
+    given: Mapping[str, Any],
+    known: Collection[str],
+    owners: Callable[[str], Sequence[str]] = lambda _: (),
+    told: Callable[[BaseException], str] | None = None,
+) -> Callable[[], Any]:
+    """The call of `construct`, of which all but the call itself is checked.
+
+    `owners` gives the names of the components that do have a keyword, and `told` says in one line what `factory` has raised;
+    by default what the exception says.
     """
     called, parameters = getattr(factory, "__name__", repr(factory)), inspect.signature(factory).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -102,12 +131,16 @@ def construct(
         named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if named and parameter.default is parameter.empty and key not in given and key not in options:
             raise ConfigError(f"{section}.{key}: is required by {called}")
-    try:
-        return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
-    except (ValueError, OSError) as error:  # ours, and what torch says of a value out of range
-        raise ConfigError(f"{section}: {(told or one_line)(error)}") from error
-    except MISFITS as error:
-        raise ConfigError(f"{section}: {called} cannot be made of these values: {(told or one_line)(error)}") from error
+
+    def call() -> Any:
+        try:
+            return factory(**{key: value for key, value in given.items() if key in parameters or takes_any}, **options)
+        except (ValueError, OSError) as error:  # ours, and what torch says of a value out of range
+            raise ConfigError(f"{section}: {(told or one_line)(error)}") from error
+        except MISFITS as error:
+            raise ConfigError(f"{section}: {called} cannot be made of these values: {(told or one_line)(error)}") from error
+
+    return call
 
 
 def one_line(error: BaseException) -> str:

@@ -1,7 +1,8 @@
 """What a Python program gives as objects, in place of what a run file names."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -26,6 +27,7 @@ class Objects:
         rule: the aggregation rule.
         pre: the pre-aggregators before it.
         attack: what the Byzantine workers do.
+        schedules: functions and classes, by the name that stands for each in [schedule].
     """
 
     model: Callable[[], nn.Module] | None = None
@@ -35,3 +37,4 @@ class Objects:
     rule: Aggregator | None = None
     pre: tuple[PreAggregator, ...] | None = None
     attack: Attack | None = None
+    schedules: Mapping[str, Callable[..., Any]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.optim import Optimizer
@@ -15,21 +15,39 @@ from byzshield.runtime.components import MISFITS, construct, one_line
 from byzshield.runtime.parameter_groups import SELECTORS, own_keywords, parameter_groups
 from byzshield.suggestion import suggestion
 
-__all__ = ["build_optimizer", "optimizer_classes", "public_classes", "rehearse", "required", "state_vectors", "twin_of"]
+__all__ = [
+    "REHEARSED_STEPS",
+    "build_optimizer",
+    "optimizer_classes",
+    "public_classes",
+    "rehearse",
+    "rehearse_optimizer",
+    "required",
+    "state_vectors",
+    "twin_of",
+]
 
-REHEARSED_STEPS = 3
+REHEARSED_STEPS: Final = 3
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")  # and step, all of torch.optim.Optimizer
 
 
 def build_optimizer(config: RunConfig, model: FlatModel) -> Optimizer:
     """The optimizer of a run, over parts of the model's flat vector that get dense gradients; without groups it is one part.
 
-    It takes a few steps on two numbers first, and so do those that have the keywords of a group.
+    Raises:
+        ConfigError: as `rehearse_optimizer`, or a pattern is wrong.
+    """
+    rehearse_optimizer(config.optimizer, model.parameters.device)
+    return _optimizer(config.optimizer, parameter_groups(config.optimizer.groups, model))
+
+
+def rehearse_optimizer(section: OptimizerSection, device: torch.device) -> None:
+    """Has the optimizer of a section take a few steps on two numbers, and those that have the keywords of a group.
 
     Raises:
-        ConfigError: the class cannot train such parameters, or a keyword or a pattern is wrong.
+        ConfigError: the class cannot train such parameters, or a keyword is wrong.
     """
-    section, classes = config.optimizer, optimizer_classes()
+    classes = optimizer_classes()
     if section.name not in classes:
         fit = [name for name, entry in classes.items() if not _misfit_of_optimizer(entry)]
         raise ConfigError(f"optimizer.name: torch.optim has no {section.name!r}; {suggestion(section.name, fit)}")
@@ -37,12 +55,10 @@ def build_optimizer(config: RunConfig, model: FlatModel) -> Optimizer:
         raise ConfigError(
             f"optimizer.name: {section.name} cannot train one flat parameter from its gradient alone ({reason}); use SGD or Adam"
         )
-    device = model.parameters.device
     rehearse("optimizer", section.name, _made(section, "optimizer", {}, [_two_numbers(device)]).step)
     for index, group in enumerate(section.groups):
         dotted = f"optimizer.groups[{index}]"
         rehearse(dotted, section.name, _made(section, dotted, own_keywords(group), [_two_numbers(device)]).step)
-    return _optimizer(section, parameter_groups(section.groups, model))
 
 
 def optimizer_classes() -> dict[str, type[Optimizer]]:
@@ -81,19 +97,20 @@ def required(method: Callable[..., Any]) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.default is parameter.empty]
 
 
-def rehearse(section: str, name: str, step: Callable[[], Any]) -> None:
+def rehearse(section: str, name: str, step: Callable[[], Any], *, most: int = REHEARSED_STEPS) -> None:
     """Takes a few steps: some values that an optimizer or a schedule takes at construction make its steps fail.
 
     Args:
         section: the section of the run file, for the message.
         name: what takes the steps.
         step: one of them.
+        most: the steps of the run, if those are fewer.
 
     Raises:
         ConfigError: a step fails.
     """
     try:
-        for _ in range(REHEARSED_STEPS):
+        for _ in range(min(most, REHEARSED_STEPS)):
             step()
     except MISFITS as error:
         raise ConfigError(f"{section}: {name} fails with these values: {one_line(error)}") from error

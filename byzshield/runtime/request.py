@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -32,6 +33,10 @@ Run = str | Path | RunConfig | Mapping[str, Any] | None
 Table = Mapping[str, Any]
 DEFAULT_PLACEMENT: Final = {"scheme": "mols", "load": 5, "replication": 3}  # where neither a run file nor the program has one
 NAMING: Final = {"aggregation": "rule", "placement": "scheme"}  # the keys that name a component; "name" in other sections
+EXAMPLES: Final = {
+    "optimizer": ', such as {"name": "Adam", "lr": 0.001}',
+    "schedule": ', such as {"name": "StepLR", "step_size": 10}, or a function of the number of updates that gives a factor',
+}
 PLACES: Final = {  # of what is one key of a run file
     "num_byzantine": ("attack", "num_byzantine"),
     "steps": ("run", "steps"),
@@ -65,7 +70,7 @@ class Parts(TypedDict, total=False):
     name: str
     output_dir: str | Path
     optimizer: str | Table
-    schedule: str | Table
+    schedule: Callable[..., Any] | str | Table
     run: Table
     cluster: Table
     data: str | Table
@@ -130,6 +135,8 @@ class _Request:
         elif name == "model" and callable(value):
             self._objects["model"] = partial(copy.deepcopy, value) if isinstance(value, nn.Module) else value
             self._set("model", _path_of(value))
+        elif name == "schedule":
+            self._set("schedule", self._described(value))
         elif name in sections:
             self._set(name, value)
         else:
@@ -151,7 +158,7 @@ class _Request:
         if isinstance(value, str):
             value = {NAMING.get(section, "name"): value}
         if not isinstance(value, Mapping):
-            example = ', such as {"name": "Adam", "lr": 0.001}' if section == "optimizer" else ""
+            example = EXAMPLES.get(section, "")
             found = " ".join(repr(value).split())  # that of an optimizer has many lines
             raise ConfigError(f"{section}: must be a table of its keys or a name{example}; got {found:.60}")
         self._changes += [(section, key, entry) for key, entry in value.items()]
@@ -159,6 +166,25 @@ class _Request:
     def _describe(self, section: str, registry: Registry[Any], component: object) -> None:
         entry = _entry(registry, component)
         self._set(section, {NAMING.get(section, "name"): entry.pop("name"), **entry})
+
+    def _described(self, schedule: Any) -> Any:
+        """A schedule, or a table of one, with the names of functions and classes in their place."""
+        if isinstance(schedule, Mapping):
+            if misplaced := [key for key, entry in schedule.items() if callable(entry) and key != "name"]:
+                raise ConfigError(f"schedule.{misplaced[0]}: cannot be a function; give your own schedule as the name")
+            described = {key: self._described(entry) if key == "name" else entry for key, entry in schedule.items()}
+            if isinstance(parts := described.get("parts"), list | tuple):
+                described["parts"] = [self._described(part) if isinstance(part, Mapping) else part for part in parts]
+            return described
+        if not callable(schedule):
+            return schedule
+        if isinstance(schedule, type) and schedule.__module__.startswith("torch."):
+            return schedule.__name__
+        own = self._objects.setdefault("schedules", {})
+        names = (f"{_path_of(schedule)}{f' {number}' if number else ''}" for number in count())
+        name = next(name for name in names if own.get(name, schedule) is schedule)
+        own[name] = schedule
+        return name
 
     def _take_placement(self, assignment: Assignment) -> None:
         self._objects["assignment"] = assignment

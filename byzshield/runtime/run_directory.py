@@ -16,7 +16,7 @@ from byzshield.runtime.directory_lock import LOCK_NAME, DirectoryLock
 from byzshield.storage import parts_of, write_text
 from byzshield.strict_json import dumps
 
-__all__ = ["RunDirectory", "open_finished", "open_run"]
+__all__ = ["RunDirectory", "check_run", "open_finished", "open_run"]
 
 LOG = get_logger(__name__)
 MOST_NAMED: Final = 4  # keys that differ, in one message
@@ -130,18 +130,20 @@ def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirector
         ConfigError: the directory cannot be made or replaced, another job is using it, or both flags are given.
         CheckpointError: to resume, the existing run has another configuration.
     """
-    if resume and overwrite:
-        raise ConfigError("--resume and --overwrite exclude each other")
-    path = Path(os.path.expanduser(config.run.output_dir)) / config.run.name
+    path = check_run(config, resume=resume, overwrite=overwrite)
     try:
-        directory = RunDirectory(_existing(path, overwrite=overwrite) if resume or overwrite else _new(path))
+        if resume or overwrite:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path = _new(path)
+        directory = RunDirectory(path)
         directory.lock()
         try:
             directory.remove_parts()
             if overwrite:
                 directory.empty()
-            elif resume:
-                _require_same_configuration(directory, config)
+            elif resume and (changed := _differing(directory, config, kept=False)):
+                LOG.info("changed since the run was begun: %s", _there_and_here(changed))
             directory.write_config(config)
         except BaseException:
             directory.release()
@@ -151,6 +153,31 @@ def open_run(config: RunConfig, *, resume: bool, overwrite: bool) -> RunDirector
     except OSError as error:
         raise ConfigError(f"run.output_dir: {path} cannot be written: {error.strerror}") from error
     return directory
+
+
+def check_run(config: RunConfig, *, resume: bool, overwrite: bool) -> Path:
+    """The directory of a run, for which `open_run` is to be asked next; makes and locks nothing.
+
+    Args:
+        config: as `open_run` takes it.
+        resume: as `open_run` takes it.
+        overwrite: as `open_run` takes it.
+
+    Raises:
+        ConfigError: both flags are given, or what is to be replaced is no run's directory.
+        CheckpointError: to resume, the existing run has another configuration.
+    """
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other")
+    directory = RunDirectory(Path(os.path.expanduser(config.run.output_dir)) / config.run.name)
+    if overwrite and directory.path.is_dir() and directory.is_foreign():
+        raise ConfigError(f"run.name: {directory.path} is not a run's directory, so it is not overwritten")
+    if resume and (differing := _differing(directory, config, kept=True)):
+        raise CheckpointError(
+            f"{directory.path} belongs to a run with another configuration: {_there_and_here(differing)}; resume with "
+            f"{directory.config}, or start afresh"
+        )
+    return directory.path
 
 
 def open_finished(path: Path, overrides: Iterable[str] = ()) -> tuple[RunDirectory, RunConfig]:
@@ -179,26 +206,9 @@ def _new(path: Path) -> Path:
     raise AssertionError("there are numbers enough")
 
 
-def _existing(path: Path, *, overwrite: bool) -> Path:
-    """Makes the directory if it is missing; refuses to empty one that is no run's."""
-    path.mkdir(parents=True, exist_ok=True)
-    if overwrite and RunDirectory(path).is_foreign():
-        raise ConfigError(f"run.name: {path} is not a run's directory, so it is not overwritten")
-    return path
-
-
-def _require_same_configuration(directory: RunDirectory, config: RunConfig) -> None:
-    stored = directory.config
-    if not stored.exists():
-        return
-    before = load(stored)
-    if differing := differences(before, config, kept=True):
-        raise CheckpointError(
-            f"{directory.path} belongs to a run with another configuration: {_there_and_here(differing)}; resume with {stored}, "
-            "or start afresh"
-        )
-    if changed := differences(before, config, kept=False):
-        LOG.info("changed since the run was begun: %s", _there_and_here(changed))
+def _differing(directory: RunDirectory, config: RunConfig, *, kept: bool) -> dict[str, tuple[Any, Any]]:
+    """What a configuration and that of a run which is there already differ in, as `differences` has it."""
+    return differences(load(directory.config), config, kept=kept) if directory.config.exists() else {}
 
 
 def _there_and_here(differing: dict[str, tuple[Any, Any]]) -> str:

@@ -1,7 +1,7 @@
-"""Schedules by name: those of torch.optim.lr_scheduler that need the optimizer alone, one of ours, and sequences of them."""
+"""Schedules by name: those of torch that need the optimizer alone, one of ours, those of users, and sequences of them."""
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import torch
@@ -13,17 +13,19 @@ from byzshield.config.values import check, expressible, hints_of
 from byzshield.errors import ConfigError
 from byzshield.runtime.components import construct
 from byzshield.runtime.optimizers import public_classes, rehearse, required, twin_of
+from byzshield.runtime.own_schedules import Own, explained, is_own, look_at, own_factory
 from byzshield.suggestion import suggestion
-from byzshield.training.schedules import ExponentialSteps, ScheduleSequence
+from byzshield.training.schedules import ExponentialSteps, Factors, ScheduleSequence
 
 __all__ = ["build_scheduler", "scheduler_classes"]
 
 SEQUENCE: Final = "sequence"
 LENGTHS: Final = ("T_max", "total_steps")  # keywords of a schedule's whole length
+NO_LENGTH: Final = (inspect.Parameter.empty, None)  # the defaults of such a keyword
 CHANGE_THE_OPTIMIZER: Final = ("CyclicLR", "OneCycleLR")  # its initial rate and its momentum, when they are made
 
 
-def build_scheduler(config: RunConfig, optimizer: Optimizer, *, updates: int) -> LRScheduler | None:
+def build_scheduler(config: RunConfig, optimizer: Optimizer, *, updates: int, own: Own | None = None) -> LRScheduler | None:
     """The schedule of a run's learning rate, which takes a step after each of the optimizer's; None where none is named.
 
     It is rehearsed as the optimizer is; of a sequence, each part is.
@@ -32,16 +34,18 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer, *, updates: int) ->
         config: the run file.
         optimizer: whose rates it sets, those of all its groups.
         updates: steps of the optimizer in the whole run.
+        own: functions and classes that a Python program gives, by the name that stands for each in the run file.
 
     Raises:
-        ConfigError: the class asks for what a step does not have, a keyword is wrong, or the schedule ends before the run.
+        ConfigError: the class asks for what a step does not have, a keyword is wrong, the schedule ends before the run, or the
+            user's own fails or makes what is no schedule.
     """
-    section = config.schedule
+    section, own = config.schedule, own or {}
     if section.name is None:
         return None
     if section.name == SEQUENCE:
-        return _sequence(config, optimizer, updates)
-    return _schedule("schedule", section.name, section.options, section.known_keys(), config, optimizer, updates)
+        return _sequence(config, optimizer, updates, own)
+    return _schedule("schedule", section.name, section.options, section.known_keys(), config, optimizer, updates, own)
 
 
 def scheduler_classes() -> dict[str, type[LRScheduler]]:
@@ -57,17 +61,26 @@ def _schedule(
     config: RunConfig,
     optimizer: Optimizer,
     updates: int,
+    own: Own,
 ) -> LRScheduler:
     """A schedule that is no sequence, from the table of the run file called `dotted`, whose own keys are `known`.
 
     What ends with the schedule (T_max, total_steps) ends after so many updates if the run file does not say when.
     """
-    factory = _class_of(f"{dotted}.name", name)
-    ends = [keyword for keyword in LENGTHS if keyword in inspect.signature(factory).parameters and "epochs" not in options]
+    factory = _factory_of(f"{dotted}.name", name, own)
+    parameters = inspect.signature(factory).parameters
+    open_ended = [keyword for keyword in LENGTHS if keyword in parameters and parameters[keyword].default in NO_LENGTH]
+    ends = open_ended if "epochs" not in options else []
     options = {**dict.fromkeys(ends, max(1, updates)), **options}
 
     def over(optimizer: Optimizer) -> LRScheduler:
-        scheduler: LRScheduler = construct(factory, dotted, options, known=known, given={"optimizer": optimizer})
+        given = {"optimizer": optimizer, "updates": updates}
+        with explained(dotted, name, own):
+            scheduler: LRScheduler = construct(factory, dotted, options, known=known, given=given)
+        if not isinstance(scheduler, LRScheduler):
+            raise ConfigError(f"{dotted}.name: {name} makes no LRScheduler of the optimizer; got {type(scheduler).__name__}")
+        if scheduler.optimizer is not optimizer:
+            raise ConfigError(f"{dotted}.name: {name} makes a schedule of another optimizer than the one that it is given")
         return scheduler
 
     twin = twin_of(config.optimizer, next(part.device for group in optimizer.param_groups for part in group["params"]))
@@ -80,11 +93,14 @@ def _schedule(
         twin.step()
         rehearsal.step()
 
-    rehearse(dotted, name, step)
+    with explained(dotted, name, own):
+        rehearse(dotted, name, step, most=updates)
+        if isinstance(rehearsal, Factors):
+            look_at(rehearsal, updates)
     return over(optimizer)
 
 
-def _sequence(config: RunConfig, optimizer: Optimizer, updates: int) -> LRScheduler:
+def _sequence(config: RunConfig, optimizer: Optimizer, updates: int, own: Own) -> LRScheduler:
     section = config.schedule
     parts = construct(sequence, "schedule", section.options, known=section.known_keys(), given={})
     if not parts:
@@ -105,15 +121,29 @@ def _sequence(config: RunConfig, optimizer: Optimizer, updates: int) -> LRSchedu
         if "steps" in options:
             length = check(f"{dotted}.steps", options.pop("steps"), int, least=1)
             lengths.append(length)
-            if "total_iters" in inspect.signature(_class_of(f"{dotted}.name", name)).parameters:
+            if "total_iters" in inspect.signature(_factory_of(f"{dotted}.name", name, own)).parameters:
                 options.setdefault("total_iters", length)
-        schedules.append(_schedule(dotted, name, options, {"name", "steps"}, config, optimizer, length))
+        schedules.append(_schedule(dotted, name, options, {"name", "steps"}, config, optimizer, length, own))
     return ScheduleSequence(optimizer, schedules, lengths)
 
 
 def sequence(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a sequence takes from the run file, as a signature that messages name."""
     return parts
+
+
+def _factory_of(key: str, name: str, own: Own) -> Callable[..., Any]:
+    """What the key of the run file names: a class, or what makes a schedule of the optimizer and of other keywords.
+
+    Raises:
+        ConfigError: there is none, or it asks for what a step does not have.
+    """
+    if not is_own(name, own):
+        return _class_of(key, name)
+    factory = own_factory(key, name, own)
+    if isinstance(factory, type) and issubclass(factory, LRScheduler) and (reason := _misfit(factory)):
+        raise ConfigError(f"{key}: {name} {reason}")
+    return factory
 
 
 def _class_of(key: str, name: str) -> type[LRScheduler]:
@@ -127,7 +157,7 @@ def _class_of(key: str, name: str) -> type[LRScheduler]:
         fit = [SEQUENCE, *(name for name, entry in classes.items() if not _misfit(entry))]
         raise ConfigError(f"{key}: torch.optim.lr_scheduler has no {name!r}; {suggestion(name, fit)}")
     if reason := _misfit(classes[name]):
-        raise ConfigError(f"{key}: {name} {reason}; use StepLR, CosineAnnealingLR or a {SEQUENCE}")
+        raise ConfigError(f"{key}: {name} {reason}; use StepLR, CosineAnnealingLR, a {SEQUENCE} or your own function")
     return classes[name]
 
 

@@ -1,17 +1,21 @@
 """What the server does about files that it can compute itself: which it checks, and whom that convicts."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from byzshield.arrays import Float32
 from byzshield.choices import AuditBy, Evidence
-from byzshield.errors import ServerFaultError
+from byzshield.errors import ComputationError, ServerFaultError
+from byzshield.log import get_logger
 from byzshield.seeding import generator
+from byzshield.training.gradient import not_computed
 from byzshield.wire import ChunkLayout
 
-__all__ = ["Audit", "Conviction", "Convictions", "judged"]
+__all__ = ["Audit", "Conviction", "Convictions", "Judgment", "judged"]
+
+LOG = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +62,16 @@ class Audit:
     can take its vote back, by numbers of the operating system, which no worker can predict. With a rate, those that are not
     finite or far longer than others are checked for certain (`Lengths`).
 
+    A file that the server cannot compute, since it has a sample that cannot be read, proves nothing against anybody. So that
+    nobody lies in such files for long, whatever has one of its samples is checked for certain from then on, until the server
+    has computed a file with that sample.
+
     Reference: Gupta and Vaidya, "Randomized Reactive Redundancy for Byzantine Fault-Tolerance in Parallelized Learning",
     arXiv:1912.09528 (checks drawn at random, exclusion of who is found out).
 
     Args:
         computer: maps parameters, float32 [p], a step and a file to the gradient vector, float32 [d].
+        samples: gives the samples of a step's file.
         arbitrate: whether the server computes a file whose copies disagree.
         rate: the probability with which each decided file is checked, 0 to 1.
         idle: whether the server checks files of the step before while it waits. What is decided last could otherwise never be
@@ -76,6 +85,7 @@ class Audit:
         self,
         *,
         computer: Callable[[Float32, int, int], Float32],
+        samples: Callable[[int, int], Iterable[int]] = lambda step, file: (),
         arbitrate: bool,
         rate: float,
         idle: bool = False,
@@ -88,9 +98,34 @@ class Audit:
         self.idle = idle
         self.by = by
         self.expel = expel
-        self.compute = computer
+        self.suspects: set[int] = set()
+        """Samples of files that could not be computed; of each such file, one or more cannot be read."""
+        self._failures = 0
+        self._computer = computer
+        self._samples = samples
         self._seed = seed
         self._system = random.SystemRandom()
+
+    def compute(self, parameters: Float32, step: int, file: int) -> Float32:
+        """The gradient vector of a file, float32 [d], at these parameters, float32 [p].
+
+        Raises:
+            ComputationError: it cannot be computed.
+        """
+        try:
+            vector = self._computer(parameters, step, file)
+        except ComputationError as error:
+            self.suspects.update(self._samples(step, file))
+            self._failures += 1
+            if self._failures & (self._failures - 1) == 0:  # as `GradientComputer.or_nan` has it
+                LOG.warning("%s; it is left out, and nobody can be convicted by it", error)
+            raise
+        self.suspects.difference_update(self._samples(step, file) if self.suspects else ())
+        return vector
+
+    def distrusts(self, step: int, file: int) -> bool:
+        """Whether a file has a sample that may not be readable, so that it is checked whatever is drawn."""
+        return bool(self.suspects) and not self.suspects.isdisjoint(self._samples(step, file))
 
     def draws(self, step: int, file: int) -> bool:
         """Whether a file is checked; to be asked whenever it is decided. With a seed, the answer is the same each time."""
@@ -193,10 +228,29 @@ class Convictions:
         self._clean = dict(state["clean"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judgment:
+    """What the server has made of a file.
+
+    Args:
+        vector: its gradient vector, or what stands for one that cannot be computed, float32 [d].
+        true: the digests of its chunks.
+        others: the votes that are others, by worker ascending.
+        proven: whether these votes are proven to be false.
+    """
+
+    vector: Float32
+    true: bytes
+    others: dict[int, bytes]
+    proven: bool
+
+
 def judged(
     recompute: Callable[[], Float32], layout: ChunkLayout, votes: Mapping[int, bytes], *, step: int, file: int
-) -> tuple[Float32, bytes, dict[int, bytes]]:
+) -> Judgment:
     """Computes a file and compares with it what workers have voted for.
+
+    Who votes otherwise on a file that the server cannot compute may have a copy of the data that can be read.
 
     Args:
         recompute: computes the gradient vector, float32 [d].
@@ -205,18 +259,25 @@ def judged(
         step: for the message.
         file: for the message.
 
-    Returns:
-        the vector, the digests of its chunks, and the votes that are others, by worker ascending.
-
     Raises:
-        ServerFaultError: there are such votes, and the server does not compute the same gradient twice.
+        ServerFaultError: there are other votes, and the server does not compute the same gradient twice.
     """
-    vector = recompute()
-    true = layout.digests(vector)
-    liars = {worker: vote for worker, vote in sorted(votes.items()) if vote != true}
-    if liars and layout.digests(recompute()) != true:
+
+    def other_than(true: bytes) -> dict[int, bytes]:
+        return {worker: vote for worker, vote in sorted(votes.items()) if vote != true}
+
+    try:
+        vector = recompute()
+        true = layout.digests(vector)
+        others = other_than(true)
+        again = layout.digests(recompute()) if others else true
+    except ComputationError:
+        vector = not_computed(layout.size)
+        true = layout.digests(vector)
+        return Judgment(vector=vector, true=true, others=other_than(true), proven=False)
+    if again != true:
         raise ServerFaultError(
             f"step {step}, file {file}: the server has computed two different gradients from the same numbers, so it can convict "
             "nobody; its memory or processor is at fault, or its kernels are not deterministic"
         )
-    return vector, true, liars
+    return Judgment(vector=vector, true=true, others=others, proven=True)

@@ -161,12 +161,14 @@ class Auditor:
         assert past is not None
         file = past.left.pop()
         recompute = partial(self._compute, past.parameters, past.step, file)
-        _, true, liars = judged(recompute, self._layout, past.votes[file], step=past.step, file=file)
+        judgment = judged(recompute, self._layout, past.votes[file], step=past.step, file=file)
         self._checked_past.append(file)
         frames: list[Frame] = []
-        for worker, vote in liars.items():
+        for worker, vote in judgment.others.items() if judgment.proven else ():
             self._blame.add(worker, "audit")
-            proof = Conviction(step=past.step, file=file, worker=worker, evidence="audit", committed=vote, recomputed=true)
+            proof = Conviction(
+                step=past.step, file=file, worker=worker, evidence="audit", committed=vote, recomputed=judgment.true
+            )
             frames += self._convict(proof, now)
         return frames
 
@@ -241,6 +243,7 @@ class Auditor:
             "convictions": self.convictions.state_dict(),
             "checked": dict(self.checked),
             "known_lengths": [lengths.known for lengths in self._lengths],
+            "suspects": [] if self._audit is None else sorted(self._audit.suspects),
             "past": past,
         }
 
@@ -251,6 +254,8 @@ class Auditor:
             self.checked = Counter(state["checked"])
         for lengths, known in zip(self._lengths, state.get("known_lengths", ()), strict=False):
             lengths.known = known
+        if self._audit is not None:
+            self._audit.suspects.update(state.get("suspects", ()))
         past = state.get("past")
         self._past = None if past is None or self._audit is None or not self._audit.idle else _Past.of(past)
 
@@ -273,7 +278,7 @@ class Auditor:
         """Compares what those on probation have voted in this step with the winners; returns those who are back, ascending."""
         back = []
         for worker in sorted(self.convictions.on_probation):
-            votes = round_.unpaid.get(worker, {})
+            votes = {file: vote for file, vote in round_.unpaid.get(worker, {}).items() if file not in round_.unproven}
             winners = {file: round_.ballots[file].winner for file in votes}
             if votes and self.convictions.serve(worker, right=votes == winners):
                 back.append(worker)

@@ -15,7 +15,7 @@ from byzshield.log import get_logger
 from byzshield.models import FlatModel, seeded
 from byzshield.seeding import torch_seed
 
-__all__ = ["GradientComputer", "Poison"]
+__all__ = ["GradientComputer", "Poison", "not_computed"]
 
 LOG = get_logger(__name__)
 Poison = Callable[[Any], Any]  # a batch to a changed one
@@ -121,7 +121,7 @@ class GradientComputer:
             self._failures += 1
             if self._failures & (self._failures - 1) == 0:  # the first, second, fourth, ...: a broken disk must not fill the log
                 LOG.warning("%s; it is voted on as not a number", error)
-            return np.full(self.size, np.nan, dtype=np.float32)
+            return not_computed(self.size)
 
     def _gradient(self, step: int, file: int, poison: Poison | None) -> Float32:
         rows = self._sampler.rows(step, file)
@@ -134,3 +134,8 @@ class GradientComputer:
 
         with seeded(torch_seed(self._seed, "forward", step, file), self._device):
             return self._model.gradient(loss_of)
+
+
+def not_computed(size: int) -> Float32:
+    """What stands for the gradient vector of a file that cannot be computed, the same bytes for everybody, float32 [d]."""
+    return np.full(size, np.nan, dtype=np.float32)

@@ -46,6 +46,7 @@ class Round(PlainRound, ABC):
         self.convictions: list[Conviction] = []
         self.audited: set[int] = set()  # files that were drawn, and checked
         self.settled: frozenset[int] = frozenset()  # files that the server has computed
+        self.unproven: frozenset[int] = frozenset()  # those of them that it could not compute, so that they are left out
         self.arbitrated: set[int] = set()  # files that the server has computed since workers did not decide them
         self.unpaid: dict[int, dict[int, bytes]] = {}  # votes of those expelled from the start, which do not count, by worker
         self._audit = audit
@@ -87,18 +88,27 @@ class Round(PlainRound, ABC):
             return []  # somebody was convicted since, so the workers can decide it after all
         assert self._recompute is not None
         recompute, ballot = self._recompute, self.ballots[file]
-        vector, true, liars = judged(lambda: recompute(file), self._layout, ballot.votes, step=self.step, file=file)
+        judgment = judged(lambda: recompute(file), self._layout, ballot.votes, step=self.step, file=file)
         (self.audited if evidence == "audit" else self.arbitrated).add(file)
-        ballot.settle(true)
+        ballot.settle(judgment.true)
         self.settled |= {file}
-        self._look_at_vector(file, vector)
-        requests = self._provide(file, vector, now)
+        if not judgment.proven:
+            self.unproven |= {file}
+        self._look_at_vector(file, judgment.vector)
+        requests = self._provide(file, judgment.vector, now)
         self.complete.add(file)
         self.undecided.discard(file)
         self._witnesses.pop(file, None)
-        for worker, vote in liars.items():
-            requests += self._convict(worker, file, vote, evidence, now, true=true)
+        for worker, vote in judgment.others.items():
+            requests += self._take_contradiction(worker, file, vote, evidence, now)
         return requests
+
+    def _take_contradiction(self, worker: int, file: int, vote: bytes, evidence: Evidence, now: float) -> list[Frame]:
+        """Convicts a worker by a file that the server has settled, unless that proves nothing; returns what to send."""
+        if file in self.unproven:
+            self._blame_dissenter(worker)
+            return []
+        return self._convict(worker, file, vote, evidence, now, true=self.ballots[file].winner or b"")
 
     def _provide(self, file: int, vector: Float32, now: float) -> list[Frame]:
         """Takes a file's vector from the server itself in place of what workers deliver; returns what to send."""
@@ -129,7 +139,7 @@ class Round(PlainRound, ABC):
 
     def _take_dissent(self, worker: int, file: int, value: bytes, now: float) -> list[Frame]:
         if file in self.settled:
-            return self._convict(worker, file, value, "arbitration", now, true=self.ballots[file].winner or b"")
+            return self._take_contradiction(worker, file, value, "arbitration", now)
         if worker != self._witnesses.get(file):
             return super()._take_dissent(worker, file, value, now)
         self._checks[file] = "audit"
@@ -216,11 +226,14 @@ class Round(PlainRound, ABC):
         A file that is decided again, without somebody who was convicted, is drawn anew: who stands in may be an accomplice, and
         can tell that it was not drawn before, or the server would have settled it.
         """
-        if self._audit is None or file in self.settled or not (self._alarmed or self._audit.draws(self.step, file)):
+        if self._audit is None or file in self.settled:
+            return []
+        distrusted = self._audit.distrusts(self.step, file)
+        if not (distrusted or self._alarmed or self._audit.draws(self.step, file)):
             return []
         ballot = self.ballots[file]
         candidates = [one for one in range(self._num_workers) if one not in ballot.voters | ballot.former | self._absent]
-        if self._audit.by == "server" or not candidates:
+        if self._audit.by == "server" or distrusted or not candidates:
             self._checks[file] = "audit"
             return []
         witness = self._audit.choose(candidates, self.step, file)

@@ -2,9 +2,10 @@
 
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
+from math import inf, nan
 from typing import Protocol, runtime_checkable
 
 from torch.optim import Optimizer
@@ -12,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 
 from byzshield.errors import ParameterError
 
-__all__ = ["ExponentialSteps", "ScheduleSequence", "Skips", "without_optimizer_steps"]
+__all__ = ["ExponentialSteps", "Factors", "ScheduleSequence", "Skips", "without_optimizer_steps"]
 
 
 @runtime_checkable
@@ -56,6 +57,46 @@ class ExponentialSteps(LRScheduler):
         """Counts the skipped step."""
         with without_optimizer_steps():
             self.step()
+
+
+class Factors(LRScheduler):
+    """Learning rate lr * factor(n) after n = 0, 1, 2, ... updates, by a function of a user's own.
+
+    Unlike torch's LambdaLR it keeps nothing of the function in its state, so that any function will do.
+
+    Args:
+        optimizer: whose rates it sets.
+        factor: the same function of n whenever it is called.
+
+    Raises:
+        ParameterError: a factor is no finite number of at least 0; at construction that for n = 0, and at each step the next one.
+    """
+
+    def __init__(self, optimizer: Optimizer, factor: Callable[[int], float]) -> None:
+        self._factor = factor
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:  # type: ignore[override]  # torch's also gives tensors, for an lr that is one
+        """The rates after last_epoch updates, one for each parameter group."""
+        factor = self.factor_after(self.last_epoch)
+        return [float(rate) * factor for rate in self.base_lrs]
+
+    def factor_after(self, updates: int) -> float:
+        """The factor after so many updates.
+
+        Raises:
+            ParameterError: it is no finite number of at least 0.
+        """
+        found = self._factor(updates)
+        try:
+            factor = float(found)
+        except (TypeError, ValueError):
+            factor = nan
+        if not 0 <= factor < inf:
+            raise ParameterError(
+                f"the factor of the rate must be a finite number of at least 0; after {updates} updates got {found!r}"
+            )
+        return factor
 
 
 class ScheduleSequence(SequentialLR):

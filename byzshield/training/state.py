@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from byzshield.arrays import Float32
+from byzshield.errors import ComputationError, explain
 from byzshield.models import FlatModel
 from byzshield.training.schedules import Skips, without_optimizer_steps
 
@@ -55,6 +56,7 @@ class TrainingState:
         self._sum: torch.Tensor | None = None  # [p], of the aggregates since the last update
         self._rounds = 0  # how many these are
         self._updates = 0  # as the schedule counts them
+        self._ahead = False  # of a schedule that has failed
 
     @property
     def learning_rate(self) -> float:
@@ -63,8 +65,10 @@ class TrainingState:
 
     @property
     def finite(self) -> bool:
-        """Whether no parameter is a NaN or an infinity."""
+        """Whether no parameter is a NaN or an infinity, nor ahead of a schedule that has failed."""
         parameters = self.model.parameters
+        if self._ahead:
+            return False
         # A sum that is finite has finite terms; one that is not may only have overflowed.
         return bool(parameters.sum().isfinite()) or bool(parameters.isfinite().all())
 
@@ -72,6 +76,9 @@ class TrainingState:
         """Adds a combined gradient, float32 [p], and after as many as make an update steps the optimizer with their mean.
 
         BatchNorm's buffers move by the statistics, [s], each time, as those of a network that accumulates by itself.
+
+        Raises:
+            ComputationError: a schedule of the user's own fails behind the update.
         """
         self.model.blend_statistics(statistics)
         mean = torch.from_numpy(gradient).to(self.model.parameters.device)
@@ -94,7 +101,12 @@ class TrainingState:
                 parameter.grad = None  # or the aggregate would stay in memory through the next round
         self._updates += 1
         if self._scheduler is not None:
-            self._scheduler.step()
+            self._ahead = True
+            try:
+                self._scheduler.step()
+            except Exception as error:  # whatever the user's code raises
+                raise ComputationError(f"the schedule has failed after {self._updates} updates: {explain(error)}") from error
+            self._ahead = False
         return Change(updated=True, gradient_norm=norm)
 
     def skip(self) -> None:
@@ -111,11 +123,10 @@ class TrainingState:
         self._count_to(step // self._accumulate)
 
     def state_dict(self) -> dict[str, Any]:
-        """`model`, `optimizer`, `scheduler`, and the updates and aggregates so far, for a checkpoint."""
+        """`model`, `optimizer`, and the updates and aggregates so far, for a checkpoint."""
         return {
             "model": self.model.module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "scheduler": None if self._scheduler is None else self._scheduler.state_dict(),
             "updates": self._updates,
             "accumulated": {"rounds": self._rounds, "sum": self._sum},
         }

@@ -274,7 +274,7 @@ def test_a_negative_number_of_corrupted_rows_or_a_share_of_them_is_refused(name)
     kind = AGGREGATORS if name in RULES else PRE_AGGREGATORS
     with pytest.raises(ParameterError, match="num_corrupted must not be negative; got -1"):
         kind.get(name)(num_corrupted=-1)
-    with pytest.raises(ParameterError, match=r"num_corrupted must be a number of rows, a whole one; got 0\.2"):
+    with pytest.raises(ParameterError, match=r"num_corrupted must be a whole number; got 0\.2"):
         kind.get(name)(num_corrupted=0.2)
 
 

@@ -322,9 +322,55 @@ def test_a_dry_run_says_where_the_run_stands_and_starts_nothing(
         path.touch()
     assert main(words) == 0
     assert capsys.readouterr().out == facts + "step 120\n"
-    for impossible in ("placement.replication=4", "attack.num_byzantine=9", "attack.name=alie2", "aggregation.rule=medean"):
-        assert main([*words, "--set", impossible]) == 2
-        assert capsys.readouterr().out == ""
+    assert main(["simulate", *words[1:]]) == 0
+    assert capsys.readouterr().out == facts + "step 120\n"
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        "placement.replication=4",
+        "attack.num_byzantine=9",
+        "attack.name=alie2",
+        "aggregation.rule=medean",
+        "audit.rollback=true",
+        "data.name=synthetik",
+        "data.noize=0.1",
+        "data.batch_size=1000000",
+        "evaluation.metrics=['acuracy']",
+        "loss.name=crossentropy",
+        "model.hiden=3",
+        "optimizer.name=Adm",
+        "optimizer.momentun=0.9",
+        "optimizer.groups=[{match=['nobody*']}]",
+        "run.start_step=2",
+        "schedule.name=StepLR",
+    ],
+)
+def test_a_dry_run_refuses_in_the_same_line_as_the_job(
+    impossible: str, run_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    for words in (["simulate"], ["simulate", "--dry-run"], ["train", "--dry-run"]):
+        assert main([*words, run_file, "--set", impossible]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        told.append(captured.err.splitlines()[-1])
+    assert told[0] == told[1] == told[2]
+
+
+def test_a_dry_run_knows_what_cannot_be_resumed_or_replaced(
+    run_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", run_file, "--set", f"run.output_dir={json.dumps(str(tmp_path))}", "--set", "run.steps=1"]
+    assert main(words) == 0
+    assert main([*words, "--resume", "--dry-run"]) == 0
+    assert main([*words, "--resume", "--dry-run", "--set", "run.seed=77"]) == 2
+    assert "belongs to a run with another configuration: run.seed is" in capsys.readouterr().err
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").touch()
+    assert main([*words, "--overwrite", "--dry-run", "--set", "run.name=foreign"]) == 2
+    assert "is not a run's directory, so it is not overwritten" in capsys.readouterr().err
 
 
 def test_an_exit_file_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -312,3 +312,31 @@ def test_a_sample_that_nobody_can_read_is_borne_where_the_rule_bears_it(tmp_path
     )
     assert {line["non_finite_files"] for line in result.history} == {0, 1}
     assert result.summary["skipped_steps"] == 0
+
+
+@pytest.mark.parametrize("audit", [{"rate": 1.0}, {"rate": "idle"}, {"rate": 0.5, "by": "workers"}, {"arbitrate": True}])
+def test_audits_bear_a_sample_that_nobody_can_read_and_convict_the_liar_alone(tmp_path: Path, audit: dict[str, Any]) -> None:
+    def run(name: str, **parts: Any) -> bz.TrainingResult:
+        return bz.simulate(
+            model=lambda: nn.Linear(2, 2),
+            train=Samples(unreadable=7),
+            test=Samples(),
+            loss=nn.functional.cross_entropy,
+            placement=bz.frc(num_workers=10, replication=2) if "arbitrate" in audit else bz.baseline(num_workers=5),
+            rule=bz.TrimmedMean(1),
+            steps=12,
+            batch_size=75,
+            output_dir=tmp_path,
+            name=name,
+            progress=False,
+            **parts,
+        )
+
+    honest = run("honest", audit=audit)
+    assert {line["non_finite_files"] for line in honest.history} == {0, 1}
+    assert not honest.summary["expelled"]
+    if "arbitrate" not in audit:
+        plain = run("plain")
+        assert all(map(torch.equal, plain.model.parameters(), honest.model.parameters()))
+    attacked = run("attacked", audit=audit, attack=bz.ReversedGradient(), num_byzantine=1)
+    assert list(attacked.summary["expelled"]) == ["0"]

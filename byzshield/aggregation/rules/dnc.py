@@ -1,5 +1,7 @@
 """Divide and conquer: rows with a large projection on the top singular vector are removed."""
 
+import math
+
 import numpy as np
 
 from byzshield.aggregation import primitives
@@ -47,7 +49,7 @@ class DnC(SeededOperation, Aggregator):
         seed: int = 0,
     ) -> None:
         super().__init__(num_corrupted, seed=seed)
-        if iterations < 1 or sample < 1 or filter_fraction <= 0:
+        if iterations < 1 or sample < 1 or not 0 < filter_fraction < math.inf:
             raise ParameterError(
                 f"iterations, sample and filter_fraction must be positive; got {iterations}, {sample} and {filter_fraction}"
             )

@@ -44,7 +44,7 @@ class GeometricMedian(DistanceAggregator):
         self, num_corrupted: int | None = None, *, smoothing: float = 1e-6, tolerance: float = 1e-9, max_iterations: int = 1000
     ) -> None:
         super().__init__(num_corrupted)
-        if smoothing <= 0 or tolerance <= 0 or max_iterations < 1:
+        if not (0 < smoothing < math.inf and 0 < tolerance < math.inf) or max_iterations < 1:
             raise ParameterError(
                 f"smoothing, tolerance and max_iterations must be positive; got {smoothing}, {tolerance} and {max_iterations}"
             )

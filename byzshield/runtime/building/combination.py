@@ -26,16 +26,13 @@ class Combination(Task):
     """The part of a `Builder` that combines gradients."""
 
     def check(self) -> None:
-        """Refuses what is impossible and can be told without data and a model.
-
-        Raises:
-            ConfigError: the placement, the attack or the rule do not exist, or do not go together.
-        """
+        """As `Task.check`; refuses a placement, an attack and a rule, too, that do not exist or do not go together."""
+        super().check()
+        if self.config.attack.num_byzantine:
+            self.attack  # noqa: B018 - is refused where it is made
+            self.selection.byzantine_at(1)
         if self.code is None:
             self.pipeline()
-        if self.config.attack.num_byzantine:
-            self.attack  # noqa: B018 - these two are refused where they are made
-            self.selection  # noqa: B018
 
     @cached_property
     def num_corrupted(self) -> int:

@@ -21,7 +21,7 @@ from byzshield.models import MODELS, FlatModel, changing_buffers, seeded, traine
 from byzshield.models.layers import layer_bytes
 from byzshield.objectives import Objective
 from byzshield.runtime.building.places import Places
-from byzshield.runtime.components import MISFITS, make, one_line
+from byzshield.runtime.components import MISFITS, make, one_line, prepare
 from byzshield.runtime.objectives import build_objective
 from byzshield.seeding import generator, torch_seed
 from byzshield.storage import cache_directory
@@ -48,7 +48,25 @@ class Task(Places):
             )
         return data
 
+    def check(self) -> None:
+        """Refuses what is impossible and can be told without samples and a network: names, keywords and their types.
+
+        Raises:
+            ConfigError: there is no such data set, network, loss or metric, or it does not take such keywords.
+        """
+        if self.objects.data is None:
+            self._data_maker()
+        if self.objects.model is None:
+            section = self.config.model
+            # As if the data told whatever the run file does not.
+            given: dict[str, Any] = {key: None if key in section.options else () for key in ("image_shape", "num_classes")}
+            prepare(MODELS, section.name, "model.name", section.options, known=section.known_keys(), **given)
+        self.objective  # noqa: B018 - is refused where it is made
+
     def _data(self) -> TrainingData:
+        return as_training_data(self._data_maker()(), f"data.name: what {self.config.data.name} makes")
+
+    def _data_maker(self) -> Callable[[], Any]:
         section = self.config.data
         root = Path(os.path.expanduser(section.root)) if section.root else cache_directory()
         if ":" in section.name and not section.root:
@@ -56,8 +74,9 @@ class Task(Places):
                 own = DATASETS.signature(section.name).get("root")
                 if own is not None and own.default is not own.empty:
                     root = own.default  # which is meant, and not our folder
-        data = make(DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False)
-        return as_training_data(data, f"data.name: what {section.name} makes")
+        return prepare(
+            DATASETS, section.name, "data.name", section.options, known=section.known_keys(), root=root, download=False
+        )
 
     @cached_property
     def objective(self) -> Objective:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from event_driven_server import LAYOUT, TIMEOUT, Peers, further_votes, gradient, make_server
 
+from byzshield.aggregation import TrimmedMean
 from byzshield.arrays import Float32
-from byzshield.errors import LostWorkersError, ParameterError, ServerFaultError
+from byzshield.errors import ComputationError, LostWorkersError, ParameterError, ServerFaultError
 from byzshield.placement import Assignment, baseline, frc, mols
 from byzshield.training import ParameterServer
 from byzshield.training.audit import Audit, Conviction, Convictions
@@ -422,6 +423,119 @@ class TestAWitness:
         peers.server.lose(witness + 1, 1.0)
         work(peers)
         assert computer.asked == [(1, 0)]
+
+
+NAN = np.full(4, np.nan, dtype=np.float32)
+TWO_SAMPLES = {0: (10, 11), 1: (12, 13), 2: (14, 15)}
+
+
+class Unreadable(Computer):
+    """Cannot compute one file."""
+
+    def __init__(self, file: int = 0) -> None:
+        super().__init__()
+        self.file = file
+
+    def __call__(self, parameters: Float32, step: int, file: int) -> Float32:
+        vector = super().__call__(parameters, step, file)
+        if file == self.file:
+            raise ComputationError(f"file {file} of step {step} cannot be computed: a sample cannot be read")
+        return vector
+
+
+def of_two_samples(computer: Any, **options: Any) -> Audit:
+    return audit(computer, samples=lambda step, file: TWO_SAMPLES[file], **options)
+
+
+class TestAFileThatTheServerCannotCompute:
+    @pytest.mark.parametrize("by", ["server", "workers"])
+    @pytest.mark.parametrize("claimed", [NAN, TRUE, FALSE], ids=["honest", "read by one alone", "a lie"])
+    def test_is_left_out_and_convicts_nobody(self, claimed: Float32, by: str) -> None:
+        peers = opened(THREE, of_two_samples(Unreadable(), rate=1.0, by=by, seed=1), rule=TrimmedMean(1))
+        for worker, values in enumerate([claimed, TRUE, TRUE]):
+            deliver(peers, worker, worker, values)
+        for worker, file in peers.further:  # the witnesses, if they are asked
+            deliver(peers, worker, file, TRUE if file else NAN)
+        work(peers)
+        assert peers.server.round_done
+        assert convicted(peers.server) == []
+        assert peers.server.blame.count(0, "audit") == 0
+        assert close(peers.server).tolist() == [1, 2, 3]
+
+    def test_convicts_nobody_whose_vote_comes_after_the_check(self) -> None:
+        peers = opened(mols(load=4, replication=3), of_two_samples(Unreadable(), rate=1.0))
+        holders = peers.server._assignment.workers_of[0].tolist()
+        for worker in holders[:2]:
+            deliver(peers, worker, 0, NAN)
+        work(peers)
+        peers.vote(holders[2], 0, TRUE)
+        assert convicted(peers.server) == []
+        assert peers.server.blame.count(holders[2], "minority") == 1
+
+    def test_is_left_out_where_copies_disagree(self) -> None:
+        peers = opened(PAIRS.arbitrated(), of_two_samples(Unreadable(), arbitrate=True), rule=TrimmedMean(0))
+        for worker, file, values in ((0, 0, NAN), (1, 0, FALSE), (2, 1, TRUE), (3, 1, FALSE)):
+            deliver(peers, worker, file, values)
+        work(peers)
+        assert peers.server.round_done
+        assert convicted(peers.server) == [(3, 1, "arbitration")]
+        assert np.isnan(peers.server._combiner.matrix[0]).all()
+
+    def test_has_its_samples_checked_for_certain_until_they_are_read(self) -> None:
+        computer, samples = (
+            Unreadable(),
+            {1: {0: (10, 11), 1: (12, 13)}, 2: {0: (12, 10), 1: (11, 13)}, 3: {0: (11, 13), 1: (10, 12)}},
+        )
+        checks = audit(computer, idle=True, seed=1, samples=lambda step, file: samples[step][file])
+        with pytest.raises(ComputationError):
+            checks.compute(NAN, 1, 0)
+        assert [checks.distrusts(2, file) for file in (0, 1)] == [True, True]
+        checks.compute(NAN, 2, 1)
+        assert [checks.distrusts(3, file) for file in (0, 1)] == [False, True]
+
+    @pytest.mark.parametrize("options", [{"idle": True}, {"rate": 1e-9}, {"arbitrate": True}, {"rate": 1e-9, "by": "workers"}])
+    def test_is_no_place_to_lie_in_once_its_sample_is_known(self, options: dict[str, Any]) -> None:
+        checks = of_two_samples(Unreadable(), **options)
+        checks.suspects.add(11)
+        peers = opened(THREE, checks, rule=TrimmedMean(1))
+        for worker, values in enumerate([FALSE, TRUE, TRUE]):
+            deliver(peers, worker, worker, values)
+        assert peers.server.busy
+        work(peers)
+        assert close(peers.server).tolist() == [1, 2, 3]
+
+    def test_convicts_nobody_in_idle_time(self) -> None:
+        checks = of_two_samples(Unreadable(), idle=True)
+        peers = opened(THREE, checks)
+        for worker, values in enumerate([FALSE, TRUE, TRUE]):
+            deliver(peers, worker, worker, values)
+        close(peers.server)
+        for _ in range(3):
+            peers.server.check_past(1.0)
+        assert convicted(peers.server) == []
+        assert checks.suspects == {10, 11}
+
+    def test_is_remembered_by_checkpoints(self) -> None:
+        before, after = of_two_samples(Unreadable(), rate=0.5), of_two_samples(Unreadable(), rate=0.5)
+        before.suspects.add(11)
+        state = opened(THREE, before).server.state_dict()
+        make_server(THREE, audit=after).load_state_dict(state)
+        assert after.distrusts(1, 0)
+
+    def test_takes_no_clean_step_from_who_is_on_probation(self) -> None:
+        convictions = Convictions(probation=1)
+        convictions.add(Conviction(step=0, file=0, worker=0, evidence="audit", committed=b""))
+        peers = opened(
+            Assignment(scheme="two", files_of=np.arange(4).reshape(2, 2)),
+            audit(Unreadable(), rate=1.0),
+            convictions=convictions,
+            rule=TrimmedMean(1),
+        )
+        for worker, file in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (1, 3)):
+            deliver(peers, worker, file, NAN if (worker, file) == (1, 0) else TRUE)
+        work(peers)
+        peers.server.take_convictions()
+        assert peers.server.close_round(peers.server.aggregate()).returned == (0,)
 
 
 class TestIdleTime:
