@@ -574,6 +574,9 @@ def test_a_false_vote_after_the_end_of_a_step_convicts_and_reopens_no_file_of_it
         def draws(self, step: int, file: int) -> bool:
             return (step, file) == (1, wanted)
 
+        def shuffled(self, number: int, step: int) -> list[int]:
+            return list(range(number))  # of which the last ones are looked at for their lengths, and file 0 is not
+
     def play(step: int, values: Float32) -> None:
         peers.server.open_round(0.0)
         for file, holders in enumerate(grid.workers_of.tolist()):
