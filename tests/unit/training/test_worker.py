@@ -428,6 +428,15 @@ class TestCollusion:
     def accomplices(self, config: RunConfig) -> dict[int, Rank]:
         return {rank: Rank.of(config, rank) for rank in self.RANKS}
 
+    def accomplices_whose_leader_has_their_gradients(self, config: RunConfig) -> dict[int, Rank]:
+        ranks = self.accomplices(config)
+        for rank in ranks.values():
+            rank.begin(1)
+        for number in (6, 12):
+            for message in self.outbox_after_work(ranks[number]):
+                ranks[1].worker.receive_from_accomplice(packet(message, source=number))
+        return ranks
+
     def exchange(self, ranks: dict[int, Rank]) -> list[Frame]:
         """Delivers what accomplices have for each other until nothing is left; returns what they send to the server."""
         frames = []
@@ -551,12 +560,7 @@ class TestCollusion:
         assert len(cast) == ASKED
 
     def test_what_was_forged_before_a_rollback_is_not_sent_after_it(self, tiny_run: Maker) -> None:
-        ranks = self.accomplices(tiny_run(attack=ALIE))
-        for rank in ranks.values():
-            rank.begin(1)
-        for number in (6, 12):
-            for message in self.outbox_after_work(ranks[number]):
-                ranks[1].worker.receive_from_accomplice(packet(message, source=number))
+        ranks = self.accomplices_whose_leader_has_their_gradients(tiny_run(attack=ALIE))
         old = self.outbox_after_work(ranks[1])
         assert [message.rank for message in old] == [6, 12]
         ranks[6].begin(1, attempt=1)
@@ -613,12 +617,7 @@ class TestCollusion:
 
     @pytest.mark.parametrize("told", [6, 12])
     def test_if_a_leader_dies_that_has_told_one_of_them_the_others_hear_of_it(self, tiny_run: Maker, told: int) -> None:
-        ranks = self.accomplices(tiny_run(attack=ALIE))
-        for rank in ranks.values():
-            rank.begin(1)
-        for number in (6, 12):
-            for message in self.outbox_after_work(ranks[number]):
-                ranks[1].worker.receive_from_accomplice(packet(message, source=number))
+        ranks = self.accomplices_whose_leader_has_their_gradients(tiny_run(attack=ALIE))
         (news,) = (message for message in self.outbox_after_work(ranks.pop(1)) if message.rank == told)
         frames = ranks[told].sent(ranks[told].worker.receive_from_accomplice(packet(news, source=1)))
         for rank in ranks.values():
