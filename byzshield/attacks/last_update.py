@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from byzshield.arrays import Float32, Float64
+from byzshield.arrays import Float64
 from byzshield.attacks.attack import Situation
-from byzshield.attacks.finite import finite_rows
 
-__all__ = ["last_update", "length_of", "mean_of_finite"]
+__all__ = ["last_update", "length_of"]
 
 
 def last_update(situation: Situation, size: int) -> Float64 | None:
@@ -37,9 +36,3 @@ def last_update(situation: Situation, size: int) -> Float64 | None:
 def length_of(vector: Float64) -> float:
     """The Euclidean norm of a vector [d], the same bits for every number of threads."""
     return float(np.sqrt(np.einsum("d,d->", vector, vector)))  # not by BLAS, which adds in another order with other threads
-
-
-def mean_of_finite(gradients: Float32) -> Float64:
-    """The mean of the rows of [n, d] that are finite, [d]; 0 where none is. One that lasts in a memory would spoil all steps."""
-    rows, _ = finite_rows(gradients, ())
-    return np.asarray(rows.mean(axis=0, dtype=np.float64)) if len(rows) else np.zeros(gradients.shape[1])

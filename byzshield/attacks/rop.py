@@ -7,7 +7,8 @@ import numpy as np
 from byzshield.arrays import Float32, Float64
 from byzshield.attacks.alie import z_max
 from byzshield.attacks.attack import ATTACKS, LARGEST, Attack, Situation, require_positive
-from byzshield.attacks.last_update import last_update, length_of, mean_of_finite
+from byzshield.attacks.finite import mean_of_finite
+from byzshield.attacks.last_update import last_update, length_of
 from byzshield.errors import ParameterError
 
 __all__ = ["ROP"]

@@ -36,8 +36,6 @@ def print_facts(config: RunConfig, *, resume: bool, overwrite: bool) -> int:
     builder = Builder(config)
     builder.set_threads()
     builder.server(within_memory=False)
-    if config.attack.num_byzantine:
-        builder.attack  # noqa: B018 - which only a worker makes is refused where it is made
     path = check_run(builder.resolved, resume=resume, overwrite=overwrite)
     steps = [step for step, _ in all_checkpoints(path / "checkpoints")]
     print(f"run {path}")
